@@ -1,0 +1,187 @@
+"""Periodic geometry: validate a structure, wrap points into its cell, add ghost images.
+
+Everything that depends on the cell is here, so that the cutting of windows need not know of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import minkowski_reduce
+from numpy.typing import NDArray
+
+from ase_crystalnet.errors import InputError
+
+#: Smallest volume of the periodic vectors, relative to the product of their lengths, that is
+#: still taken for a cell and not for a mistake.
+DEGENERATE_VOLUME = 1e-6
+
+
+@dataclass(frozen=True)
+class PeriodicSpace:
+    """Space with zero to three periodic directions.
+
+    Attributes
+    ----------
+    basis : (3, 3) float array
+        Rows in Angstrom: the periodic cell vectors as given; each non-periodic row is a unit
+        vector at right angles to the periodic ones.
+    reduced : (3, 3) float array
+        The same lattice with the periodic vectors Minkowski-reduced, so that ghosts of a very
+        oblique cell stay few.
+    pbc : (3,) bool array
+        Which rows are periodic.
+    """
+
+    basis: NDArray[np.float64]
+    reduced: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, atoms: Atoms) -> PeriodicSpace:
+        """Space of a structure.
+
+        Raises
+        ------
+        InputError
+            If ``pbc`` is set along a direction without a cell vector, or if the periodic vectors
+            are not finite or span no volume.
+        """
+        pbc = np.asarray(atoms.pbc, dtype=bool).copy()
+        cell = np.asarray(atoms.cell.array, dtype=np.float64)
+        periodic = cell[pbc]
+        if not np.isfinite(periodic).all():
+            raise InputError(
+                "the cell has NaN or infinite entries along a periodic direction; "
+                "give finite cell vectors in Angstrom"
+            )
+        lengths = np.linalg.norm(periodic, axis=1)
+        if (lengths == 0.0).any():
+            raise InputError(
+                f"pbc is {pbc.tolist()} but a periodic direction has no cell vector; "
+                "set atoms.cell, or atoms.pbc = False for a finite structure"
+            )
+        if pbc.any():
+            unit = periodic / lengths[:, None]
+            volume = float(np.sqrt(max(np.linalg.det(unit @ unit.T), 0.0)))
+            if volume < DEGENERATE_VOLUME:
+                raise InputError(
+                    "the periodic cell vectors span no volume (two of them are parallel or all "
+                    "lie in a plane); give linearly independent vectors, or set atoms.pbc = False"
+                )
+        basis = _complete(cell, pbc)
+        reduced = basis.copy()
+        if pbc.sum() > 1:
+            reduced = _complete(minkowski_reduce(basis, pbc)[0], pbc)
+        return cls(basis=basis, reduced=reduced, pbc=pbc)
+
+    def heights(self, reduced: bool = True) -> NDArray[np.float64]:
+        """Distances in Angstrom between opposite faces of the (reduced) cell, (3,)."""
+        inverse = np.linalg.inv(self.reduced if reduced else self.basis)
+        return np.asarray(1.0 / np.linalg.norm(inverse, axis=0), dtype=np.float64)
+
+    def wrap(self, points: NDArray[np.float64], reduced: bool = True) -> NDArray[np.float64]:
+        """Points (M, 3) moved into the (reduced) cell along periodic directions; else as given."""
+        if not self.pbc.any():
+            return points.copy()
+        basis = self.reduced if reduced else self.basis
+        fractional = points @ np.linalg.inv(basis)
+        shift = np.where(self.pbc, np.floor(fractional), 0.0)
+        return np.asarray(points - shift @ basis, dtype=np.float64)
+
+    def with_ghosts(
+        self, points: NDArray[np.float64], depth: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Points and their periodic images up to `depth` Angstrom outside the reduced cell.
+
+        Parameters
+        ----------
+        points : (M, 3) float array
+            Wrapped points, Angstrom.
+        depth : float
+            Depth of the layer of images around the cell, Angstrom.
+
+        Returns
+        -------
+        positions : (M + G, 3) float array
+            The points themselves first, in their order, then the images.
+        source : (M + G,) int array
+            Index of the point each row is an image of.
+
+        Notes
+        -----
+        An image is a pair (point, lattice vector), each considered once: rounding at a face can
+        neither lose an image that is within the depth nor make a second copy of it.
+        """
+        count = len(points)
+        source = np.arange(count, dtype=np.int64)
+        if not self.pbc.any() or count == 0:
+            return points, source
+        inverse = np.linalg.inv(self.reduced)
+        fractional = points @ inverse
+        margin = depth / self.heights() + 1e-9
+        shifts = np.zeros((count, 3))
+        for axis in np.flatnonzero(self.pbc):
+            low, high = -margin[axis], 1.0 + margin[axis]
+            images = [np.arange(len(source))]
+            steps = [np.zeros(len(source))]
+            coordinate = fractional[source, axis]
+            reach = int(np.ceil(margin[axis])) + 1
+            for step in [*range(-reach, 0), *range(1, reach + 1)]:
+                inside = np.flatnonzero((coordinate + step >= low) & (coordinate + step <= high))
+                images.append(inside)
+                steps.append(np.full(len(inside), float(step)))
+            chosen = np.concatenate(images)
+            source = source[chosen]
+            shifts = shifts[chosen]
+            shifts[:, axis] = np.concatenate(steps)
+        return points[source] + shifts @ self.reduced, source
+
+
+def validated_positions(atoms: Atoms) -> NDArray[np.float64]:
+    """Positions (N, 3) of a structure, in Angstrom, checked.
+
+    Raises
+    ------
+    InputError
+        If `atoms` is no ``ase.Atoms``, holds no atoms, or has NaN or infinite positions.
+    """
+    if not isinstance(atoms, Atoms):
+        raise InputError(
+            f"expected an ase.Atoms, got {type(atoms).__name__}; "
+            "read a file with ase.io.read or build one with ase.Atoms(...)"
+        )
+    if len(atoms) == 0:
+        raise InputError("the structure holds no atoms; at least one is needed")
+    positions = np.array(atoms.positions, dtype=np.float64)
+    bad = ~np.isfinite(positions).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"{int(bad.sum())} of {len(atoms)} atoms have NaN or infinite positions, the first is "
+            f"atom {int(np.argmax(bad))}; remove them or mend the file"
+        )
+    return positions
+
+
+def _complete(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Keep the periodic rows; the others become unit vectors at right angles to them."""
+    basis = np.array(cell, dtype=np.float64)
+    periodic = np.flatnonzero(pbc)
+    free = np.flatnonzero(~pbc)
+    if len(periodic) == 3:
+        return basis
+    if len(periodic) == 0:
+        return np.eye(3)
+    if len(periodic) == 2:
+        normal = np.cross(basis[periodic[0]], basis[periodic[1]])
+        basis[free[0]] = normal / np.linalg.norm(normal)
+        return basis
+    along = basis[periodic[0]] / np.linalg.norm(basis[periodic[0]])
+    start = np.eye(3)[int(np.argmin(np.abs(along)))]
+    second = start - (start @ along) * along
+    second /= np.linalg.norm(second)
+    basis[free[0]] = second
+    basis[free[1]] = np.cross(along, second)
+    return basis

@@ -1,0 +1,434 @@
+"""Choose centres and cut spherical windows out of a structure, periodic or finite.
+
+A window's radius follows the local density of the *material*, not the number of atoms that happen
+to be near: at a surface the window is cut, not stretched. See :class:`Windower`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ase_crystalnet.density import estimate_radii
+from ase_crystalnet.errors import InputError, SparseWindowError
+from ase_crystalnet.periodic import PeriodicSpace, validated_positions
+
+__all__ = ["PreparedSystem", "SparseWindowWarning", "WindowBatch", "Windower"]
+
+#: Range of `window_atoms` for which the shipped models were trained and tested.
+WINDOW_ATOMS_RANGE = (64, 512)
+#: A window with a smaller share of `window_atoms` is sparse. An edge of a cube (a quarter of
+#: space) still passes, a corner (an eighth) does not.
+SPARSE_SHARE = 0.25
+#: Default spacing of grid centres in nearest-neighbour distances.
+GRID_SPACING = 2.5
+#: Grid centres farther than this share of the window radius from every atom are dropped. It is
+#: 1.2 nearest-neighbour distances in a close-packed metal, and grows with vacancies.
+GRID_REACH = 0.35
+#: Most atoms of a window, in units of `window_atoms`; the nearest are kept.
+CAP = 2
+#: Largest number of grid centres.
+MAX_CENTERS = 20_000_000
+
+
+class SparseWindowWarning(UserWarning):
+    """Some windows hold too few atoms and were refused."""
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows padded to one length.
+
+    Attributes
+    ----------
+    centers : (B, 3) float64 array
+        Angstrom.
+    positions : (B, N, 3) float32 array
+        Relative to the centre, Angstrom, nearest first; zeros after the last atom.
+    mask : (B, N) bool array
+        True for atoms, which come first in each row.
+    indices : (B, N) int64 array
+        Index of the atom in the structure, -1 for padding. A periodic image has the index of its
+        atom, so an index can repeat in a small cell.
+    radius : (B,) float64 array
+        Angstrom.
+    sparse : (B,) bool array
+        True where there are too few atoms to say anything.
+    """
+
+    centers: NDArray[np.float64]
+    positions: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    indices: NDArray[np.int64]
+    radius: NDArray[np.float64]
+    sparse: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+
+@dataclass(frozen=True)
+class Windower:
+    """Parameters of window cutting.
+
+    Parameters
+    ----------
+    window_atoms : int
+        Atoms in a window inside the material, 64 to 512. It sets the radius through the local
+        density: R^3 = 3 window_atoms / (4 pi density).
+    min_atoms : int
+        A window with fewer atoms than this, or with fewer than a quarter of `window_atoms`, is
+        sparse.
+    on_sparse : {'refuse', 'warn', 'raise'}
+        What to do with sparse windows besides marking them: nothing, one warning, or an error.
+    workers : int
+        Threads of the neighbour search; -1 uses all cores.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+
+    window_atoms: int = 250
+    min_atoms: int = 32
+    on_sparse: str = "refuse"
+    workers: int = -1
+
+    def __post_init__(self) -> None:
+        low, high = WINDOW_ATOMS_RANGE
+        whole = isinstance(self.window_atoms, (int, np.integer))
+        if not whole or isinstance(self.window_atoms, bool) or not low <= self.window_atoms <= high:
+            raise InputError(
+                f"window_atoms={self.window_atoms!r} is not a whole number from {low} to {high}"
+            )
+        if not 1 <= self.min_atoms <= self.window_atoms:
+            raise InputError(
+                f"min_atoms={self.min_atoms!r} is not between 1 and window_atoms="
+                f"{self.window_atoms}"
+            )
+        if self.on_sparse not in ("refuse", "warn", "raise"):
+            raise InputError(
+                f"on_sparse={self.on_sparse!r} is unknown; expected 'refuse', 'warn' or 'raise'"
+            )
+
+    @property
+    def sparse_below(self) -> int:
+        """Fewest atoms of a window that is not sparse."""
+        return max(self.min_atoms, int(np.ceil(SPARSE_SHARE * self.window_atoms)))
+
+    def prepare(self, atoms: Atoms) -> PreparedSystem:
+        """Check a structure and make it ready for cutting.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Any mix of periodic directions, any cell; atoms may lie outside it.
+
+        Raises
+        ------
+        InputError
+            If the structure is empty, has NaN or infinite positions, or is periodic without a
+            proper cell.
+        """
+        given = validated_positions(atoms)
+        space = PeriodicSpace.of(atoms)
+        wrapped = space.wrap(given)
+        radii = estimate_radii(space, wrapped, self.window_atoms, workers=self.workers)
+        positions, source = space.with_ghosts(wrapped, radii.largest)
+        return PreparedSystem(
+            windower=self,
+            space=space,
+            given=given,
+            nearest_neighbor_distance=radii.nearest_neighbor_distance,
+            _tree=cKDTree(positions, leafsize=32, balanced_tree=False, compact_nodes=False),
+            _source=source,
+            _probe_tree=radii.tree,
+            _probe_radius=radii.radius,
+        )
+
+
+@dataclass(frozen=True)
+class PreparedSystem:
+    """A checked structure with its neighbour tree and local densities; made by `Windower.prepare`.
+
+    Attributes
+    ----------
+    windower : Windower
+        The parameters.
+    space : PeriodicSpace
+        The cell.
+    given : (N, 3) float64 array
+        Positions as given, Angstrom.
+    nearest_neighbor_distance : float
+        Median distance of an atom to its nearest neighbour, Angstrom; nan for a lone atom.
+        Noise makes it smaller than the crystal's own.
+    """
+
+    windower: Windower
+    space: PeriodicSpace
+    given: NDArray[np.float64]
+    nearest_neighbor_distance: float
+    _tree: Any = field(repr=False)
+    _source: NDArray[np.int64] = field(repr=False)
+    _probe_tree: Any = field(repr=False)
+    _probe_radius: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def wrapped(self) -> NDArray[np.float64]:
+        """Positions (N, 3) wrapped into the given cell along its periodic directions, Angstrom."""
+        return self.space.wrap(self.given, reduced=False)
+
+    # ------------------------------------------------------------------ centres
+    def centers(
+        self, spec: Any = "atoms", spacing: float | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Centres of windows.
+
+        Parameters
+        ----------
+        spec : {'atoms', 'grid'}, int array, bool array or (W, 3) float array
+            Every atom; a regular grid (where there are atoms); atoms by index (negative from the
+            end); atoms by mask of length N; points in Angstrom.
+        spacing : float, optional
+            Largest spacing of the grid in Angstrom, default 2.5 nearest-neighbour distances.
+            A periodic cell is divided evenly.
+
+        Returns
+        -------
+        centers : (W, 3) float64 array
+            Angstrom.
+        center_indices : (W,) int64 array
+            Index of the atom at the centre; -1 where the centre is no atom.
+
+        Raises
+        ------
+        InputError
+            If `spec` or `spacing` is none of these.
+        """
+        if isinstance(spec, str):
+            if spec == "atoms":
+                return self.given.copy(), np.arange(len(self.given), dtype=np.int64)
+            if spec == "grid":
+                points = self._grid(spacing)
+                return points, np.full(len(points), -1, dtype=np.int64)
+            raise InputError(f"centers={spec!r} is unknown; {_CENTERS_EXPECTED}")
+        try:
+            array = np.asarray(spec)
+        except ValueError as error:
+            raise InputError(f"centers is a ragged sequence; {_CENTERS_EXPECTED}") from error
+        if array.ndim == 2 and array.shape[1] == 3 and array.dtype.kind in "fiu":
+            points = array.astype(np.float64)
+            if not np.isfinite(points).all():
+                raise InputError("centers has NaN or infinite points; give finite ones in Angstrom")
+            return points, np.full(len(points), -1, dtype=np.int64)
+        count = len(self.given)
+        if array.ndim == 1 and array.dtype == bool:
+            if len(array) != count:
+                raise InputError(
+                    f"centers is a mask of {len(array)} entries for a structure of {count} atoms; "
+                    "the lengths must agree"
+                )
+            chosen = np.flatnonzero(array)
+        elif array.ndim == 1 and (array.dtype.kind in "iu" or array.size == 0):
+            chosen = array.astype(np.int64)
+            bad = (chosen < -count) | (chosen >= count)
+            if bad.any():
+                raise InputError(
+                    f"centers holds atom index {int(chosen[bad][0])}, but the structure has "
+                    f"{count} atoms (0 to {count - 1})"
+                )
+            chosen = np.where(chosen < 0, chosen + count, chosen)
+        else:
+            raise InputError(
+                f"centers has shape {array.shape} and type {array.dtype}; {_CENTERS_EXPECTED}"
+            )
+        return self.given[chosen], chosen.astype(np.int64)
+
+    def _grid(self, spacing: float | None) -> NDArray[np.float64]:
+        """Grid points that have atoms nearby, built from the atoms so that empty space is free."""
+        if spacing is None:
+            spacing = GRID_SPACING * self.nearest_neighbor_distance
+            if not np.isfinite(spacing):  # a lone atom: it is its own grid
+                return self.given.copy()
+        if not np.isscalar(spacing) or not np.isfinite(spacing) or not spacing > 0:
+            raise InputError(f"spacing={spacing!r} is not a positive length in Angstrom")
+        basis, pbc = self.space.basis, self.space.pbc
+        inverse = np.linalg.inv(basis)
+        fractional = self.wrapped @ inverse
+        lengths = np.linalg.norm(basis, axis=1)
+        low = np.where(pbc, 0.0, fractional.min(axis=0))
+        span = np.where(pbc, 1.0, fractional.max(axis=0) - low)
+        divisions = np.ceil(span * lengths / spacing - 1e-9)
+        if divisions.max() > 2**20:
+            raise InputError(
+                f"spacing={spacing:g} Angstrom would divide a structure {(span * lengths).max():g} "
+                "Angstrom long into more than a million steps; give a larger spacing"
+            )
+        divisions = np.maximum(divisions, 1).astype(np.int64)
+        flat = span * lengths < 1e-9  # e.g. a sheet: one layer of points, in the sheet
+        step = np.where(flat, 1.0, span / divisions)
+        number = np.where(pbc, divisions, np.where(flat, 1, divisions + 1))
+        # Candidates: the nodes around each atom's own node, as far as an atom can keep a node.
+        node = np.unique(np.rint((fractional - low) / step).astype(np.int64), axis=0)
+        reach = GRID_REACH * float(self._probe_radius.max())
+        height = self.space.heights(reduced=False) * step
+        around = np.minimum(np.ceil(reach / height + 0.5), number - 1).astype(np.int64)
+        for axis in range(3):
+            if len(node) * (2 * around[axis] + 1) > 5 * MAX_CENTERS:
+                raise InputError(
+                    f"spacing={spacing:g} Angstrom makes more than {MAX_CENTERS} grid centres; "
+                    "give a larger spacing"
+                )
+            offsets = np.arange(-around[axis], around[axis] + 1)
+            node = np.repeat(node, len(offsets), axis=0)
+            node[:, axis] += np.tile(offsets, len(node) // len(offsets))
+            if pbc[axis]:
+                node[:, axis] %= number[axis]
+            else:
+                node = node[(node[:, axis] >= 0) & (node[:, axis] < number[axis])]
+            key = (node[:, 0] * number[1] + node[:, 1]) * number[2] + node[:, 2]
+            node = node[np.unique(key, return_index=True)[1]]
+        points = (low + node * step) @ basis
+        nearest = self._tree.query(self.space.wrap(points), k=1, workers=self.windower.workers)[0]
+        return np.asarray(
+            points[nearest <= GRID_REACH * self._density_radii(points)], dtype=np.float64
+        )
+
+    def nearest_centers(
+        self, centers: NDArray[np.float64], count: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For every atom the nearest of some centres, across periodic faces.
+
+        Parameters
+        ----------
+        centers : (W, 3) float array
+            Angstrom.
+        count : int
+            How many centres for each atom.
+
+        Returns
+        -------
+        indices : (N, count) int64 array
+            Rows of `centers`; -1 where there are fewer than `count`.
+        distances : (N, count) float64 array
+            Angstrom; inf where there are fewer.
+        """
+        wrapped = self.space.wrap(np.asarray(centers, dtype=np.float64))
+        depth = float(self._probe_radius.max())
+        positions, source = self.space.with_ghosts(wrapped, depth)
+        distances, found = cKDTree(positions).query(
+            self.space.wrap(self.given), k=list(range(1, count + 1)), workers=self.windower.workers
+        )
+        missing = ~np.isfinite(distances)
+        return np.where(missing, -1, np.append(source, -1)[found]), distances
+
+    # ------------------------------------------------------------------ windows
+    def radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Radius (W,) in Angstrom of the windows at some centres (W, 3)."""
+        radius = self._density_radii(centers)
+        if self.space.pbc.any() or len(self.given) > self.windower.window_atoms:
+            return radius
+        # A cluster smaller than a window is one window, wherever in it the centre lies.
+        low, high = self.given.min(axis=0), self.given.max(axis=0)
+        within = ((centers >= low - radius[:, None]) & (centers <= high + radius[:, None])).all(1)
+        farthest = np.linalg.norm(np.maximum(centers - low, high - centers), axis=1)
+        return np.where(within, np.maximum(radius, farthest * (1 + 1e-9)), radius)
+
+    def _density_radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
+        nearest = self._probe_tree.query(self.space.wrap(centers), workers=self.windower.workers)[1]
+        return np.asarray(self._probe_radius[nearest], dtype=np.float64)
+
+    def batches(
+        self, centers: NDArray[np.float64], batch_size: int = 1024
+    ) -> Iterator[WindowBatch]:
+        """Cut the windows at some centres, a batch at a time.
+
+        Parameters
+        ----------
+        centers : (W, 3) float array
+            Angstrom; see :meth:`centers`.
+        batch_size : int
+            Windows a batch. Memory is about ``batch_size * window_atoms * 60`` bytes.
+
+        Yields
+        ------
+        WindowBatch
+            In the order of `centers`; padded to the largest window of the batch.
+
+        Raises
+        ------
+        SparseWindowError
+            If a window is sparse and ``on_sparse`` is ``'raise'``.
+        """
+        centers = np.asarray(centers, dtype=np.float64)
+        if centers.ndim != 2 or centers.shape[1] != 3:
+            raise InputError(f"centers has shape {centers.shape}; expected (W, 3), in Angstrom")
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size} is less than 1")
+        sparse = 0
+        for start in range(0, len(centers), batch_size):
+            batch = self._cut(centers[start : start + batch_size])
+            if batch.sparse.any() and self.windower.on_sparse == "raise":
+                first = int(np.argmax(batch.sparse))
+                raise SparseWindowError(
+                    f"the window at {np.round(batch.centers[first], 3).tolist()} (number "
+                    f"{start + first}) holds {int(batch.mask[first].sum())} atoms, fewer than "
+                    f"{self.windower.sparse_below}; choose other centres, a smaller window_atoms, "
+                    "or on_sparse='refuse'"
+                )
+            sparse += int(batch.sparse.sum())
+            yield batch
+        if sparse and self.windower.on_sparse == "warn":
+            warnings.warn(
+                f"{sparse} of {len(centers)} windows hold fewer than "
+                f"{self.windower.sparse_below} atoms and were refused",
+                SparseWindowWarning,
+                stacklevel=2,
+            )
+
+    def _cut(self, centers: NDArray[np.float64]) -> WindowBatch:
+        wanted = self.windower.window_atoms
+        origin = self.space.wrap(centers)
+        radius = self.radii(centers)
+        bound = float(radius.max(initial=0.0)) * (1 + 1e-9)
+        width = int(1.3 * wanted)
+        distance, found = self._query(origin, width, bound)
+        if len(origin) and bool((distance[:, -1] <= radius).any()):
+            # Denser than expected somewhere: ask again for up to the cap.
+            distance, found = self._query(origin, CAP * wanted, bound)
+        mask = distance <= radius[:, None]
+        count = mask.sum(axis=1)
+        length = max(int(count.max(initial=1)), 1)
+        mask, found = mask[:, :length], np.where(mask, found, 0)[:, :length]
+        relative = self._tree.data[found] - origin[:, None]
+        relative[~mask] = 0.0
+        return WindowBatch(
+            centers=centers,
+            positions=relative.astype(np.float32),
+            mask=mask,
+            indices=np.where(mask, self._source[found], -1),
+            radius=radius,
+            sparse=count < self.windower.sparse_below,
+        )
+
+    def _query(
+        self, origin: NDArray[np.float64], width: int, bound: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        distance, found = self._tree.query(
+            origin, k=width, distance_upper_bound=bound, workers=self.windower.workers
+        )
+        return distance, found
+
+
+_CENTERS_EXPECTED = (
+    "expected 'atoms', 'grid', atom indices, a boolean mask over the atoms or points (W, 3) "
+    "in Angstrom"
+)
