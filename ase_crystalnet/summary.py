@@ -156,8 +156,15 @@ class TrajectoryAnalysis:
             lines.append(
                 f"{self.frames[f]:>7}"
                 + "".join(f"{100 * share:>10.1f} %" for share in shares)
-                + f"{format_number(self.mean_certainty[f]):>11}{format_number(self.mean_order[f]):>8}"
-                + f"{format_number(self.lindemann_index[f]):>11}{format_number(self.snapshot_lindemann[f]):>10}"
+                + "".join(
+                    f"{format_number(values[f]):>{width}}"
+                    for values, width in (
+                        (self.mean_certainty, 11),
+                        (self.mean_order, 8),
+                        (self.lindemann_index, 11),
+                        (self.snapshot_lindemann, 10),
+                    )
+                )
             )
         return "\n".join(lines)
 
