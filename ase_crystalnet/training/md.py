@@ -225,17 +225,20 @@ def save_frames(path: Path, frames: Sequence[Atoms]) -> None:
         raise InputError("save_frames needs one or more frames with the same number of atoms")
     infos: list[dict[str, Any]] = [dict(f.info) for f in frames]
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            positions=np.array([f.positions for f in frames], dtype=np.float32),
-            cell=np.array([f.cell.array for f in frames]),
-            pbc=np.array([f.pbc for f in frames]),
-            numbers=frames[0].numbers.astype(np.int16),
-            label=np.array(infos[0].get("structure", "")),
-            info=np.array(json.dumps(infos)),
-        )
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                positions=np.array([f.positions for f in frames], dtype=np.float32),
+                cell=np.array([f.cell.array for f in frames]),
+                pbc=np.array([f.pbc for f in frames]),
+                numbers=frames[0].numbers.astype(np.int16),
+                label=np.array(infos[0].get("structure", "")),
+                info=np.array(json.dumps(infos)),
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_frames(path: Path) -> list[Atoms]:

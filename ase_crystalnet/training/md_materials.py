@@ -328,19 +328,19 @@ def _benchmark() -> tuple[Job, ...]:
     )  # fmt: skip
     aluminium = _file(
         "Al", "fcc", 4.05, "eam/fs", "Al1.eam.fs", 933.0, "Mendelev, v2_5_fcc (2007)",
-        timestep=0.001,
+        timestep=0.002,
     )  # fmt: skip
     iron = _file(
         "Fe", "bcc", 2.855, "eam/fs", "Fe_2.eam.fs", 1811.0,
-        "Mendelev et al., Phil. Mag. 83, 3977 (2003)", timestep=0.001,
+        "Mendelev et al., Phil. Mag. 83, 3977 (2003)", timestep=0.002,
     )  # fmt: skip
     titanium = _file(
         "Ti", "hcp", 2.95, "meam/spline", "Ti.meam.spline", 1941.0,
-        "Hennig et al., Phys. Rev. B 78, 054121 (2008)", timestep=0.001, c=4.68,
+        "Hennig et al., Phys. Rev. B 78, 054121 (2008)", timestep=0.002, c=4.68,
     )  # fmt: skip
     magnesium = _file(
         "Mg", "hcp", 3.184, "eam/fs", "Mg_mm.eam.fs", 923.0,
-        "Sun et al., Phys. Rev. B 73, 024116 (2006)", timestep=0.001, c=5.17,
+        "Sun et al., Phys. Rev. B 73, 024116 (2006)", timestep=0.002, c=5.17,
     )  # fmt: skip
     silicon = _file(
         "Si", "diamond", 5.43, "edip", "Si.edip", 1687.0,
@@ -348,14 +348,14 @@ def _benchmark() -> tuple[Job, ...]:
     )  # fmt: skip
     germanium = _file(
         "Ge", "diamond", 5.66, "tersoff", "Ge.tersoff", 1211.0,
-        "Mahdizadeh and Akhlamadi, J. Mol. Graph. Model. 72, 1 (2017)", timestep=0.001,
+        "Mahdizadeh and Akhlamadi, J. Mol. Graph. Model. 72, 1 (2017)", timestep=0.002,
         melt_expansion=1.0,
     )  # fmt: skip
     elements = (aluminium, argon, iron, magnesium, silicon, germanium, titanium, lithium)
     solids = (0.6, 0.9, 1.0)
     return (
-        *_jobs([(m, "solid", solids) for m in elements], 2500, 3, 10.0, 12.0, 400),
-        *_jobs([(m, "liquid", (1.0,)) for m in elements], 2500, 3, 8.0, 9.0, 500),
+        *_jobs([(m, "solid", solids) for m in elements], 2000, 3, 8.0, 9.0, 400),
+        *_jobs([(m, "liquid", (1.0,)) for m in elements], 2000, 3, 6.0, 7.5, 500),
     )
 
 
