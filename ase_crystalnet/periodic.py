@@ -74,7 +74,13 @@ class PeriodicSpace:
         basis = _complete(cell, pbc)
         reduced = basis.copy()
         if pbc.sum() > 1:
-            reduced = _complete(minkowski_reduce(basis, pbc)[0], pbc)
+            try:
+                reduced = _complete(minkowski_reduce(basis, pbc)[0], pbc)
+            except RuntimeError as error:
+                raise InputError(
+                    f"the cell cannot be reduced ({error}); check that its vectors are not nearly "
+                    "parallel"
+                ) from error
         return cls(basis=basis, reduced=reduced, pbc=pbc)
 
     def heights(self, reduced: bool = True) -> NDArray[np.float64]:

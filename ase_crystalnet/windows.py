@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from ase_crystalnet.density import estimate_radii
 from ase_crystalnet.errors import InputError, SparseWindowError
@@ -258,8 +259,9 @@ class PreparedSystem:
             spacing = GRID_SPACING * self.nearest_neighbor_distance
             if not np.isfinite(spacing):  # a lone atom: it is its own grid
                 return self.given.copy()
-        if not np.isscalar(spacing) or not np.isfinite(spacing) or not spacing > 0:
+        if not isinstance(spacing, (int, float, np.number)) or not 0.0 < float(spacing) < np.inf:
             raise InputError(f"spacing={spacing!r} is not a positive length in Angstrom")
+        spacing = float(spacing)
         basis, pbc = self.space.basis, self.space.pbc
         inverse = np.linalg.inv(basis)
         fractional = self.wrapped @ inverse
@@ -337,10 +339,9 @@ class PreparedSystem:
         if self.space.pbc.any() or len(self.given) > self.windower.window_atoms:
             return radius
         # A cluster smaller than a window is one window, wherever in it the centre lies.
-        low, high = self.given.min(axis=0), self.given.max(axis=0)
-        within = ((centers >= low - radius[:, None]) & (centers <= high + radius[:, None])).all(1)
-        farthest = np.linalg.norm(np.maximum(centers - low, high - centers), axis=1)
-        return np.where(within, np.maximum(radius, farthest * (1 + 1e-9)), radius)
+        distance = cdist(centers, self.given)
+        within = distance.min(axis=1) <= radius
+        return np.where(within, np.maximum(radius, distance.max(axis=1) * (1 + 1e-9)), radius)
 
     def _density_radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         nearest = self._probe_tree.query(self.space.wrap(centers), workers=self.windower.workers)[1]
