@@ -189,8 +189,26 @@ class TrajectoryBuilder:
         """Add one frame; `number` is its number in `source` (default: how many came before)."""
         if frame.classes != self.classes:
             raise InputError(f"append: wanted classes {self.classes}, given {frame.classes}")
-        row = {
-            "frames": len(self) if number is None else number,
+        row = self.row(frame, len(self) if number is None else number, source)
+        for name, value in row.items():
+            self._rows[name].append(value)
+
+    def build(self) -> TrajectoryAnalysis:
+        """Return what was collected so far."""
+        values: dict[str, Any] = dict(self._rows)
+        for name in ("class_fractions", "mean_probabilities"):
+            values[name] = np.reshape(values[name], (len(self), len(self.classes)))
+        return TrajectoryAnalysis(classes=self.classes, metadata=dict(self.metadata), **values)
+
+    def row_names(self) -> tuple[str, ...]:
+        """Names of what `row` holds."""
+        return tuple(self._rows)
+
+    @staticmethod
+    def row(frame: FrameAnalysis, number: int, source: str) -> dict[str, Any]:
+        """Return what is kept of one frame: the fields of `TrajectoryAnalysis`, one value each."""
+        return {
+            "frames": number,
             "sources": source,
             "atoms": frame.number_of_atoms,
             "class_fractions": frame.class_fractions,
@@ -201,12 +219,3 @@ class TrajectoryBuilder:
             "lindemann_index": frame.lindemann_index,
             "snapshot_lindemann": frame.mean_snapshot_lindemann,
         }
-        for name, value in row.items():
-            self._rows[name].append(value)
-
-    def build(self) -> TrajectoryAnalysis:
-        """Return what was collected so far."""
-        values: dict[str, Any] = dict(self._rows)
-        for name in ("class_fractions", "mean_probabilities"):
-            values[name] = np.reshape(values[name], (len(self), len(self.classes)))
-        return TrajectoryAnalysis(classes=self.classes, metadata=dict(self.metadata), **values)
