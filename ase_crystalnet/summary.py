@@ -193,6 +193,13 @@ class TrajectoryBuilder:
         for name, value in row.items():
             self._rows[name].append(value)
 
+    def extend(self, earlier: TrajectoryAnalysis) -> None:
+        """Add the rows of an earlier run, such as the one that is being resumed."""
+        if earlier.classes != self.classes:
+            raise InputError(f"extend: wanted classes {self.classes}, given {earlier.classes}")
+        for name, values in self._rows.items():
+            values.extend(getattr(earlier, name))
+
     def build(self) -> TrajectoryAnalysis:
         """Return what was collected so far."""
         values: dict[str, Any] = dict(self._rows)

@@ -188,7 +188,7 @@ class _FrameError(ValueError):
 
 def _format_of(source: str, format: str | None) -> str:
     """ASE's name of the file's format, also where only the content tells a LAMMPS data file."""
-    from ase.io.formats import UnknownFileTypeError, filetype
+    from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
     if format is not None:
         return format
@@ -206,12 +206,17 @@ def _format_of(source: str, format: str | None) -> str:
     if os.path.getsize(source) == 0:
         raise InputError(f"{source}: the file is empty")
     try:
-        return str(filetype(source))
-    except (UnknownFileTypeError, OSError, UnicodeDecodeError, EOFError) as error:
+        try:
+            name = str(filetype(source))
+        except EOFError:  # a compressed file cut short: its beginning may still be read
+            name = str(filetype(source, read=False))
+        get_ioformat(name)
+    except (UnknownFileTypeError, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{source}: format not recognised; name it as ASE does, for example format "
             "extxyz, lammps-dump-text, lammps-data, vasp or traj (`ase info --formats` lists them)"
         ) from error
+    return name
 
 
 def _reader_name(format: str) -> str:

@@ -1,0 +1,250 @@
+"""Analyse the frames of a trajectory one by one, from files or from a running simulation."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+
+from ase_crystalnet.disorder import LindemannTracker
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.stream import StreamFrame, iter_frames
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_crystalnet.results import FrameAnalysis
+
+__all__ = ["Analyzer", "LindemannWindow", "Observer", "analyze_frames", "run"]
+
+LindemannWindow = int | Literal["all"] | None
+"""Frames that the Lindemann parameter averages over: a number, all so far, or None for off."""
+
+Progress = Callable[[int, int], None]
+
+
+class Analyzer(Protocol):
+    """What this module asks of an analyzer; `ase_crystalnet.CrystalNet` is one."""
+
+    def analyze(
+        self,
+        atoms: Atoms,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        progress: Progress | None = None,
+    ) -> FrameAnalysis:
+        """Analyse one frame."""
+
+
+def run(
+    analyzer: Analyzer,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    start: int = 0,
+    stop: int | None = None,
+    step: int = 1,
+    *,
+    lindemann: LindemannWindow = None,
+    centers: Any = "atoms",
+    spacing: float | None = None,
+    format: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[FrameAnalysis]:
+    """Analyse the frames of one or more files, holding one at a time.
+
+    Parameters
+    ----------
+    analyzer : CrystalNet
+        Or anything with its method `analyze`.
+    source : path or sequence of paths
+        Anything that ase.io reads, and GSD.
+    start, stop, step : int
+        Which frames, as in a slice over all frames of all files.
+    lindemann : int, "all" or None
+        Fill in the Lindemann parameter of each atom over this many latest frames (at least 2),
+        or all frames so far. It starts anew when the atoms change.
+    centers, spacing
+        As in `CrystalNet.analyze`.
+    format : str, optional
+        ASE's name of the file format, where the file does not tell.
+    progress : callable, optional
+        Called with (windows done, windows in all) of the frame at hand.
+
+    Yields
+    ------
+    FrameAnalysis
+        With ``metadata['source']`` and ``metadata['frame']``, the number in that file from 0.
+
+    Raises
+    ------
+    TruncatedTrajectoryError
+        When a frame cannot be read, after those before it were yielded.
+    InputError
+        When a frame cannot be analysed, naming file and frame.
+    """
+    pairs = analyze_frames(
+        analyzer,
+        source,
+        start,
+        stop,
+        step,
+        lindemann=lindemann,
+        centers=centers,
+        spacing=spacing,
+        format=format,
+        progress=progress,
+    )
+    return (analysis for _, analysis in pairs)
+
+
+def analyze_frames(
+    analyzer: Analyzer,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    start: int = 0,
+    stop: int | None = None,
+    step: int = 1,
+    *,
+    skip: int = 0,
+    lindemann: LindemannWindow = None,
+    centers: Any = "atoms",
+    spacing: float | None = None,
+    format: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[StreamFrame, FrameAnalysis]]:
+    """As `run`, giving the frame with its analysis, and leaving out the first `skip` frames.
+
+    The frames left out are those that an earlier run has done; they are read, not analysed, where
+    the Lindemann parameter needs what came before.
+    """
+    tracker = _tracker(lindemann)
+    # A running window reaches no further back than its length.
+    back = skip if lindemann == "all" else min(skip, (lindemann or 1) - 1)
+    if start >= 0 and (stop is None or stop >= 0):
+        start, skip = start + step * (skip - back), back
+    for place, frame in enumerate(iter_frames(source, start, stop, step, format=format)):
+        if place < skip:
+            if tracker is not None:
+                tracker.add(frame.atoms, 1.0)
+            continue
+        try:
+            analysis = analyzer.analyze(
+                frame.atoms, centers=centers, spacing=spacing, progress=progress
+            )
+            analysis = _with_origin(analysis, frame.source, frame.number)
+            if tracker is not None:
+                analysis = _with_lindemann(analysis, tracker, frame.atoms)
+        except InputError as error:
+            raise InputError(f"{frame.source}: frame {frame.number} (from 0): {error}") from error
+        yield frame, analysis
+
+
+def _tracker(lindemann: LindemannWindow) -> LindemannTracker | None:
+    if lindemann is None:
+        return None
+    window = None if lindemann == "all" else lindemann
+    return LindemannTracker(window, on_change="reset")
+
+
+def _with_origin(analysis: FrameAnalysis, source: str, number: int) -> FrameAnalysis:
+    return replace(analysis, metadata={**analysis.metadata, "source": source, "frame": number})
+
+
+def _with_lindemann(
+    analysis: FrameAnalysis, tracker: LindemannTracker, atoms: Atoms
+) -> FrameAnalysis:
+    """Add the Lindemann parameter, in units of the median neighbour distance of the windows."""
+    distances = analysis.nearest_neighbor_distance
+    known = distances[np.isfinite(distances) & (distances > 0)]
+    if not len(known):
+        tracker.add(atoms, 1.0)
+        return analysis.with_lindemann(np.full(len(atoms), np.nan))
+    return analysis.with_lindemann(tracker.add(atoms, float(np.median(known))))
+
+
+class Observer:
+    """Analyse a simulation while it runs and write each result to an HDF5 file.
+
+    Attach it to ASE dynamics or optimizers: ``dyn.attach(Observer(net, "run.h5"), interval=100)``.
+    The file is complete after every frame and can be read meanwhile; close the observer, or use it
+    as a context manager, to close the file.
+
+    Parameters
+    ----------
+    analyzer : CrystalNet
+        Or anything with its method `analyze`.
+    path : path
+        Result file to make.
+    atoms : ase.Atoms, optional
+        The system; by default that of the dynamics that calls.
+    lindemann : int, "all" or None
+        As in `run`.
+    centers, spacing
+        As in `CrystalNet.analyze`.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputExistsError, OutputLockedError
+        If the file is there, or another process is writing it.
+    """
+
+    def __init__(
+        self,
+        analyzer: Analyzer,
+        path: str | os.PathLike[str],
+        atoms: Atoms | None = None,
+        *,
+        lindemann: LindemannWindow = None,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        from ase_crystalnet.io.hdf5_writer import HDF5Writer
+
+        self.analyzer, self.atoms = analyzer, atoms
+        self.centers, self.spacing = centers, spacing
+        self._tracker = _tracker(lindemann)
+        self._writer = HDF5Writer(path, overwrite=overwrite)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames written."""
+        return self._writer.frames
+
+    def __call__(self, atoms: Atoms | None = None) -> FrameAnalysis:
+        """Analyse the present state and write it."""
+        if atoms is None:
+            atoms = self.atoms
+        if atoms is None:
+            # ASE calls observers without arguments; the dynamics is the `self` of the caller.
+            caller = sys._getframe(1).f_locals.get("self")
+            atoms = getattr(caller, "atoms", None)
+        if atoms is None:
+            raise InputError(
+                "observer: no atoms; attach it to ASE dynamics, or make it with atoms=..."
+            )
+        analysis = self.analyzer.analyze(atoms, centers=self.centers, spacing=self.spacing)
+        if self._tracker is not None:
+            analysis = _with_lindemann(analysis, self._tracker, atoms)
+        self._writer.append(analysis, source="observer")
+        return analysis
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
