@@ -892,7 +892,8 @@ def window_lattice(x, y, z, w, ones, n, scale_in, penalty, tolerance, polishing,
     info[3] = mean / weight / atoms * share
     info[4] = debye_waller(x, y, z, n, out, hkl, value, count, atoms, site, size)
     info[0] = max(info[0], best / atoms)
-    info[1] = 3
+    if best >= bright:
+        info[1] = 3
     return 1
 
 

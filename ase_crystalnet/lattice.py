@@ -174,15 +174,16 @@ def _lattices(
         np.cbrt(np.abs(np.linalg.det(real))),
         np.where(spacing > 0, spacing, 1.0) * SCALE_WITHOUT_LATTICE,
     )
-    nothing = np.nan
+    # A frame is taken from whatever was found; a lattice is only reported above a liquid's peaks.
+    reported = found & (info[:, 1] == 3)
     return Lattices(
-        lattice=np.where(found[:, None, None], real, nothing),
+        lattice=np.where(reported[:, None, None], real, np.nan),
         frame=frame,
         scale=scale,
         order=np.clip(info[:, 0], 0.0, 1.0),
-        lattice_order=np.where(found, info[:, 3], 0.0),
-        rank=np.where(found, 3, np.minimum(info[:, 1], 2)).astype(np.int8),
-        mean_square_displacement=np.where(found, info[:, 4] * spacing**2, nothing),
+        lattice_order=np.where(reported, info[:, 3], 0.0),
+        rank=np.where(reported, 3, np.minimum(info[:, 1], 2)).astype(np.int8),
+        mean_square_displacement=np.where(reported, info[:, 4] * spacing**2, np.nan),
         nearest_neighbor_distance=spacing,
     )
 
