@@ -150,6 +150,29 @@ def test_bragg_peak_of_crystal_hot_crystal_and_gas() -> None:
     assert md.largest_bragg_peak(crystal) < 0.03
 
 
+@pytest.mark.parametrize(
+    ("phase", "msd", "msd_half", "bragg", "stretch", "fault"),
+    [
+        ("solid", 0.3, 0.3, 0.7, 1.0, ""),
+        ("solid", 0.3, 0.3, 0.1, 1.0, "lost its crystal (S/N 0.100)"),
+        ("solid", 3.0, 2.0, 0.7, 1.0, "flows (msd 0.58 s^2)"),
+        ("liquid", 9.0, 4.5, 0.01, 1.03, ""),
+        ("liquid", 9.0, 4.5, 0.01, 1.2, "boiled"),
+        ("liquid", 0.3, 0.3, 0.01, 1.0, "does not flow (msd 0.06 s^2)"),
+        ("liquid", 1.0, 0.9, 0.01, 1.0, "does not flow (msd 0.19 s^2)"),
+        ("glass", 0.3, 0.3, 0.01, 1.0, ""),
+        ("glass", 9.0, 4.5, 0.01, 1.0, "flows (msd 1.74 s^2)"),
+        ("glass", 0.3, 0.3, 0.3, 1.0, "crystallised (S/N 0.300)"),
+    ],
+)
+def test_faults_are_found(
+    phase: str, msd: float, msd_half: float, bragg: float, stretch: float, fault: str
+) -> None:
+    frame = bulk("Cu", a=3.615 * stretch, cubic=True)
+    frame.info = {"phase": phase, "msd": msd, "msd_half": msd_half, "bragg": bragg}
+    assert md.find_fault([frame], COPPER) == fault
+
+
 def test_frames_survive_the_file(tmp_path: Path) -> None:
     frame = bulk("Cu", cubic=True)
     frame.info = {"structure": "fcc", "temperature": 300.0}
@@ -178,23 +201,32 @@ def test_save_refuses_frames_that_differ(tmp_path: Path) -> None:
         md.save_frames(tmp_path / "a.npz", [bulk("Cu"), bulk("Cu", cubic=True)])
 
 
-def test_finished_jobs_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_jobs_are_not_run_again_and_faulty_ones_are_set_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
     def simulated(material: md.Material, temperature: float, phase: str, **rest: object):
         calls.append((material.name, phase))
         frame = bulk("Cu", cubic=True)
-        frame.info = {"material": material.name, "structure": phase, "phase": phase}
+        broken = temperature > 1900  # the hot one is made to look as if it had not melted
+        frame.info = {"material": material.name, "structure": phase, "phase": phase, "seed": 0}
         frame.info |= {"temperature": temperature, "reduced_temperature": 1.0}
-        frame.info |= {"msd": 1.0, "msd_half": 0.5, "bragg": 0.0}
+        frame.info |= {"msd": 10.0, "msd_half": 5.0, "bragg": 0.9 if broken else 0.0}
         return [frame]
 
     monkeypatch.setattr(md, "simulate", simulated)
     jobs = md.TRAINING[:2]
     md.run_jobs(jobs[:1], tmp_path)
+    md.run_jobs(jobs, tmp_path)
     rows = md.run_jobs(jobs, tmp_path)
     assert len(calls) == 2
-    assert [row["file"] for row in rows] == [f"{job.name}.npz" for job in jobs]
+    assert [row["file"] for row in rows] == [
+        "Cu_liquid_1.00.npz",
+        "Cu_liquid_1.50.npz.rejected",
+    ]
+    assert rows[1]["fault"] == "crystallised (S/N 0.900)"
+    assert len(list(tmp_path.glob("*.npz"))) == 1
     assert (tmp_path / "table.json").is_file()
 
 

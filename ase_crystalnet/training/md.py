@@ -49,6 +49,7 @@ __all__ = [
     "Job",
     "Material",
     "build_crystal",
+    "find_fault",
     "find_lammps",
     "find_potential",
     "input_script",
@@ -255,20 +256,49 @@ def load_frames(path: Path) -> list[Atoms]:
     return frames
 
 
+def find_fault(frames: Sequence[Atoms], material: Material) -> str:
+    """Say in a few words why a run did not become what was ordered; '' if it did.
+
+    With s the cube root of the volume per atom: a solid keeps its Bragg peaks (S/N > 0.2) and its
+    mean-square displacement stays below 0.15 s^2; a liquid has none (S/N < 0.04) and flows (above
+    0.15 s^2 at the end, still growing); a glass has none and does not flow (below 0.3 s^2). A
+    volume more than 40 % above the crystal's means that the melt has boiled.
+    """
+    last, phase = frames[-1], frames[-1].info["phase"]
+    volume = last.cell.volume / len(last)
+    crystal = build_crystal(material, 1, np.random.default_rng(0))
+    moved = last.info["msd"] / volume ** (2 / 3)
+    still_moving = last.info["msd"] > 1.3 * last.info["msd_half"]
+    bragg = [frame.info["bragg"] for frame in frames]
+    if volume > 1.4 * crystal.cell.volume / len(crystal):
+        return "boiled"
+    if phase == "solid":
+        if min(bragg) < 0.2:
+            return f"lost its crystal (S/N {min(bragg):.3f})"
+        return f"flows (msd {moved:.2f} s^2)" if moved > 0.15 else ""
+    if max(bragg) > 0.04:
+        return f"crystallised (S/N {max(bragg):.3f})"
+    if phase == "liquid":
+        return "" if moved > 0.15 and still_moving else f"does not flow (msd {moved:.2f} s^2)"
+    return f"flows (msd {moved:.2f} s^2)" if moved > 0.3 else ""
+
+
 def run_jobs(
     jobs: Sequence[Job], out: Path, *, potentials: Path | None = None, only: str = ""
 ) -> list[dict[str, Any]]:
-    """Run the jobs whose file is not in `out` yet and return the table of all, row by row.
+    """Run the jobs that are not in `out` yet and return the table of all, row by row.
 
-    Writes ``out/<job>.npz`` for each job and ``out/table.json``.
+    Writes ``out/<job>.npz`` for each job and ``out/table.json``. A run that did not become what was
+    ordered (`find_fault`) is kept as ``<job>.npz.rejected``, where no training picks it up.
     """
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for job in jobs:
-        if only and only not in job.name:
-            continue
         path = out / f"{job.name}.npz"
-        if not path.is_file():
+        rejected = path.with_name(path.name + ".rejected")
+        if not path.is_file() and not rejected.is_file():
+            if only not in job.name:
+                continue
             frames = simulate(
                 job.material,
                 job.reduced_temperature * job.material.melting_temperature,
@@ -280,21 +310,23 @@ def run_jobs(
                 seed=job.seed,
                 potentials=potentials,
             )
-            save_frames(path, frames)
+            save_frames(rejected if find_fault(frames, job.material) else path, frames)
+        path = path if path.is_file() else rejected
         frames = load_frames(path)
         last = frames[-1]
-        spacing = (last.cell.volume / len(last)) ** (1 / 3)
         row = {k: last.info[k] for k in ("material", "structure", "phase", "temperature")}
         row |= {"T/Tm": last.info["reduced_temperature"], "atoms": len(last)}
         row |= {"frames": len(frames), "msd": last.info["msd"], "msd_half": last.info["msd_half"]}
-        row |= {"spacing": spacing, "bragg": [f.info["bragg"] for f in frames], "file": path.name}
+        row |= {"volume_per_atom": last.cell.volume / len(last), "seed": last.info["seed"]}
+        row |= {"bragg": [f.info["bragg"] for f in frames], "file": path.name}
+        row |= {"fault": find_fault(frames, job.material)}
         rows.append(row)
         temporary = out / "table.json.part"
-        temporary.write_text(json.dumps(rows, indent=1))
+        temporary.write_text(json.dumps(rows, indent=1) + "\n")
         temporary.replace(out / "table.json")
         sys.stdout.write(
             f"{job.name:24s} {len(last):5d} atoms x {len(frames)}  msd {row['msd_half']:8.3f} "
-            f"{row['msd']:8.3f} A^2  S/N {max(row['bragg']):.3f}\n"
+            f"{row['msd']:8.3f} A^2  S/N {max(row['bragg']):.3f}  {row['fault']}\n"
         )
         sys.stdout.flush()
     return rows

@@ -166,6 +166,7 @@ def _alloy(
     reference: str,
     timestep: float = 0.002,
     melt_expansion: float = 1.04,
+    barostat: bool = True,
 ) -> Material:
     return Material(
         name=name,
@@ -180,6 +181,7 @@ def _alloy(
         timestep=timestep,
         reference=reference,
         melt_expansion=melt_expansion,
+        barostat=barostat,
     )
 
 
@@ -196,7 +198,7 @@ def _meam(name: str, structure: str, a: float, c: float | None, parameters: str)
         files=("library.meam", *(() if parameters == "NULL" else (parameters,))),
         melting_temperature={"Sn": 505.0, "Bi": 544.0}[name],
         timestep=0.002,
-        reference="library.meam of LAMMPS (Baskes)",
+        reference="library.meam of LAMMPS",
     )
 
 
@@ -241,7 +243,8 @@ _CUZR = _alloy(
 )  # fmt: skip
 _SILICA = _alloy(
     "SiO2", ("Si", "O"), (1 / 3, 2 / 3), "fcc", 3.92, "vashishta", "SiO.1997.vashishta", 2000.0,
-    "Vashishta et al. (1997)", timestep=0.001, melt_expansion=1.0,
+    "Broughton et al., Phys. Rev. B 56, 611 (1997)", timestep=0.001, melt_expansion=1.0,
+    barostat=False,  # held at 2.2 g/cm^3: started from random sites, it evaporates at zero pressure
 )  # fmt: skip
 _SN = _meam("Sn", "bct", 5.92, 3.22, "NULL")
 _BI = _meam("Bi", "sc", 3.2, None, "Bi.meam")
