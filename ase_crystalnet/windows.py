@@ -19,6 +19,7 @@ from scipy.spatial.distance import cdist
 
 from ase_crystalnet.density import estimate_radii
 from ase_crystalnet.errors import InputError, SparseWindowError
+from ase_crystalnet.grid import candidates
 from ase_crystalnet.periodic import PeriodicSpace, validated_positions
 
 __all__ = ["PreparedSystem", "SparseWindowWarning", "WindowBatch", "Windower"]
@@ -28,15 +29,15 @@ WINDOW_ATOMS_RANGE = (64, 512)
 #: A window with a smaller share of `window_atoms` is sparse. An edge of a cube (a quarter of
 #: space) still passes, a corner (an eighth) does not.
 SPARSE_SHARE = 0.25
-#: Default spacing of grid centres in nearest-neighbour distances.
-GRID_SPACING = 2.5
+#: Default spacing of grid centres in nearest-neighbour distances, and at the least in cube roots of
+#: the volume of an atom. The second is the smaller in every dense crystal; it takes over where the
+#: nearest neighbour says little about the density (many vacancies, atom probe, molecules).
+GRID_SPACING, GRID_SPACING_VOLUME = 2.5, 2.15
 #: Grid centres farther than this share of the window radius from every atom are dropped. It is
 #: 1.2 nearest-neighbour distances in a close-packed metal, and grows with vacancies.
 GRID_REACH = 0.35
 #: Most atoms of a window, in units of `window_atoms`; the nearest are kept.
 CAP = 2
-#: Largest number of grid centres.
-MAX_CENTERS = 20_000_000
 
 
 class SparseWindowWarning(UserWarning):
@@ -199,8 +200,8 @@ class PreparedSystem:
             Every atom; a regular grid (where there are atoms); atoms by index (negative from the
             end); atoms by mask of length N; points in Angstrom.
         spacing : float, optional
-            Largest spacing of the grid in Angstrom, default 2.5 nearest-neighbour distances.
-            A periodic cell is divided evenly.
+            Largest spacing of the grid in Angstrom, default 2.5 nearest-neighbour distances (more
+            where atoms are missing). A periodic cell is divided evenly.
 
         Returns
         -------
@@ -254,55 +255,19 @@ class PreparedSystem:
         return self.given[chosen], chosen.astype(np.int64)
 
     def _grid(self, spacing: float | None) -> NDArray[np.float64]:
-        """Grid points that have atoms nearby, built from the atoms so that empty space is free."""
+        """Grid points that have an atom nearby."""
         if spacing is None:
-            spacing = GRID_SPACING * self.nearest_neighbor_distance
+            volume = 4.0 / 3.0 * np.pi / self.windower.window_atoms  # of an atom, over radius^3
+            apart = float(np.median(self._probe_radius)) * volume ** (1.0 / 3.0)
+            spacing = max(
+                GRID_SPACING * self.nearest_neighbor_distance, GRID_SPACING_VOLUME * apart
+            )
             if not np.isfinite(spacing):  # a lone atom: it is its own grid
                 return self.given.copy()
-        if not isinstance(spacing, (int, float, np.number)) or not 0.0 < float(spacing) < np.inf:
-            raise InputError(f"spacing={spacing!r} is not a positive length in Angstrom")
-        spacing = float(spacing)
-        basis, pbc = self.space.basis, self.space.pbc
-        inverse = np.linalg.inv(basis)
-        fractional = self.wrapped @ inverse
-        lengths = np.linalg.norm(basis, axis=1)
-        low = np.where(pbc, 0.0, fractional.min(axis=0))
-        span = np.where(pbc, 1.0, fractional.max(axis=0) - low)
-        divisions = np.ceil(span * lengths / spacing - 1e-9)
-        if divisions.max() > 2**20:
-            raise InputError(
-                f"spacing={spacing:g} Angstrom would divide a structure {(span * lengths).max():g} "
-                "Angstrom long into more than a million steps; give a larger spacing"
-            )
-        divisions = np.maximum(divisions, 1).astype(np.int64)
-        flat = span * lengths < 1e-9  # e.g. a sheet: one layer of points, in the sheet
-        step = np.where(flat, 1.0, span / divisions)
-        number = np.where(pbc, divisions, np.where(flat, 1, divisions + 1))
-        # Candidates: the nodes around each atom's own node, as far as an atom can keep a node.
-        node = np.unique(np.rint((fractional - low) / step).astype(np.int64), axis=0)
         reach = GRID_REACH * float(self._probe_radius.max())
-        height = self.space.heights(reduced=False) * step
-        around = np.minimum(np.ceil(reach / height + 0.5), number - 1).astype(np.int64)
-        for axis in range(3):
-            if len(node) * (2 * around[axis] + 1) > 5 * MAX_CENTERS:
-                raise InputError(
-                    f"spacing={spacing:g} Angstrom makes more than {MAX_CENTERS} grid centres; "
-                    "give a larger spacing"
-                )
-            offsets = np.arange(-around[axis], around[axis] + 1)
-            node = np.repeat(node, len(offsets), axis=0)
-            node[:, axis] += np.tile(offsets, len(node) // len(offsets))
-            if pbc[axis]:
-                node[:, axis] %= number[axis]
-            else:
-                node = node[(node[:, axis] >= 0) & (node[:, axis] < number[axis])]
-            key = (node[:, 0] * number[1] + node[:, 1]) * number[2] + node[:, 2]
-            node = node[np.unique(key, return_index=True)[1]]
-        points = (low + node * step) @ basis
+        points = candidates(self.space, self.wrapped, spacing, reach)
         nearest = self._tree.query(self.space.wrap(points), k=1, workers=self.windower.workers)[0]
-        return np.asarray(
-            points[nearest <= GRID_REACH * self._density_radii(points)], dtype=np.float64
-        )
+        return np.asarray(points[nearest <= GRID_REACH * self._density_radii(points)])
 
     def nearest_centers(
         self, centers: NDArray[np.float64], count: int = 1

@@ -201,6 +201,24 @@ def test_grid_divides_a_periodic_cell_evenly():
     assert len(default) == np.ceil(lengths / (2.5 * 2.5)).prod()
 
 
+@pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139"])
+@pytest.mark.parametrize("wanted", [64, 250, 512])
+def test_default_spacing_is_in_nearest_neighbours_for_crystals(name, wanted):
+    atoms = testing.supercell(testing.unit_cell(name), 1000)
+    centers, _ = Windower(window_atoms=wanted, workers=1).prepare(atoms).centers("grid")
+    assert len(centers) == np.ceil(atoms.cell.lengths() / (2.5 * 2.5) - 1e-6).prod()
+
+
+def test_default_spacing_grows_where_nearest_neighbours_mislead(rng):
+    gas = Atoms("Si4000", rng.random((4000, 3)) * 60.0, cell=[60.0] * 3, pbc=True)
+    system = Windower(workers=1).prepare(gas)
+    volume = 60.0**3 / 4000
+    assert 2.5 * system.nearest_neighbor_distance < 1.6 * volume ** (1 / 3)
+    centers, _ = system.centers("grid")
+    spacing = (60.0**3 / len(centers)) ** (1 / 3)
+    assert 1.9 < spacing / volume ** (1 / 3) < 2.3
+
+
 def test_grid_leaves_out_empty_space():
     atoms = slab(10)
     atoms.pbc = True
