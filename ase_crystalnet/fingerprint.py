@@ -9,7 +9,7 @@ Two forms of the same physics:
 * Calling a `Fingerprint` (and `Fingerprint.intensity`) uses that on a *separable* grid, with
   q_x = q(i), q_y = q(j) and q_z = f(i) + f(j), the phase exp(-i q.r) is a product of one factor in
   i and one in j: a pattern is one small complex matrix product per rotation. Its nodes lie within
-  0.05 pixels of the flat detector's pixels and within 0.001 of the Ewald sphere; a seven-point
+  0.05 pixels of the flat detector's pixels and within 0.001 of the Ewald sphere; an 11-point
   filter on the complex amplitude moves them onto the pixels.
 """
 
@@ -34,11 +34,11 @@ Float64 = NDArray[np.float64]
 
 __all__ = ["Fingerprint"]
 
-TAP_REACH = 3  # pixels to either side that the resampling filter sees
-TAP_RADIUS = 5.0  # atoms up to here (in scale lengths) are resampled faithfully
+TAP_REACH = 5  # pixels to either side that the resampling filter sees
+TAP_RADIUS = 4.8  # atoms up to here (in scale lengths) are resampled faithfully
 TAP_DAMPING = 1.0e-7
 MIN_WINDOWS_PER_THREAD = 8
-TERMS = 4  # of the even polynomial for q_z
+TERMS = 3  # of the even polynomial for q_z
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,12 @@ class Fingerprint:
         inside = u + v < edge**2 / (edge**2 + self.detector_distance**2)
         terms = np.stack([(u**p + v**p)[inside] for p in range(TERMS)], axis=1)
         sphere = k * (np.sqrt(1 - (u + v)[inside]) - 1)
-        coefficients = np.linalg.lstsq(terms, sphere, rcond=None)[0]
+        emphasis = np.ones(len(sphere))
+        for _ in range(4):  # Lawson: a few rounds from least squares towards least largest error
+            root = np.sqrt(emphasis)
+            coefficients = np.linalg.lstsq(terms * root[:, None], sphere * root, rcond=None)[0]
+            emphasis *= np.abs(terms @ coefficients - sphere)
+            emphasis /= emphasis.mean()
         return q, np.stack([(q / k) ** (2 * p) for p in range(TERMS)], axis=1) @ coefficients
 
     def _taps(self) -> Float64:
@@ -330,8 +335,9 @@ class Fingerprint:
 
         tables = _tables(self, batch.elements)
         atoms = (
-            np.ascontiguousarray(batch.positions, np.float32),
-            np.ascontiguousarray(batch.weights, np.float32),
+            # Writeable, or the kernel would be compiled once more for read-only arrays.
+            np.require(batch.positions, np.float32, ["C", "W"]),
+            np.require(batch.weights, np.float32, ["C", "W"]),
             batch.species,
         )
         out = np.empty((batch.windows, self.pixels, self.pixels, 3), np.float32)
