@@ -25,6 +25,7 @@ MAX_BASIS = 22  # peaks and their differences tried as basis vectors
 MAX_HKL = 512
 BINS = 120
 MAX_SITES = 24
+CENTER_WIDTH = 0.25  # of the radius: a Gaussian that holds about 40 of 250 atoms
 
 
 @njit(inline="always", **JIT)
@@ -754,12 +755,59 @@ def debye_waller(x, y, z, n, basis, hkl, value, count, atoms, site, size):
     return slope
 
 
+@njit(**STRICT)
+def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
+    """How well the atoms at the centre scatter in phase with the window's lattice.
+
+    The amplitude of the lit reflections, taken with the window's own phases, of the atoms about
+    the centre (weights `near`), over that of the whole window: 1 in one crystal, more where the
+    centre lies in the ordered part of a divided window, 0 where it lies in the other part.
+    """
+    total = 0.0
+    inner = 0.0
+    for m in range(n):
+        total += w[m]
+        inner += w[m] * near[m]
+    local = 0.0
+    whole = 0.0
+    for p in range(count):
+        s = value[p]
+        if s < floor:
+            continue
+        g0 = f32(hkl[p, 0] * basis[0, 0] + hkl[p, 1] * basis[1, 0] + hkl[p, 2] * basis[2, 0])
+        g1 = f32(hkl[p, 0] * basis[0, 1] + hkl[p, 1] * basis[1, 1] + hkl[p, 2] * basis[2, 1])
+        g2 = f32(hkl[p, 0] * basis[0, 2] + hkl[p, 1] * basis[1, 2] + hkl[p, 2] * basis[2, 2])
+        re, im, a, b = two_amplitudes(x, y, z, w, near, n, g0, g1, g2)
+        size = math.sqrt(re * re + im * im)
+        local += s * (re * a + im * b) / size / inner
+        whole += s * size / total
+    return local / whole if whole > 0 else np.nan
+
+
 @njit(**JIT)
-def window_lattice(x, y, z, w, ones, n, scale_in, penalty, tolerance, polishing, scratch, out, info):
-    """One window. Positions are in units of `scale_in`; `out` gets the reciprocal basis (rows).
+def two_amplitudes(x, y, z, w, near, n, qx, qy, qz):
+    """Re and Im of sum w exp(i q.x) and of sum w near exp(i q.x)."""
+    re = f32(0)
+    im = f32(0)
+    a = f32(0)
+    b = f32(0)
+    for m in range(n):
+        s, c = sincos(qx * x[m] + qy * y[m] + qz * z[m])
+        s *= w[m]
+        c *= w[m]
+        re += c
+        im += s
+        a += near[m] * c
+        b += near[m] * s
+    return re, im, a, b
+
+
+@njit(**JIT)
+def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, out, info):
+    """One window. Positions are in nearest-neighbour distances; `out` gets the reciprocal basis (rows).
 
     info: 0 order, 1 rank, 2 indexed share, 3 lattice order, 4 msd, 5-7 and 8-10 two strongest
-    peaks, 11 their number. Returns 1 where there is a lattice.
+    peaks, 11 their number, 12 index of the lit sublattice, 13 coherence of the centre. Returns 1 where there is a lattice.
     """
     work, s_map, pk, pv, q, s, ext, hkl, value, site, size = scratch
     total = 0.0
@@ -890,6 +938,9 @@ def window_lattice(x, y, z, w, ones, n, scale_in, penalty, tolerance, polishing,
         mean += s[p] * s[p]
         weight += s[p]
     info[3] = mean / weight / atoms * share
+    info[13] = center_coherence(
+        x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best)
+    )
     info[4] = debye_waller(x, y, z, n, out, hkl, value, count, atoms, site, size)
     info[0] = max(info[0], best / atoms)
     if best >= bright:
@@ -898,7 +949,7 @@ def window_lattice(x, y, z, w, ones, n, scale_in, penalty, tolerance, polishing,
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", boundscheck=False)
-def batch(positions, counts, weights, chunks, penalty, tolerance, polishing, scale, basis, found, info):
+def batch(positions, counts, weights, radius, chunks, penalty, tolerance, polishing, scale, basis, found, info):
     """All windows: nearest-neighbour distance, then the lattice of the scaled positions."""
     total, width = positions.shape[0], positions.shape[1]
     for chunk in prange(chunks):
@@ -907,6 +958,7 @@ def batch(positions, counts, weights, chunks, penalty, tolerance, polishing, sca
         z = np.empty(width, np.float32)
         w = np.empty(width, np.float32)
         ones = np.ones(width, np.float32)
+        near = np.empty(width, np.float32)
         row = np.empty(width, np.float32)
         hist = np.empty(BINS, np.float64)
         smooth = np.empty(BINS, np.float64)
@@ -946,6 +998,8 @@ def batch(positions, counts, weights, chunks, penalty, tolerance, polishing, sca
                 y[m] = positions[b, m, 1]
                 z[m] = positions[b, m, 2]
                 w[m] = weights[b, m]
+                r2 = x[m] * x[m] + y[m] * y[m] + z[m] * z[m]
+                near[m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
             d = first_shell(x, y, z, n, row, hist, smooth)
             scale[b] = d
             if d <= 0:
@@ -955,7 +1009,7 @@ def batch(positions, counts, weights, chunks, penalty, tolerance, polishing, sca
                 y[m] /= d
                 z[m] /= d
             found[b] = window_lattice(
-                x, y, z, w, ones, n, d, penalty, tolerance, polishing, scratch, basis[b], info[b]
+                x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, basis[b], info[b]
             )
 
 

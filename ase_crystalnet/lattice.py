@@ -52,6 +52,10 @@ class Lattices:
         Per component, Angstrom^2, from the fall of log S with q^2; nan without a lattice.
     nearest_neighbor_distance : (B,) float64 array
         First maximum of the window's pair distribution, Angstrom.
+    coherence : (B,) float64 array
+        Bragg amplitude of the atoms about the centre, in the phases of the whole window, over the
+        amplitude of the whole: 1 in one crystal, 0 where the centre is outside the crystal that
+        the window shows (a liquid, another grain). nan without a lattice.
     """
 
     lattice: NDArray[np.float64]
@@ -62,6 +66,7 @@ class Lattices:
     rank: NDArray[np.int8]
     mean_square_displacement: NDArray[np.float64]
     nearest_neighbor_distance: NDArray[np.float64]
+    coherence: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -130,6 +135,8 @@ class LatticeFinder:
         elif weights.shape != mask.shape:
             raise InputError(f"weights have shape {weights.shape}; expected {mask.shape}")
         total = len(positions)
+        # The farthest atom stands for the radius: a ball of 40 atoms or more comes that near.
+        radius = np.sqrt(np.einsum("bni,bni->bn", positions, positions).max(axis=1, initial=1e-6))
         spacing = np.zeros(total)
         basis = np.zeros((total, 3, 3))
         found = np.zeros(total, np.int64)
@@ -139,6 +146,7 @@ class LatticeFinder:
                 positions,
                 counts,
                 np.ascontiguousarray(weights, np.float32),
+                radius,
                 max(1, min(total, 64)),
                 self.penalty,
                 self.tolerance,
@@ -185,6 +193,7 @@ def _lattices(
         rank=np.where(reported, 3, np.minimum(info[:, 1], 2)).astype(np.int8),
         mean_square_displacement=np.where(reported, info[:, 4] * spacing**2, np.nan),
         nearest_neighbor_distance=spacing,
+        coherence=np.where(reported, info[:, 13], np.nan),
     )
 
 

@@ -1,0 +1,409 @@
+"""`CrystalNet`: from a structure to classes, certainty, order and orientation of every atom.
+
+The stages, in the order of the data: `windows`, `lattice`, `fingerprint`, `classifier`,
+`orientation`, `results`. Files, progress bars and trajectories live outside (`trajectory`, `cli`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from numpy.typing import NDArray
+
+from ase_crystalnet.classifier import Classifier
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.lattice import LatticeFinder
+from ase_crystalnet.orientation import conventional_setting
+from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet.windows import PreparedSystem, WindowBatch, Windower
+
+__all__ = ["CrystalNet"]
+
+Progress = Callable[[int, int], None]
+
+#: The centre belongs to the crystal its window shows if its coherence is above; see
+#: `Lattices.coherence`. Half-way between a crystal (1 or more) and a liquid (0).
+COHERENCE_LIMIT = 0.5
+#: Smaller windows tried in turn, as shares of `window_atoms`, where it does not.
+SMALLER_WINDOWS = (0.4,)
+#: Windows on either side of a grid atom that are blended.
+GRID_NEIGHBORS = 8
+
+
+class CrystalNet(Calculator):  # type: ignore[misc]
+    """Crystal classes, certainty, order and orientation of local windows of atoms.
+
+    It is also an ASE calculator whose properties are its results, so that
+    ``atoms.calc.get_property("class_probabilities", atoms)`` works and is cached.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a shipped model or a model folder.
+    window_atoms : int
+        Atoms in a window, 64 to 512; the radius follows from the local density.
+    min_certainty : float, optional
+        Labels with a smaller certainty are refused (-1); None refuses none.
+    on_sparse : {'refuse', 'warn', 'raise'}
+        What to do with windows of too few atoms.
+    species : {'geometry', 'form-factor'}
+        Every atom counts alike, or by the x-ray form factor of Z + 2. The model "local" was
+        trained on geometry.
+    divide : bool
+        Look again, with a smaller window, where the centre does not belong to the crystal that
+        its window shows (interfaces, grain boundaries).
+    batch_size : int
+        Windows worked on at a time; bounds the memory.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown or damaged.
+    InputError
+        A parameter is out of range.
+    """
+
+    implemented_properties = [  # noqa: RUF012 (ASE's own convention)
+        "class_probabilities",
+        "class_labels",
+        "class_fractions",
+        "certainty",
+        "order",
+        "orientation",
+    ]
+    discard_results_on_any_change = True
+
+    def __init__(
+        self,
+        model: str | Path = "local",
+        *,
+        window_atoms: int = 250,
+        min_certainty: float | None = None,
+        on_sparse: str = "refuse",
+        species: str = "geometry",
+        divide: bool = True,
+        batch_size: int = 512,
+    ) -> None:
+        super().__init__()
+        if min_certainty is not None and not 0.0 <= min_certainty <= 1.0:
+            raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1 (or None)")
+        if species not in ("geometry", "form-factor"):
+            raise InputError(f"species={species!r} is unknown: use 'geometry' or 'form-factor'")
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size!r} is not a positive number of windows")
+        self.classifier = Classifier(model)
+        low, high = self.classifier.card.window_atoms
+        if not low <= window_atoms <= high:
+            raise InputError(
+                f"window_atoms={window_atoms!r} is outside what model "
+                f"{self.classifier.card.name!r} was trained for ({low} to {high})"
+            )
+        self.windower = Windower(window_atoms=window_atoms, on_sparse=on_sparse)
+        self.min_certainty = min_certainty
+        self.species = species
+        self.divide = divide
+        self.batch_size = batch_size
+        self.finder = LatticeFinder()
+        self.fingerprint = Fingerprint(**self.classifier.card.data["fingerprint"])
+        self.frame: FrameAnalysis | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.classifier.classes
+
+    # ------------------------------------------------------------------ one frame
+    def analyze(
+        self,
+        atoms: Atoms,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        progress: Progress | None = None,
+    ) -> FrameAnalysis:
+        """Analyse one structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Any mix of periodic directions.
+        centers : {'atoms', 'grid'}, int array, bool array or (W, 3) float array
+            Where windows are cut: every atom, a grid, atoms by index or mask, points (Angstrom).
+        spacing : float, optional
+            Of the grid, Angstrom; by default 2.5 nearest-neighbour distances.
+        progress : callable, optional
+            Called with the number of windows done and in all.
+
+        Returns
+        -------
+        FrameAnalysis
+
+        Raises
+        ------
+        InputError
+            The structure or the centres cannot be used.
+        SparseWindowError
+            A window is sparse and ``on_sparse="raise"``.
+        """
+        prepared = self.windower.prepare(atoms)
+        points, center_indices = prepared.centers(centers, spacing)
+        found = self._windows(atoms, prepared, points, progress)
+        if self.divide:
+            self._look_again(atoms, points, found)
+        return self._result(prepared, points, center_indices, found, centers)
+
+    def _windows(
+        self,
+        atoms: Atoms,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        progress: Progress | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """All stages on all centres, a batch at a time; arrays with one row a window."""
+        total = len(points)
+        found: dict[str, NDArray[Any]] = {
+            "probabilities": np.full((total, len(self.classes)), np.nan, np.float32),
+            "order": np.full(total, np.nan),
+            "lattice": np.full((total, 3, 3), np.nan),
+            "rank": np.zeros(total, np.int8),
+            "mean_square_displacement": np.full(total, np.nan),
+            "nearest_neighbor_distance": np.full(total, np.nan),
+            "coherence": np.full(total, np.nan),
+            "sparse": np.zeros(total, bool),
+            "radius": np.zeros(total),
+        }
+        done = 0
+        for batch in prepared.batches(points, self.batch_size):
+            rows = slice(done, done + len(batch))
+            done += len(batch)
+            found["sparse"][rows] = batch.sparse
+            found["radius"][rows] = batch.radius
+            good = np.flatnonzero(~batch.sparse)
+            if len(good):
+                for name, values in self._classify(atoms, batch, good).items():
+                    found[name][rows.start + good] = values
+            if progress is not None:
+                progress(done, total)
+        return found
+
+    def _classify(
+        self, atoms: Atoms, batch: WindowBatch, good: NDArray[np.intp]
+    ) -> dict[str, NDArray[Any]]:
+        positions, mask = batch.positions[good], batch.mask[good]
+        lattices = self.finder(positions, mask)
+        numbers = None
+        if self.species == "form-factor":
+            numbers = np.where(mask, atoms.numbers[batch.indices[good]], 0)
+        images = self.fingerprint(lattices.standardize(positions), mask, numbers=numbers)
+        return {
+            "probabilities": self.classifier.predict(images),
+            "order": lattices.order,
+            "lattice": lattices.lattice,
+            "rank": lattices.rank,
+            "mean_square_displacement": lattices.mean_square_displacement,
+            "nearest_neighbor_distance": lattices.nearest_neighbor_distance,
+            "coherence": lattices.coherence,
+        }
+
+    def _look_again(
+        self, atoms: Atoms, points: NDArray[np.float64], found: dict[str, NDArray[Any]]
+    ) -> None:
+        """Settle windows whose centre is not part of the crystal they show, in place.
+
+        A smaller window is tried; where its centre still is no part of a crystal, the crystal's
+        probability goes to "disordered".
+        """
+        if "disordered" not in self.classes:
+            return
+        none = self.classes.index("disordered")
+        for share in SMALLER_WINDOWS:
+            divided = np.flatnonzero(self._divided(found, none))
+            size = max(int(share * self.windower.window_atoms), 64)
+            if len(divided) == 0 or size >= self.windower.window_atoms:
+                break
+            smaller = Windower(window_atoms=size, on_sparse="refuse").prepare(atoms)
+            again = self._windows(atoms, smaller, points[divided])
+            usable = ~again["sparse"]
+            for name, values in again.items():
+                found[name][divided[usable]] = values[usable]
+        divided = np.flatnonzero(self._divided(found, none))
+        share_left = np.clip(found["coherence"][divided] / COHERENCE_LIMIT, 0.0, 1.0)[:, None]
+        probabilities = found["probabilities"][divided] * share_left
+        probabilities[:, none] += 1 - share_left[:, 0]
+        found["probabilities"][divided] = probabilities
+
+    def _divided(self, found: dict[str, NDArray[Any]], none: int) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore"):
+            result: NDArray[np.bool_] = (found["coherence"] < COHERENCE_LIMIT) & ~found["sparse"]
+        crystal = np.zeros(len(result), bool)
+        there = ~found["sparse"]
+        crystal[there] = found["probabilities"][there].argmax(axis=1) != none
+        return result & crystal
+
+    def _result(
+        self,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        center_indices: NDArray[np.int64],
+        found: dict[str, NDArray[Any]],
+        centers: Any,
+    ) -> FrameAnalysis:
+        probabilities = found["probabilities"]
+        labels, certainty = self._labels(probabilities)
+        setting = conventional_setting(
+            found["lattice"], np.where(found["sparse"], -1, labels), self.classes
+        )
+        weights, nearest = _interpolation(prepared, points, center_indices, found["sparse"])
+        atom_probabilities = _blend(probabilities, weights, nearest)
+        atom_labels, atom_certainty = self._labels(atom_probabilities)
+        first = nearest[:, 0]
+        there = first >= 0
+        atom_orientation = np.where(there[:, None], setting.orientation[first], np.nan)
+        return FrameAnalysis(
+            classes=self.classes,
+            centers=points,
+            center_indices=center_indices,
+            probabilities=probabilities,
+            labels=labels,
+            certainty=certainty,
+            order=found["order"].astype(np.float32),
+            lattice=found["lattice"],
+            orientation=setting.orientation,
+            rank=found["rank"],
+            mean_square_displacement=found["mean_square_displacement"].astype(np.float32),
+            nearest_neighbor_distance=found["nearest_neighbor_distance"].astype(np.float32),
+            sparse=found["sparse"],
+            radius=found["radius"],
+            atom_probabilities=atom_probabilities,
+            atom_labels=atom_labels,
+            atom_certainty=atom_certainty,
+            atom_order=_blend(found["order"][:, None], weights, nearest)[:, 0],
+            atom_orientation=atom_orientation,
+            min_certainty=self.min_certainty,
+            metadata={
+                "model": self.classifier.card.name,
+                "model_sha256": str(self.classifier.card.data["sha256"]),
+                "window_atoms": int(self.windower.window_atoms),
+                "centers": centers if isinstance(centers, str) else "given",
+                "species": self.species,
+            },
+        )
+
+    def _labels(
+        self, probabilities: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Labels (-1 where refused or nothing is known) and certainty, max_i p_i."""
+        known = np.isfinite(probabilities).all(axis=1)
+        safe = np.where(known[:, None], probabilities, 0)
+        labels = safe.argmax(axis=1).astype(np.int16)
+        certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
+        threshold = 0.0 if self.min_certainty is None else self.min_certainty
+        labels[~known | ~(certainty >= threshold)] = -1
+        return labels, certainty
+
+    # ------------------------------------------------------------------ many frames
+    def run(self, source: Any, **options: Any) -> Iterator[FrameAnalysis]:
+        """Analyse the frames of trajectory files one after the other.
+
+        Takes what `ase_crystalnet.trajectory.run` takes after the analyzer: ``start``, ``stop``,
+        ``step``, ``centers``, ``spacing``, ``lindemann``, ...
+        """
+        from ase_crystalnet.trajectory import run
+
+        return run(self, source, **options)
+
+    def observer(self, path: str | Path, **options: Any) -> Any:
+        """An observer for ASE dynamics that writes each analysed frame to an HDF5 file.
+
+        ``dyn.attach(net.observer("run.h5"), interval=100)``; see
+        `ase_crystalnet.trajectory.Observer`.
+        """
+        from ase_crystalnet.trajectory import Observer
+
+        return Observer(self, path, **options)
+
+    # ------------------------------------------------------------------ ASE calculator
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fill ``results`` (ASE's interface).
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            A property was asked for that is no result of CrystalNet (energy, forces, ...).
+        """
+        super().calculate(atoms, properties, system_changes)
+        for name in properties or ():
+            if name not in self.implemented_properties:
+                raise PropertyNotImplementedError(
+                    f"CrystalNet has no {name!r}; it has {', '.join(self.implemented_properties)}"
+                )
+        frame = self.analyze(self.atoms)
+        self.frame = frame
+        self.results = {
+            "class_probabilities": frame.atom_probabilities,
+            "class_labels": frame.atom_labels,
+            "class_fractions": frame.class_fractions,
+            "certainty": frame.atom_certainty,
+            "order": frame.atom_order,
+            "orientation": frame.atom_orientation,
+        }
+
+
+def _interpolation(
+    prepared: PreparedSystem,
+    points: NDArray[np.float64],
+    center_indices: NDArray[np.int64],
+    sparse: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Weights (N, K) and windows (N, K) that speak for each atom; -1 and 0 where none does.
+
+    An atom with a window of its own is spoken for by it alone; others by their nearest centres,
+    with a Gaussian whose width is half the distance between neighbouring centres.
+    """
+    total = len(prepared.given)
+    own = np.full(total, -1, np.int64)
+    at_atom = np.flatnonzero(center_indices >= 0)
+    own[center_indices[at_atom]] = at_atom
+    if (own >= 0).all() or len(points) == 0:
+        return np.where(own[:, None] >= 0, 1.0, 0.0), own[:, None]
+    usable = np.flatnonzero(~sparse)
+    count = min(GRID_NEIGHBORS, len(usable))
+    if count == 0:
+        return np.zeros((total, 1)), np.full((total, 1), -1, np.int64)
+    nearest, distance = prepared.nearest_centers(points[usable], count)
+    # Beyond the nearest window's reach nothing is known.
+    reach = prepared.radii(points[usable])[nearest]
+    near = (nearest >= 0) & (distance <= 0.5 * reach)
+    inner = distance[:, 0][near[:, 0]]
+    width = 0.5 * max(float(np.median(inner)) if len(inner) else 1.0, 1e-6) * 1.8
+    weights = np.where(near, np.exp(-0.5 * (distance**2 - distance[:, :1] ** 2) / width**2), 0.0)
+    windows = np.where(near, usable[nearest], -1)
+    mine = own >= 0
+    weights[mine] = 0.0
+    weights[mine, 0] = 1.0
+    windows[mine, 0] = own[mine]
+    return weights, windows
+
+
+def _blend(
+    values: NDArray[Any], weights: NDArray[np.float64], windows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Weighted means (N, C) of window values (W, C); nan where no window speaks."""
+    out = np.zeros((len(windows), values.shape[1]))
+    norm = weights.sum(axis=1)
+    for k in range(windows.shape[1]):
+        weight = weights[:, k, None]
+        out += np.where(weight > 0, weight * values[windows[:, k]], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out /= norm[:, None]
+    return out.astype(np.float32)
