@@ -1,4 +1,4 @@
-# make demo    analyse the trajectory that comes with the repository
+# make demo    analyse the trajectory that comes with the repository: copper heated until it melts
 # make test    run the tests (make test-slow: those that take long, too)
 # make lint    style and types
 # All of them set up .venv first, with any Python of 3.11 to 3.13 (PYTHON=... chooses one), and
@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEMO := demo-output
-DEMO_TRAJECTORY ?= $(firstword $(wildcard examples/demo/*.extxyz.gz examples/demo/*.extxyz examples/demo/*.traj))
+DEMO_TRAJECTORY := examples/demo/heating.extxyz.gz
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -24,11 +24,9 @@ $(STAMP): pyproject.toml .ci/setup
 	@touch $@
 
 demo: $(STAMP)
-	@test -n "$(DEMO_TRAJECTORY)" || { echo "demo: no trajectory in examples/demo" >&2; exit 1; }
-	@mkdir -p $(DEMO)
-	$(BIN)/crystalnet analyze $(DEMO_TRAJECTORY) -o $(DEMO)/melting.h5 --overwrite
-	$(BIN)/crystalnet plot $(DEMO)/melting.h5 -o $(DEMO)/melting.png --overwrite
-	@echo "The figure is $(DEMO)/melting.png"
+	$(BIN)/crystalnet analyze $(DEMO_TRAJECTORY) --centers grid -o $(DEMO)/heating.h5 -o $(DEMO)/heating.csv --overwrite
+	$(BIN)/crystalnet plot $(DEMO)/heating.h5 -o $(DEMO) --overwrite
+	@echo "Figures are in $(DEMO)"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow"
