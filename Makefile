@@ -24,7 +24,8 @@ $(STAMP): pyproject.toml .ci/setup
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/crystalnet analyze $(DEMO_TRAJECTORY) --centers grid -o $(DEMO)/heating.h5 -o $(DEMO)/heating.csv --overwrite
+	@mkdir -p $(DEMO)
+	$(BIN)/crystalnet analyze $(DEMO_TRAJECTORY) --centers grid --lindemann 5 -o $(DEMO)/heating.h5 -o $(DEMO)/heating.csv --overwrite
 	$(BIN)/crystalnet plot $(DEMO)/heating.h5 -o $(DEMO) --overwrite
 	@echo "Figures are in $(DEMO)"
 
