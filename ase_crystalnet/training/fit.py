@@ -1,0 +1,337 @@
+"""From nothing to ``models/local``: data, training, calibration, evaluation, card.
+
+Every step leaves its result in the work folder and is skipped when it is there, so an interrupted
+run goes on where it stopped. The weights of a run depend on the seed, the recipe and the machine's
+floating-point arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classifier import CARD_VERSION, _keras, file_hash
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
+
+__all__ = ["TrainingPlan", "train_local"]
+
+Log = Callable[[str], None]
+WINDOW_ATOMS = (64, 512)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How "local" is trained; stored in its card.
+
+    Attributes
+    ----------
+    seed : int
+        Of windows, weights and the order of the batches.
+    shards, shard_size : int
+        Training windows = shards x shard_size.
+    epochs, batch_size : int
+    learning_rate : float
+        Adam's at the start; it falls to zero along a cosine.
+    """
+
+    seed: int = 11
+    shards: int = 60
+    shard_size: int = 4096
+    validation_shards: int = 3
+    epochs: int = 6
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+
+
+def train_local(
+    out: Path,
+    work: Path,
+    *,
+    plan: TrainingPlan | None = None,
+    recipe: Recipe | None = None,
+    processes: int = 2,
+    evaluation_windows: int = 1400,
+    log: Log = lambda text: None,
+) -> Path:
+    """Train the model "local" and write ``model.keras`` and ``card.json``.
+
+    Parameters
+    ----------
+    out : Path
+        Model folder.
+    work : Path
+        Folder of molecular dynamics, windows and checkpoints.
+    plan : TrainingPlan, optional
+    recipe : Recipe, optional
+    processes : int
+        Worker processes that make windows.
+    evaluation_windows : int
+        Windows a row of the card's accuracy table.
+    log : callable
+        Takes one line of progress.
+
+    Returns
+    -------
+    Path
+        The model folder.
+
+    Raises
+    ------
+    InputError
+        There are no liquids to learn from and LAMMPS is not installed.
+    """
+    plan = plan or TrainingPlan()
+    recipe = recipe or Recipe()
+    md_files = _molecular_dynamics(work / "md", log)
+    log(f"{len(md_files)} liquids and glasses")
+    for name, count, seed in (
+        ("windows", plan.shards, plan.seed),
+        ("validation", plan.validation_shards, plan.seed + 1),
+    ):
+        make_shards(
+            work / name,
+            count,
+            recipe=recipe,
+            md_files=md_files,
+            seed=seed,
+            size=plan.shard_size,
+            processes=processes,
+            progress=lambda done, total, name=name: log(f"{name}: {done} of {total} shards"),  # type: ignore[misc]
+        )
+    network = _fit(plan, work, log)
+    images, targets = read_shards(work / "validation", plan.validation_shards)
+    temperature = _calibrate(network, images, targets)
+    log(f"temperature {temperature:.3f}")
+    out.mkdir(parents=True, exist_ok=True)
+    network.save(out / "model.part.keras")
+    (out / "model.part.keras").replace(out / "model.keras")
+    card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
+    _write_card(out, card)
+    card["accuracy"] = _evaluate(out, work, md_files, evaluation_windows, log)
+    _write_card(out, card)
+    return out
+
+
+def _write_card(out: Path, card: dict[str, Any]) -> None:
+    temporary = out / "card.json.part"
+    temporary.write_text(json.dumps(card, indent=1) + "\n")
+    temporary.replace(out / "card.json")
+
+
+def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
+    """Files of liquids and glasses, simulated if they are not there."""
+    from ase_crystalnet.training.md import TRAINING, run_jobs
+
+    jobs = [job for job in TRAINING if job.phase in ("liquid", "glass")]
+    missing = [
+        job
+        for job in jobs
+        if not any((folder / f"{job.name}.npz{end}").is_file() for end in ("", ".rejected"))
+    ]
+    if missing:
+        log(f"simulating {len(missing)} of {len(jobs)} liquids and glasses")
+        run_jobs(TRAINING, folder)
+    files = sorted(f for job in jobs if (f := folder / f"{job.name}.npz").is_file())
+    if not files:
+        raise InputError(f"{folder} holds no liquids: repeat the command to simulate them")
+    return files
+
+
+def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
+    final = work / "trained.keras"
+    keras = _keras()
+    if final.is_file():
+        return keras.saving.load_model(final, compile=False)
+    import tensorflow as tf
+
+    from ase_crystalnet.training.networks import local_network
+
+    keras.utils.set_random_seed(plan.seed)
+    images, targets = read_shards(work / "windows", plan.shards)
+    held, held_targets = read_shards(work / "validation", 1)
+    steps = len(images) // plan.batch_size
+
+    def batches(epoch_seed: int) -> Any:
+        order = np.random.default_rng([plan.seed, epoch_seed]).permutation(len(images))
+        for s in range(steps):
+            rows = np.sort(order[s * plan.batch_size : (s + 1) * plan.batch_size])
+            yield images[rows], targets[rows]
+
+    network = local_network(len(CLASSES), seed=plan.seed)
+    network.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps * plan.epochs)
+        ),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    signature = (
+        tf.TensorSpec((None, 64, 64, 3), tf.uint8),
+        tf.TensorSpec((None, len(CLASSES)), tf.float32),
+    )
+    epoch = iter(range(10**6))
+    data = (
+        tf.data.Dataset.from_generator(lambda: batches(next(epoch)), output_signature=signature)
+        .map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y))
+        .prefetch(2)
+    )
+    history = network.fit(
+        data.repeat(),
+        epochs=plan.epochs,
+        steps_per_epoch=steps,
+        validation_data=(held.astype(np.float32) / 255, held_targets),
+        verbose=0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(work / "checkpoint"),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda e, logs: log(
+                    f"epoch {e + 1} of {plan.epochs}: "
+                    + ", ".join(f"{k} {v:.4f}" for k, v in logs.items())
+                )
+            ),
+        ],
+    )
+    network.save(work / "trained.part.keras")
+    (work / "trained.part.keras").replace(final)
+    (work / "history.json").write_text(
+        json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1)
+    )
+    return keras.saving.load_model(final, compile=False)
+
+
+def _calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> float:
+    """Divide the logits by the temperature that is likeliest on held-out windows; in place."""
+    from scipy.optimize import minimize_scalar
+
+    keras = _keras()
+    logits_of = keras.Model(network.inputs, network.get_layer("logits").output)
+    logits = np.concatenate(
+        [
+            logits_of.predict_on_batch(images[i : i + 512].astype(np.float32) / 255)
+            for i in range(0, len(images), 512)
+        ]
+    ).astype(float)
+
+    def loss(log_temperature: float) -> float:
+        z = logits / np.exp(log_temperature)
+        z -= z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return float(-(targets * log_p).sum(axis=1).mean())
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
+    layer = network.get_layer("logits")
+    layer.set_weights([w / temperature for w in layer.get_weights()])
+    return temperature
+
+
+def _code_version() -> str:
+    try:
+        number = version("ase-crystalnet")
+    except PackageNotFoundError:
+        number = "unknown"
+    git = shutil.which("git")
+    if git is None:
+        return number
+    done = subprocess.run(
+        [git, "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{number} ({done.stdout.strip()})" if done.returncode == 0 else number
+
+
+def _card(
+    plan: TrainingPlan,
+    recipe: Recipe,
+    md_files: list[Path],
+    temperature: float,
+    parameters: int,
+    out: Path,
+) -> dict[str, Any]:
+    fingerprint = asdict(Fingerprint())
+    return {
+        "card_version": CARD_VERSION,
+        "name": "local",
+        "description": "Class of a local window of atoms in any orientation, hot or incomplete",
+        "classes": list(CLASSES),
+        "sha256": file_hash(out / "model.keras"),
+        "input": "sqrt",
+        "fingerprint": fingerprint,
+        "scale": "cube root of the primitive volume of the window's average lattice",
+        "window_atoms": list(WINDOW_ATOMS),
+        "parameters": int(parameters),
+        "trained_on": {
+            "plan": asdict(plan),
+            "recipe": asdict(recipe),
+            "units": "nearest-neighbour distances",
+            "molecular_dynamics": [f.stem for f in md_files],
+            "windows": plan.shards * plan.shard_size,
+        },
+        "temperature": temperature,
+        "code_version": _code_version(),
+        "keras": _keras().__version__,
+        "python": sys.version.split()[0],
+        "licence": "MIT",
+        "references": {
+            "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
+            "certainty": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
+            "doi:10.1103/PhysRevB.99.245120",
+            "architecture": "ase_crystalnet.training.networks.local_network",
+        },
+    }
+
+
+def _evaluate(
+    out: Path, work: Path, md_files: list[Path], windows: int, log: Log
+) -> dict[str, Any]:
+    """Tables of the card, on windows of other seeds than the training's."""
+    from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.classifier import Classifier
+    from ase_crystalnet.training.evaluate import (
+        calibration_error,
+        disorder_table,
+        liquid_row,
+        reliability,
+        risk_coverage,
+    )
+
+    net = CrystalNet(out)
+    rows = disorder_table(net, windows=windows, progress=log)
+    rows.append(liquid_row(net, md_files, windows=windows))
+    images, targets = read_shards(work / "validation", 1)
+    pure = targets.max(axis=1) == 1.0
+    # The analyzer takes the root itself; bytes hold the root.
+    probabilities = Classifier(out).predict((images[pure].astype(np.float32) / 255) ** 2)
+    truth = targets[pure].argmax(axis=1)
+    return {
+        "command": "crystalnet train local",
+        "windows_a_row": windows,
+        "window_atoms": net.windower.window_atoms,
+        "percent": {row.name: round(row.accuracy, 2) for row in rows},
+        "percent_by_class": {
+            row.name: {k: round(v, 2) for k, v in row.by_class().items()} for row in rows
+        },
+        "held_out": {
+            "what": "windows of the training's own recipe, with every disorder in it mixed",
+            "windows": len(truth),
+            "percent": round(100 * float((probabilities.argmax(axis=1) == truth).mean()), 2),
+            "expected_calibration_error": round(calibration_error(probabilities, truth), 5),
+            "reliability": reliability(probabilities, truth),
+            "risk_coverage": risk_coverage(probabilities, truth),
+        },
+    }
