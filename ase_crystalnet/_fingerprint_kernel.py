@@ -134,38 +134,43 @@ def combine(left, right, n):
 
 
 @njit(**JIT)
-def resample_rows(amplitude, taps, out):
-    """Set out[i, j] = sum_t taps[t, i, j] amplitude[i + t - reach, j], rows beyond the edge 0."""
+def resample_x(amplitude, taps, out):
+    """Set out[i, j] = sum_t taps[t, i, j] amplitude[i + t - reach, j], 0 beyond the edge."""
     reach = taps.shape[0] // 2
     rows = amplitude.shape[0]
+    out[:] = 0
     for i in range(rows):
-        for j in range(amplitude.shape[1]):
-            out[i, j] = 0
         for t in range(max(0, reach - i), min(2 * reach + 1, rows + reach - i)):
             source = amplitude[i + t - reach]
             tap = taps[t, i]
             target = out[i]
-            for j in range(source.size):
+            for j in range(target.size):
                 target[j] += tap[j] * source[j]
 
 
 @njit(**JIT)
-def add_intensity(real, imag, turned, total):
-    """Add |amplitude|^2 to total, or its transpose where the amplitude lies turned."""
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
-            if turned:
-                total[j, i] += real[i, j] * real[i, j] + imag[i, j] * imag[i, j]
-            else:
-                total[i, j] += real[i, j] * real[i, j] + imag[i, j] * imag[i, j]
+def resample_y(amplitude, taps, out):
+    """Set out[i, j] = sum_t taps[t, i, j] amplitude[i, j + t - reach], 0 beyond the edge."""
+    reach = taps.shape[0] // 2
+    columns = amplitude.shape[1]
+    out[:] = 0
+    for i in range(amplitude.shape[0]):
+        for t in range(taps.shape[0]):
+            first = max(0, reach - t)
+            last = min(columns, columns + reach - t)
+            source = amplitude[i, first + t - reach : last + t - reach]
+            tap = taps[t, i, first:last]
+            target = out[i, first:last]
+            for j in range(target.size):
+                target[j] += tap[j] * source[j]
 
 
 @njit(**JIT)
-def transpose(source, target):
-    """Copy source, transposed, to target."""
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            target[j, i] = source[i, j]
+def add_intensity(real, imag, total):
+    """Add |amplitude|^2 to total."""
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[i, j] += real[i, j] * real[i, j] + imag[i, j] * imag[i, j]
 
 
 @njit(**JIT)
@@ -188,7 +193,8 @@ def diffract(
     forms
         (S, P, P) float32 form factors, or (0, P, P) for one species that scatters as points.
     taps
-        (T, P, P) float32 resampling onto the flat detector, or (0, P, P) for none.
+        (2, T, P, P) float32 resampling onto the flat detector along x and y, or
+        (2, 0, P, P) for none.
     window
         (P, P) float32 factor on the intensity: solid angle, 0 outside the ring.
     normalize
@@ -225,17 +231,12 @@ def diffract(
                         form = forms[group, i, j] if forms.shape[0] else f32(1)
                         real[i, j] += form * (k1[i, j] - k3[i, j])
                         imag[i, j] += form * (k1[i, j] + k2[i, j])
-            if taps.shape[0]:
-                # Along x, then along y: there as rows of the transpose, whose taps are the same.
-                resample_rows(real, taps, k1)
-                resample_rows(imag, taps, k2)
-                transpose(k1, real)
-                transpose(k2, imag)
-                resample_rows(real, taps, k1)
-                resample_rows(imag, taps, k2)
-                add_intensity(k1, k2, True, image[channels[v]])
-            else:
-                add_intensity(real, imag, False, image[channels[v]])
+            if taps.shape[1]:
+                resample_x(real, taps[0], k1)
+                resample_x(imag, taps[0], k2)
+                resample_y(k1, taps[1], real)
+                resample_y(k2, taps[1], imag)
+            add_intensity(real, imag, image[channels[v]])
         total = f32(0)
         for i in range(positions.shape[1]):
             if species[w, i] >= 0:

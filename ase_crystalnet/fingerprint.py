@@ -35,7 +35,7 @@ Float64 = NDArray[np.float64]
 __all__ = ["Fingerprint"]
 
 TAP_REACH = 5  # pixels to either side that the resampling filter sees
-TAP_RADIUS = 4.8  # atoms up to here (in scale lengths) are resampled faithfully
+TAP_RADIUS = 5.2  # atoms up to here (in scale lengths) are resampled faithfully
 TAP_DAMPING = 1.0e-7
 MIN_WINDOWS_PER_THREAD = 8
 TERMS = 3  # of the even polynomial for q_z
@@ -284,7 +284,7 @@ class Fingerprint:
         terms = np.stack([(u**p + v**p)[inside] for p in range(TERMS)], axis=1)
         sphere = k * (np.sqrt(1 - (u + v)[inside]) - 1)
         emphasis = np.ones(len(sphere))
-        for _ in range(4):  # Lawson: a few rounds from least squares towards least largest error
+        for _ in range(3):  # Lawson: a few rounds from least squares towards least largest error
             root = np.sqrt(emphasis)
             coefficients = np.linalg.lstsq(terms * root[:, None], sphere * root, rcond=None)[0]
             emphasis *= np.abs(terms @ coefficients - sphere)
@@ -292,10 +292,10 @@ class Fingerprint:
         return q, np.stack([(q / k) ** (2 * p) for p in range(TERMS)], axis=1) @ coefficients
 
     def _taps(self) -> Float64:
-        """Return the filter from the separable grid to the detector's q_x, (taps, P, P).
+        """Return the filters from the separable grid to the detector, (2 for x and y, taps, P, P).
 
         Least squares over point scatterers within a ball of `TAP_RADIUS`; 1 in the middle where
-        the pixel is outside the ring. By symmetry the transpose serves q_y.
+        the pixel is outside the ring.
         """
         q = self.wave_vectors("separable")[:, 0, 0]
         target = self.wave_vectors("detector")[:, :, 0]
@@ -317,7 +317,7 @@ class Fingerprint:
         outside = np.hypot(x, y) > (self.outer_radius + 1) * self.pixel_size
         taps[:, outside] = 0
         taps[TAP_REACH, outside] = 1
-        return taps
+        return np.stack([taps, taps.transpose(0, 2, 1)])
 
     def _form_factors(self, elements: tuple[int, ...], q: Float64) -> Float64:
         """Return f_a of Z + 2 at |q|, (species, P, P); no species: an empty array."""
@@ -394,6 +394,6 @@ def _tables(fingerprint: Fingerprint, elements: tuple[int, ...]) -> tuple[Any, .
         quarter_turn,
         *(axis.astype(np.float32) for axis in fingerprint._separable_axis()),
         forms.astype(np.float32),
-        (fingerprint._taps() if detector else np.empty((0, size, size))).astype(np.float32),
+        (fingerprint._taps() if detector else np.empty((2, 0, size, size))).astype(np.float32),
         fingerprint._window().astype(np.float32),
     )
