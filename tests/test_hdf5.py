@@ -183,6 +183,33 @@ def test_what_is_no_result_file_is_named(tmp_path: Path) -> None:
         ResultFile(other)
 
 
+def test_a_damaged_file_is_named(tmp_path: Path, rng: np.random.Generator) -> None:
+    whole = tmp_path / "run.h5"
+    with HDF5Writer(whole) as out:
+        for atoms in frames(5):
+            out.append(fake_frame(atoms))
+    content = np.frombuffer(whole.read_bytes(), dtype=np.uint8)
+    outcomes = []
+    for trial in range(60):
+        bad = content.copy()
+        if trial % 2:
+            bad = bad[: rng.integers(0, len(bad))]
+        else:
+            begin = rng.integers(0, len(bad))
+            bad[begin : begin + 2000] = rng.integers(0, 256, len(bad[begin : begin + 2000]))
+        path = tmp_path / f"{trial}.h5"
+        path.write_bytes(bad.tobytes())
+        try:
+            with ResultFile(path) as result:
+                result.trajectory()
+                list(result)
+            outcomes.append("read")
+        except InputError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            outcomes.append("named")
+    assert outcomes.count("named") > 30
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     with HDF5Writer(path) as out:

@@ -2,7 +2,7 @@
 
 Layout (schema 1): datasets that grow along their first axis, the frames one after the other::
 
-    /                attributes: schema, classes, metadata, min_certainty, settings
+    /                attributes: schema, code_version, classes, metadata, min_certainty, settings
     /complete        number of complete frames: the commit mark, written last of all
     /frames/*        one row a frame: number, source, window_end, atom_end, the summaries
     /windows/*       the rows of frame f are window_end[f - 1] : window_end[f]
@@ -16,6 +16,7 @@ labels as int8, geometry as float32.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results import FrameAnalysis
@@ -45,23 +45,48 @@ def _open_result(path: str | os.PathLike[str]) -> h5py.File:
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        try:
-            file = h5py.File(path, "r")
-        except OSError:
-            file = h5py.File(path, "r", swmr=True)
+        file = h5py.File(path, "r", swmr=_is_open_elsewhere(path))
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable HDF5 file ({reason})") from error
-    if file.attrs.get("format") != MARK or "complete" not in file:
+    try:
+        with _damage(path):
+            ours = file.attrs.get("format") == MARK and "complete" in file
+            schema = int(file.attrs["schema"]) if ours else 0
+        if not ours:
+            raise InputError(f"{path}: an HDF5 file, but not one with CrystalNet results")
+        if schema > SCHEMA:
+            raise InputError(
+                f"{path}: written with schema {schema}, this version reads up to {SCHEMA}; "
+                "update ase-crystalnet"
+            )
+    except InputError:
         file.close()
-        raise InputError(f"{path}: an HDF5 file, but not one with CrystalNet results")
-    if (schema := int(file.attrs["schema"])) > SCHEMA:
-        file.close()
-        raise InputError(
-            f"{path}: written with schema {schema}, this version reads up to {SCHEMA}; "
-            "update ase-crystalnet"
-        )
+        raise
     return file
+
+
+@contextlib.contextmanager
+def _damage(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file in whatever a damaged one makes HDF5 raise."""
+    try:
+        yield
+    except InputError as error:  # arrays that do not fit each other
+        raise InputError(f"{path}: damaged, it cannot be read ({error})") from error
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{path}: damaged, it cannot be read ({reason})") from error
+
+
+def _is_open_elsewhere(path: str | os.PathLike[str]) -> bool:
+    """Whether a writer has the file open, or died with it: a flag in its first bytes.
+
+    Only then the reading mode for such files is right: on a damaged file it waits for the writer
+    to mend it.
+    """
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return len(head) == 12 and head[:9] == b"\x89HDF\r\n\x1a\n\x03" and bool(head[11] & 5)
 
 
 class ResultFile:
@@ -83,16 +108,21 @@ class ResultFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._file = _open_result(path)
-        attributes = self._file.attrs
-        self.classes: tuple[str, ...] = tuple(json.loads(attributes["classes"]))
-        self.metadata: dict[str, Any] = json.loads(attributes["metadata"])
-        self.settings: dict[str, Any] = json.loads(attributes["settings"])
-        threshold = attributes.get("min_certainty")
-        self.min_certainty: float | None = None if threshold is None else float(threshold)
-        self._length = int(self._file["complete"][0])
-        rows = self._file["frames"]
-        self._window_end = rows["window_end"][: self._length]
-        self._atom_end = rows["atom_end"][: self._length]
+        try:
+            with _damage(self.path):
+                attributes = self._file.attrs
+                self.classes: tuple[str, ...] = tuple(json.loads(attributes["classes"]))
+                self.metadata: dict[str, Any] = json.loads(attributes["metadata"])
+                self.settings: dict[str, Any] = json.loads(attributes["settings"])
+                threshold = attributes.get("min_certainty")
+                self.min_certainty = None if threshold is None else float(threshold)
+                self._length = int(self._file["complete"][0])
+                rows = self._file["frames"]
+                self._window_end = rows["window_end"][: self._length]
+                self._atom_end = rows["atom_end"][: self._length]
+        except InputError:
+            self._file.close()
+            raise
 
     def __len__(self) -> int:
         return self._length
@@ -106,21 +136,23 @@ class ResultFile:
             raise IndexError(
                 f"{self.path}: wanted a frame from 0 to {len(self) - 1}, given {index}"
             )
-        rows = self._file["frames"]
         values: dict[str, Any] = {}
-        for name, (dtype, _) in FrameAnalysis.array_fields().items():
-            ends = self._atom_end if is_atomic(name) else self._window_end
-            begin = int(ends[position - 1]) if position else 0
-            values[name] = self._read(place(name), slice(begin, int(ends[position])), dtype)
-        if not rows["has_lindemann"][position]:
-            values["lindemann"] = None
-        origin = {"source": self.sources[position], "frame": int(rows["frames"][position])}
-        return FrameAnalysis(
-            classes=self.classes,
-            min_certainty=self.min_certainty,
-            metadata={**self.metadata, **origin},
-            **values,
-        )
+        with _damage(self.path):
+            rows = self._file["frames"]
+            for name, (dtype, _) in FrameAnalysis.array_fields().items():
+                ends = self._atom_end if is_atomic(name) else self._window_end
+                begin = int(ends[position - 1]) if position else 0
+                stored = self._file[place(name)][begin : int(ends[position])]
+                values[name] = np.asarray(stored).astype(dtype, copy=False)
+            if not rows["has_lindemann"][position]:
+                values["lindemann"] = None
+            origin = {"source": self.sources[position], "frame": int(rows["frames"][position])}
+            return FrameAnalysis(
+                classes=self.classes,
+                min_certainty=self.min_certainty,
+                metadata={**self.metadata, **origin},
+                **values,
+            )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -130,16 +162,13 @@ class ResultFile:
 
     def trajectory(self) -> TrajectoryAnalysis:
         """Return the summaries of all frames; reads one row a frame."""
-        rows = self._file["frames"]
-        builder = TrajectoryBuilder(self.classes)
-        values = {
-            name: rows[name][: len(self)]
-            for name in builder.row_names()
-            if name not in ("sources", "classes", "metadata")
-        }
-        return TrajectoryAnalysis(
-            classes=self.classes, sources=self.sources, metadata=self.metadata, **values
-        )
+        names = TrajectoryBuilder(self.classes).row_names()
+        with _damage(self.path):
+            rows = self._file["frames"]
+            values = {name: rows[name][: len(self)] for name in names if name != "sources"}
+            return TrajectoryAnalysis(
+                classes=self.classes, sources=self.sources, metadata=self.metadata, **values
+            )
 
     def copy_to(self, target: h5py.File) -> None:
         """Copy the complete frames, and no more, into an open, empty file."""
@@ -169,12 +198,6 @@ class ResultFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _read(self, place: str, rows: slice, dtype: Any) -> NDArray[Any]:
-        try:
-            return np.asarray(self._file[place][rows]).astype(dtype, copy=False)
-        except (OSError, KeyError) as error:
-            raise InputError(f"{self.path}: damaged, {place} cannot be read ({error})") from error
 
 
 def is_atomic(name: str) -> bool:

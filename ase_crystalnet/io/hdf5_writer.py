@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -186,6 +187,7 @@ class HDF5Writer:
         try:
             file.attrs["format"] = MARK
             file.attrs["schema"] = SCHEMA
+            file.attrs["code_version"] = _code_version()
             file.attrs["classes"] = json.dumps(frame.classes)
             metadata = {k: v for k, v in frame.metadata.items() if k not in ("frame", "source")}
             file.attrs["metadata"] = json.dumps(metadata, default=_plain)
@@ -250,6 +252,13 @@ class HDF5Writer:
                 raise
         self._file = _open(self.path, "r+")
         self._file.swmr_mode = True
+
+
+def _code_version() -> str:
+    try:
+        return version("ase-crystalnet")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
 
 
 def _open(path: str | os.PathLike[str], mode: str) -> h5py.File:

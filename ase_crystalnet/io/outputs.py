@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,18 +93,20 @@ class _Extxyz:
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         from ase.io import write
 
-        atoms = analysis.attach(frame.atoms.copy())
+        atoms = analysis.attach(frame.atoms)
         # Arrays of more than two dimensions have no place in the format.
         for name in [name for name, array in atoms.arrays.items() if array.ndim > 2]:
             del atoms.arrays[name]
         atoms.info["crystalnet_source"] = frame.source
         atoms.info["crystalnet_frame"] = frame.number
-        write(self.file, atoms, format="extxyz")
+        with _named(self.path):
+            write(self.file, atoms, format="extxyz")
 
     def finish(self, summary: TrajectoryAnalysis) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
+        with _named(self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
         self.lock.release()
 
     def discard(self) -> None:
@@ -124,7 +126,10 @@ class _Csv:
         """Nothing yet: the rows come from the summary."""
 
     def finish(self, summary: TrajectoryAnalysis) -> None:
-        with open(part_of(self.path), "w", encoding="utf-8", newline="") as file:
+        with (
+            _named(self.path),
+            open(part_of(self.path), "w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(summary.columns())
             for row in summary.rows():
@@ -136,6 +141,15 @@ class _Csv:
     def discard(self) -> None:
         part_of(self.path).unlink(missing_ok=True)
         self.lock.release()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors of writing: those of an open file do not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class Outputs:
