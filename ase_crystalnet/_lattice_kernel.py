@@ -25,6 +25,8 @@ MAX_BASIS = 22  # peaks and their differences tried as basis vectors
 MAX_HKL = 512
 BINS = 120
 MAX_SITES = 24
+PROBES = 7
+PROBE_REACH = 0.5  # of the radius
 CENTER_WIDTH = 0.25  # of the radius: a Gaussian that holds about 40 of 250 atoms
 
 
@@ -39,7 +41,12 @@ def sincos(x):
     c = (
         f32(1)
         - f32(0.5) * z
-        + z * z * (f32(4.166664568298827e-2) + z * (f32(-1.388731625493765e-3) + z * f32(2.443315711809948e-5)))
+        + z
+        * z
+        * (
+            f32(4.166664568298827e-2)
+            + z * (f32(-1.388731625493765e-3) + z * f32(2.443315711809948e-5))
+        )
     )
     q = np.int32(k)
     odd = (q & np.int32(1)) != 0
@@ -74,7 +81,9 @@ def first_shell(x, y, z, n, row, hist, smooth):
     hist[:] = 0
     for i in range(n - 1):
         for j in range(i + 1, n):
-            row[j] = (math.sqrt((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 + (z[i] - z[j]) ** 2) - offset) * scale
+            row[j] = (
+                math.sqrt((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 + (z[i] - z[j]) ** 2) - offset
+            ) * scale
         for j in range(i + 1, n):
             v = row[j]
             if v >= 0 and v < BINS:
@@ -759,17 +768,17 @@ def debye_waller(x, y, z, n, basis, hkl, value, count, atoms, site, size):
 def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
     """How well the atoms at the centre scatter in phase with the window's lattice.
 
-    The amplitude of the lit reflections, taken with the window's own phases, of the atoms about
-    the centre (weights `near`), over that of the whole window: 1 in one crystal, more where the
-    centre lies in the ordered part of a divided window, 0 where it lies in the other part.
+    The amplitude of the lit reflections, in the window's own phases, of the atoms about the
+    centre, over the largest such amplitude about seven points of the window: 1 in one crystal, 1/2
+    on a plane that bounds it, 0 beyond. The window's mean amplitude would not do as a reference,
+    since it falls with the crystal's part of the window.
     """
-    total = 0.0
-    inner = 0.0
-    for m in range(n):
-        total += w[m]
-        inner += w[m] * near[m]
-    local = 0.0
-    whole = 0.0
+    inner = np.zeros(PROBES)
+    for k in range(PROBES):
+        for m in range(n):
+            inner[k] += w[m] * near[k, m]
+    local = np.zeros(PROBES)
+    sums = np.empty((2 * PROBES + 2), np.float32)
     for p in range(count):
         s = value[p]
         if s < floor:
@@ -777,29 +786,34 @@ def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
         g0 = f32(hkl[p, 0] * basis[0, 0] + hkl[p, 1] * basis[1, 0] + hkl[p, 2] * basis[2, 0])
         g1 = f32(hkl[p, 0] * basis[0, 1] + hkl[p, 1] * basis[1, 1] + hkl[p, 2] * basis[2, 1])
         g2 = f32(hkl[p, 0] * basis[0, 2] + hkl[p, 1] * basis[1, 2] + hkl[p, 2] * basis[2, 2])
-        re, im, a, b = two_amplitudes(x, y, z, w, near, n, g0, g1, g2)
+        probe_amplitudes(x, y, z, w, near, n, g0, g1, g2, sums)
+        re = sums[2 * PROBES]
+        im = sums[2 * PROBES + 1]
         size = math.sqrt(re * re + im * im)
-        local += s * (re * a + im * b) / size / inner
-        whole += s * size / total
-    return local / whole if whole > 0 else np.nan
+        for k in range(PROBES):
+            local[k] += s * (re * sums[2 * k] + im * sums[2 * k + 1]) / size
+    best = 0.0
+    # A probe outside the material holds too few atoms to be a reference.
+    enough = 0.35 * inner.max()
+    for k in range(PROBES):
+        if inner[k] > enough:
+            best = max(best, local[k] / inner[k])
+    return local[0] / inner[0] / best if best > 0 and inner[0] > 0 else np.nan
 
 
 @njit(**JIT)
-def two_amplitudes(x, y, z, w, near, n, qx, qy, qz):
-    """Re and Im of sum w exp(i q.x) and of sum w near exp(i q.x)."""
-    re = f32(0)
-    im = f32(0)
-    a = f32(0)
-    b = f32(0)
+def probe_amplitudes(x, y, z, w, near, n, qx, qy, qz, sums):
+    """Re and Im of sum w near_k exp(i q.x) for every probe k, and of sum w exp(i q.x)."""
+    sums[:] = 0
     for m in range(n):
         s, c = sincos(qx * x[m] + qy * y[m] + qz * z[m])
         s *= w[m]
         c *= w[m]
-        re += c
-        im += s
-        a += near[m] * c
-        b += near[m] * s
-    return re, im, a, b
+        for k in range(PROBES):
+            sums[2 * k] += near[k, m] * c
+            sums[2 * k + 1] += near[k, m] * s
+        sums[2 * PROBES] += c
+        sums[2 * PROBES + 1] += s
 
 
 @njit(**JIT)
@@ -892,7 +906,9 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
             u0 = q[p, 1] * q[0, 2] - q[p, 2] * q[0, 1]
             u1 = q[p, 2] * q[0, 0] - q[p, 0] * q[0, 2]
             u2 = q[p, 0] * q[0, 1] - q[p, 1] * q[0, 0]
-            l2 = (q[p, 0] ** 2 + q[p, 1] ** 2 + q[p, 2] ** 2) * (q[0, 0] ** 2 + q[0, 1] ** 2 + q[0, 2] ** 2)
+            l2 = (q[p, 0] ** 2 + q[p, 1] ** 2 + q[p, 2] ** 2) * (
+                q[0, 0] ** 2 + q[0, 1] ** 2 + q[0, 2] ** 2
+            )
             if u0 * u0 + u1 * u1 + u2 * u2 > 0.04 * l2:
                 rank = 2
     for p in range(min(kept, 1)):
@@ -901,7 +917,9 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
     # The second direction: the strongest that is not along the first.
     for p in range(1, kept):
         d = q[p, 0] * q[0, 0] + q[p, 1] * q[0, 1] + q[p, 2] * q[0, 2]
-        l2 = (q[p, 0] ** 2 + q[p, 1] ** 2 + q[p, 2] ** 2) * (q[0, 0] ** 2 + q[0, 1] ** 2 + q[0, 2] ** 2)
+        l2 = (q[p, 0] ** 2 + q[p, 1] ** 2 + q[p, 2] ** 2) * (
+            q[0, 0] ** 2 + q[0, 1] ** 2 + q[0, 2] ** 2
+        )
         if d * d < 0.9 * l2:
             for c in range(3):
                 info[8 + c] = q[p, c]
@@ -938,9 +956,7 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
         mean += s[p] * s[p]
         weight += s[p]
     info[3] = mean / weight / atoms * share
-    info[13] = center_coherence(
-        x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best)
-    )
+    info[13] = center_coherence(x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best))
     info[4] = debye_waller(x, y, z, n, out, hkl, value, count, atoms, site, size)
     info[0] = max(info[0], best / atoms)
     if best >= bright:
@@ -949,7 +965,20 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", boundscheck=False)
-def batch(positions, counts, weights, radius, chunks, penalty, tolerance, polishing, scale, basis, found, info):
+def batch(
+    positions,
+    counts,
+    weights,
+    radius,
+    chunks,
+    penalty,
+    tolerance,
+    polishing,
+    scale,
+    basis,
+    found,
+    info,
+):
     """All windows: nearest-neighbour distance, then the lattice of the scaled positions."""
     total, width = positions.shape[0], positions.shape[1]
     for chunk in prange(chunks):
@@ -958,7 +987,7 @@ def batch(positions, counts, weights, radius, chunks, penalty, tolerance, polish
         z = np.empty(width, np.float32)
         w = np.empty(width, np.float32)
         ones = np.ones(width, np.float32)
-        near = np.empty(width, np.float32)
+        near = np.empty((PROBES, width), np.float32)
         row = np.empty(width, np.float32)
         hist = np.empty(BINS, np.float64)
         smooth = np.empty(BINS, np.float64)
@@ -998,8 +1027,15 @@ def batch(positions, counts, weights, radius, chunks, penalty, tolerance, polish
                 y[m] = positions[b, m, 1]
                 z[m] = positions[b, m, 2]
                 w[m] = weights[b, m]
-                r2 = x[m] * x[m] + y[m] * y[m] + z[m] * z[m]
-                near[m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
+                # Probes: the centre, and six points on the axes.
+                for k in range(PROBES):
+                    r2 = 0.0
+                    for c in range(3):
+                        d = positions[b, m, c]
+                        if k > 0 and (k - 1) // 2 == c:
+                            d -= (1.0 if k % 2 else -1.0) * PROBE_REACH * radius[b]
+                        r2 += d * d
+                    near[k, m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
             d = first_shell(x, y, z, n, row, hist, smooth)
             scale[b] = d
             if d <= 0:
@@ -1021,7 +1057,11 @@ def reduce_batch(lattices):
         for _ in range(2):
             for j in range(2):
                 l0 = lattices[b, j, 0] ** 2 + lattices[b, j, 1] ** 2 + lattices[b, j, 2] ** 2
-                l1 = lattices[b, j + 1, 0] ** 2 + lattices[b, j + 1, 1] ** 2 + lattices[b, j + 1, 2] ** 2
+                l1 = (
+                    lattices[b, j + 1, 0] ** 2
+                    + lattices[b, j + 1, 1] ** 2
+                    + lattices[b, j + 1, 2] ** 2
+                )
                 if l1 < l0:
                     for c in range(3):
                         t = lattices[b, j, c]

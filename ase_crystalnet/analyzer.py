@@ -36,7 +36,7 @@ SMALLER_WINDOWS = (0.4,)
 GRID_NEIGHBORS = 8
 
 
-class CrystalNet(Calculator):  # type: ignore[misc]
+class CrystalNet(Calculator):
     """Crystal classes, certainty, order and orientation of local windows of atoms.
 
     It is also an ASE calculator whose properties are its results, so that
@@ -239,11 +239,11 @@ class CrystalNet(Calculator):  # type: ignore[misc]
 
     def _divided(self, found: dict[str, NDArray[Any]], none: int) -> NDArray[np.bool_]:
         with np.errstate(invalid="ignore"):
-            result: NDArray[np.bool_] = (found["coherence"] < COHERENCE_LIMIT) & ~found["sparse"]
-        crystal = np.zeros(len(result), bool)
+            outside = np.asarray((found["coherence"] < COHERENCE_LIMIT) & ~found["sparse"])
+        crystal = np.zeros(len(outside), bool)
         there = ~found["sparse"]
         crystal[there] = found["probabilities"][there].argmax(axis=1) != none
-        return result & crystal
+        return np.asarray(outside & crystal)
 
     def _result(
         self,
@@ -347,6 +347,8 @@ class CrystalNet(Calculator):  # type: ignore[misc]
                 raise PropertyNotImplementedError(
                     f"CrystalNet has no {name!r}; it has {', '.join(self.implemented_properties)}"
                 )
+        if self.atoms is None:
+            raise InputError("no structure to analyse: hand atoms to the calculator")
         frame = self.analyze(self.atoms)
         self.frame = frame
         self.results = {

@@ -54,8 +54,9 @@ class Lattices:
         First maximum of the window's pair distribution, Angstrom.
     coherence : (B,) float64 array
         Bragg amplitude of the atoms about the centre, in the phases of the whole window, over the
-        amplitude of the whole: 1 in one crystal, 0 where the centre is outside the crystal that
-        the window shows (a liquid, another grain). nan without a lattice.
+        largest about seven points of it: near 1 in one crystal, 1/2 on a plane that bounds it, 0
+        where the centre is outside the crystal that the window shows (a liquid, another grain).
+        nan without a lattice.
     """
 
     lattice: NDArray[np.float64]
@@ -193,7 +194,7 @@ def _lattices(
         rank=np.where(reported, 3, np.minimum(info[:, 1], 2)).astype(np.int8),
         mean_square_displacement=np.where(reported, info[:, 4] * spacing**2, np.nan),
         nearest_neighbor_distance=spacing,
-        coherence=np.where(reported, info[:, 13], np.nan),
+        coherence=np.where(found, info[:, 13], np.nan),
     )
 
 

@@ -7,7 +7,7 @@ classes are those of Ziletti et al., Nat. Commun. 9, 2775 (2018), Table 1, and `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,16 @@ _THIRDS = np.array([[0, 0, 0], [2 / 3, 1 / 3, 1 / 3], [1 / 3, 2 / 3, 2 / 3]])
 _A_SITE, _B_SITE, _C_SITE = (0.0, 0.0), (1 / 3, 2 / 3), (2 / 3, 1 / 3)
 
 
+def _up(z: float) -> Array:
+    return np.array([0.0, 0.0, z])
+
+
 def _hexagonal(c_over_a: float) -> Array:
     return np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, c_over_a]])
 
 
 def _stacking(sequence: str, c_over_a: float) -> tuple[Array, Array]:
-    """Close-packed layers named by their sites (A, B, C); ``c_over_a`` is that of the whole cell."""
+    """Close-packed layers named by their sites (A, B, C); ``c_over_a`` is of the whole cell."""
     site = {"A": _A_SITE, "B": _B_SITE, "C": _C_SITE}
     sites = np.array([(*site[s], i / len(sequence)) for i, s in enumerate(sequence)])
     return _hexagonal(c_over_a), sites
@@ -105,7 +109,10 @@ def prototype(name: str, *parameters: float) -> tuple[Array, Array]:
         "9R": lambda: _stacking("ABABCBCAC", p[0]),
         "hexdiamond": lambda: (
             _hexagonal(p[0]),
-            np.array([(1 / 3, 2 / 3, z) for z in (0.0625, 0.4375)] + [(2 / 3, 1 / 3, z) for z in (0.5625, 0.9375)]),
+            np.array(
+                [(1 / 3, 2 / 3, z) for z in (0.0625, 0.4375)]
+                + [(2 / 3, 1 / 3, z) for z in (0.5625, 0.9375)]
+            ),
         ),
         "graphite": lambda: (
             _hexagonal(p[0]),
@@ -113,12 +120,12 @@ def prototype(name: str, *parameters: float) -> tuple[Array, Array]:
         ),
         "rgraphite": lambda: (
             _hexagonal(p[0]),
-            np.vstack([_THIRDS + [0, 0, 1 / 6], _THIRDS - [0, 0, 1 / 6]]),
+            np.vstack([_THIRDS + _up(1 / 6), _THIRDS - _up(1 / 6)]),
         ),
         "rh": lambda: (_hexagonal(p[0]), _THIRDS),
         "alpha-As": lambda: (
             _hexagonal(p[0]),
-            np.vstack([_THIRDS + [0, 0, p[1]], _THIRDS - [0, 0, p[1]]]),
+            np.vstack([_THIRDS + _up(p[1]), _THIRDS - _up(p[1])]),
         ),
     }
     if name not in makers:
@@ -129,8 +136,8 @@ def prototype(name: str, *parameters: float) -> tuple[Array, Array]:
 
 
 # Where classes meet, in ln(c/a): within INNER it is the neighbour's, beyond OUTER its own, and
-# in between the label is shared linearly. Cubic crystals are strained by up to 3 % (one standard
-# deviation of each component), and indium, the least tetragonal of the elements, is at 0.073.
+# in between the label is shared linearly. Indium, the least tetragonal of the elements, is at 0.073;
+# a cubic crystal seldom meets a purely tetragonal strain of 3 %.
 INNER, OUTER = 0.03, 0.06
 
 
@@ -212,7 +219,7 @@ class Disorder:
         Standard deviation of a displacement component.
     vacancy_fraction : float
     strain : float
-        Standard deviation of the components of a symmetric strain tensor.
+        Largest principal strain, of random axes and signs.
     anisotropy : float
         Natural logarithm by which the displacements' principal axes differ (standard deviation).
     collective : float
@@ -221,6 +228,8 @@ class Disorder:
         Added atoms per atom.
     surface : float or None
         Distance from the centre, in window radii, of a plane beyond which nothing is.
+    fault : bool
+        Put a twin plane or a stacking fault into fcc, two to four layers from the centre.
     """
 
     sigma: float = 0.0
@@ -231,13 +240,16 @@ class Disorder:
     interstitials: float = 0.0
     surface: float | None = None
     fault: bool = False
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 def random_strain(size: float, rng: np.random.Generator) -> Array:
-    """Deformation I + e with a symmetric, traceless-free Gaussian e (3, 3)."""
-    e = rng.normal(scale=size, size=(3, 3))
-    return np.eye(3) + (e + e.T) / 2
+    """Deformation I + e with a random symmetric e whose largest principal strain is `size`."""
+    if size == 0:
+        return np.eye(3)
+    e = rng.normal(size=(3, 3))
+    e = e + e.T
+    result: Array = np.eye(3) + size * e / np.abs(np.linalg.eigvalsh(e)).max()
+    return result
 
 
 def displacements(points: Array, disorder: Disorder, rng: np.random.Generator) -> Array:
@@ -281,8 +293,7 @@ def faulted_fcc(rng: np.random.Generator, layers: int = 13) -> tuple[Array, Arra
         step[plane] = 2  # intrinsic fault: one layer is left out
     letters = np.cumsum(step) % 3
     sites = np.array([[(0, 0), (1 / 3, 2 / 3), (2 / 3, 1 / 3)][s] for s in letters])
-    cell = np.diag([1.0, 1.0, 1.0]) @ _hexagonal(layers * np.sqrt(2 / 3))
-    return cell, np.column_stack([sites, np.arange(layers) / layers])
+    return _hexagonal(layers * np.sqrt(2 / 3)), np.column_stack([sites, np.arange(layers) / layers])
 
 
 def cut_crystal(
@@ -326,8 +337,8 @@ def cut_crystal(
         origin = -rng.random(3) @ cell
     margin = 1.0 + 4 * disorder.sigma + 4 * disorder.strain * radius
     points = _lattice_points(cell, sites, radius + margin, origin)
-    deformation = (
-        Rotation.random(random_state=rng).as_matrix() @ random_strain(disorder.strain, rng)
+    deformation = Rotation.random(random_state=rng).as_matrix() @ random_strain(
+        disorder.strain, rng
     )
     points = points @ deformation.T
     points = points[rng.random(len(points)) >= disorder.vacancy_fraction]

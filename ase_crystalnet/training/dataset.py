@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,8 +47,8 @@ class Recipe:
     window_atoms: tuple[int, int] = (64, 320)
     sigma: tuple[float, float] = (0.0, 0.19)
     vacancy_fraction: tuple[float, float] = (0.0, 0.72)
-    cubic_strain: float = 0.022
-    free_strain: float = 0.012
+    cubic_strain: float = 0.045
+    free_strain: float = 0.02
     anisotropy: float = 0.35
     collective: float = 0.7
     interstitials: float = 0.03
@@ -97,12 +97,12 @@ class Sampler:
         cubic = name in ("sc", "fcc", "diam", "bcc")
         disorder = self._disorder(rng, recipe.cubic_strain if cubic else recipe.free_strain)
         if name == "fcc" and rng.random() < recipe.fault_share:
-            disorder = Disorder(**{**asdict(disorder), "fault": True})
-            disorder = Disorder(**{**asdict(disorder), "vacancy_fraction": 0.0})
+            # A faulted stack is 13 layers high: a window grown by vacancies would leave it.
+            disorder = replace(disorder, fault=True, vacancy_fraction=0.0)
         atoms = self._atoms(rng)
         window = cut_crystal(crystal, atoms, disorder, rng)
         if rng.random() < recipe.mixed_share:
-            window = self._mix(window, crystal, disorder, rng)
+            window = self._mix(window, rng)
         return window, crystal.target
 
     def _atoms(self, rng: np.random.Generator) -> int:
@@ -151,9 +151,7 @@ class Sampler:
             window = window[window @ normal < rng.uniform(0.0, 0.9) * radius]
         return window
 
-    def _mix(
-        self, window: Array, crystal: Crystal, disorder: Disorder, rng: np.random.Generator
-    ) -> Array:
+    def _mix(self, window: Array, rng: np.random.Generator) -> Array:
         """Part of the window replaced by a liquid; its class is still that of the crystal."""
         radius = np.linalg.norm(window, axis=1).max()
         pool = self.pools[rng.integers(len(self.pools))]
@@ -266,7 +264,8 @@ def make_shards(
         The folder holds shards of another recipe or seed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    record = {"recipe": asdict(recipe), "seed": seed, "size": size, "md": [f.name for f in md_files]}
+    files = [f.name for f in md_files]
+    record = {"recipe": asdict(recipe), "seed": seed, "size": size, "md": files}
     text = json.dumps(record, indent=1)
     stamp = out / "recipe.json"
     if stamp.exists() and stamp.read_text() != text:

@@ -122,4 +122,6 @@ def cut_displaced_crystal(atoms: int, vacancy_fraction: float, rng: np.random.Ge
     label = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc")[rng.integers(7)]
     crystal = sample_crystal(label, rng)
     sigma = rng.uniform(0.3, 0.6) * max(1.0, crystal.density ** (-1 / 3))
-    return cut_crystal(crystal, atoms, Disorder(sigma=sigma, vacancy_fraction=vacancy_fraction), rng)
+    return cut_crystal(
+        crystal, atoms, Disorder(sigma=sigma, vacancy_fraction=vacancy_fraction), rng
+    )

@@ -69,8 +69,7 @@ class Row:
         """Whether each window's most probable class is its own; sparse windows are wrong."""
         known = np.isfinite(self.probabilities).all(axis=1)
         safe = np.where(known[:, None], self.probabilities, 0)
-        result: NDArray[np.bool_] = (safe.argmax(axis=1) == self.truth) & known
-        return result
+        return np.asarray((safe.argmax(axis=1) == self.truth) & known)
 
     @property
     def accuracy(self) -> float:
@@ -155,7 +154,9 @@ def liquid_row(
         kinds.append(pool.name)
         clusters.append(pool.cut(int(2.5 * size), 0.0, rng, on_atom=bool(k % 2)))
     truth = np.full(windows, CLASSES.index("disordered"))
-    return Row("disordered", truth, predict_windows(net, clusters), 100 - LIQUID_LIMIT, tuple(kinds))
+    return Row(
+        "disordered", truth, predict_windows(net, clusters), 100 - LIQUID_LIMIT, tuple(kinds)
+    )
 
 
 def reliability(
