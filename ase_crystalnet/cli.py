@@ -5,23 +5,17 @@ Nothing heavy is imported here, so that ``crystalnet --help`` answers at once.
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
-import warnings
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ase_crystalnet.errors import CrystalNetError
+from ase_crystalnet.cli_errors import one_line_errors
+from ase_crystalnet.cli_models import evaluate, models, train_app
 
 __all__ = ["app", "main"]
-
-USAGE_ERROR = 2  # the input or the arguments are wrong
-RUN_ERROR = 1  # something went wrong on the way
 
 
 class Centers(StrEnum):
@@ -63,57 +57,7 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-train_app = typer.Typer(no_args_is_help=True, help="Train a model anew, from nothing.")
 app.add_typer(train_app, name="train")
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"crystalnet: error: {' '.join(message.split())}", err=True)
-
-
-def _describe(error: OSError) -> str:
-    """Our own errors carry a sentence; those of the system a number, a reason and a file."""
-    if error.errno is None:
-        return str(error)
-    place = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | Path) else ""
-    return f"{place}{(error.strerror or '').lower()}"
-
-
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn errors a user can do something about into one line and an exit code."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        from ase_crystalnet.errors import ModelError, OutputLockedError, SparseWindowError
-
-        warnings.showwarning = _show_warning
-        try:
-            command(*args, **kwargs)
-        except (ModelError, OutputLockedError, SparseWindowError) as error:
-            _complain(str(error))
-            raise typer.Exit(RUN_ERROR) from error
-        except (CrystalNetError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            _complain(_describe(error) if isinstance(error, OSError) else str(error))
-            raise typer.Exit(USAGE_ERROR) from error
-        except BrokenPipeError:
-            # The reader of our output has seen enough; Python would complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(RUN_ERROR) from None
-        except OSError as error:
-            _complain(_describe(error))
-            raise typer.Exit(RUN_ERROR) from error
-        except MemoryError as error:
-            _complain("out of memory; analyse fewer atoms, or use --centers grid")
-            raise typer.Exit(RUN_ERROR) from error
-        except KeyboardInterrupt:
-            _complain("interrupted")
-            raise typer.Exit(130) from None
-
-    return wrapped
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"crystalnet: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _version(wanted: bool) -> None:
@@ -340,13 +284,8 @@ def fingerprint(
     )
 
 
-@app.command()
-@one_line_errors
-def models() -> None:
-    """List the shipped models: classes, window sizes, accuracy."""
-    from ase_crystalnet import cli_commands
-
-    cli_commands.models()
+app.command()(models)
+app.command()(evaluate)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ase_crystalnet.cli_errors import complain
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.hdf5 import ResultFile
 from ase_crystalnet.io.outputs import Outputs, part_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.figure import Figure
 
-__all__ = ["AnalyzeOptions", "analyze", "fingerprint", "models", "plot", "window_fingerprint"]
+__all__ = ["AnalyzeOptions", "analyze", "fingerprint", "plot", "window_fingerprint"]
 
 FIGURES = (".png", ".pdf", ".svg")
 _ROWS_SHOWN = 24  # rows of the table of frames; a long trajectory is shown by its two ends
@@ -140,11 +141,7 @@ def analyze(options: AnalyzeOptions) -> None:
         for path in options.output:
             typer.echo(f"wrote {path}", err=True)
     if failure is not None:
-        typer.echo(
-            f"crystalnet: error: {' '.join(str(failure).split())}; "
-            f"the {len(summary)} frames before it are kept",
-            err=True,
-        )
+        complain(f"{failure}; the {len(summary)} frames before it are kept")
         raise typer.Exit(1)
 
 
@@ -348,30 +345,6 @@ def window_fingerprint(
     lattices = LatticeFinder()(batch.positions, batch.mask)
     images: NDArray[np.float32] = Fingerprint()(lattices.standardize(batch.positions), batch.mask)
     return np.asarray(images[0])
-
-
-def models() -> None:
-    """Print a table of the shipped models."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from ase_crystalnet.classifier import list_models, models_folder
-
-    cards = list_models()
-    if not cards:
-        raise InputError(f"no models in {models_folder()}; install the package again")
-    table = Table("model", "classes", "window", "accuracy", "description", box=None)
-    for card in cards:
-        low, high = card.window_atoms
-        accuracy = card.data.get("accuracy")
-        table.add_row(
-            card.name,
-            " ".join(card.classes),
-            f"{low} to {high} atoms",
-            f"{100 * accuracy:.2f} %" if isinstance(accuracy, float) else "see card",
-            str(card.data.get("description", "")),
-        )
-    Console().print(table)
 
 
 def _check_free(path: Path, overwrite: bool) -> None:

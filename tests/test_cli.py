@@ -442,13 +442,57 @@ def test_fingerprint_of_a_window(folder: Path) -> None:
 def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from ase_crystalnet import classifier
 
+    accuracy = {"percent": {"clean": 98.76}, "held_out": {"expected_calibration_error": 0.01234}}
+    data = {"name": "tiny", "classes": ["a", "b"], "window_atoms": [64, 300]}
     cards = [
-        classifier.ModelCard(tmp_path, {"name": "tiny", "classes": ["a", "b"],
-                                        "window_atoms": [64, 300], "accuracy": 0.9876}),
-    ]  # fmt: skip
+        classifier.ModelCard(tmp_path, {**data, "accuracy": accuracy}),
+        classifier.ModelCard(tmp_path, {**data, "name": "raw"}),
+    ]
     monkeypatch.setattr(classifier, "list_models", lambda: cards)
     result = run("models")
     assert result.exit_code == 0, result.output
-    assert "tiny" in result.stdout and "98.76 %" in result.stdout
+    assert "clean 98.76 %; calibration error 0.0123" in result.stdout
+    assert "not evaluated" in result.stdout
+    assert "64 to 300 atoms" in result.stdout
     monkeypatch.setattr(classifier, "list_models", list)
-    assert "no models in" in refused(run("models"))
+    assert "no models in" in refused(run("models"), code=1)
+
+
+def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ase_crystalnet import analyzer
+    from ase_crystalnet.training import evaluate
+
+    truth = np.arange(7)
+    right = np.eye(8, dtype=np.float32)[truth]
+    wrong = np.roll(right, 1, axis=0)
+    row = evaluate.Row("clean", truth, right, 99.9, ("x",) * 7)
+    monkeypatch.setattr(analyzer, "CrystalNet", lambda *_, **__: None)
+    monkeypatch.setattr(evaluate, "disorder_table", lambda *_, **__: [row])
+    liquid = evaluate.Row("disordered", truth[:1], wrong[:1], 99.5, ("x",))
+    monkeypatch.setattr(evaluate, "liquid_row", lambda *_, **__: liquid)
+    result = run("evaluate", "-o", "e.json", "-q")
+    assert result.exit_code == 0, result.output
+    assert "100.00 %" in result.stdout.splitlines()[1]
+    assert "0.00 %" in result.stdout.splitlines()[2]
+    assert '"percent": 100.0' in Path("e.json").read_text()
+    assert "exists already" in refused(run("evaluate", "-o", "e.json", "-q"))
+    assert "below the target: disordered" in refused(run("evaluate", "--check", "-q"), code=1)
+    assert "holds no .npz file" in refused(run("evaluate", "--liquids", "."))
+
+
+def test_train_passes_the_plan_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ase_crystalnet.training import fit
+
+    seen: dict[str, Any] = {}
+
+    def train(out: Path, work: Path, **options: Any) -> Path:
+        seen.update(options, out=out, work=work)
+        options["log"]("epoch 1")
+        return out
+
+    monkeypatch.setattr(fit, "train_local", train)
+    result = run("train", "local", "-o", "m", "--work", "w", "--epochs", "3", "--processes", "2")
+    assert result.exit_code == 0, result.output
+    assert (seen["out"], seen["work"], seen["processes"]) == (Path("m"), Path("w"), 2)
+    assert seen["plan"] == fit.TrainingPlan(epochs=3)
+    assert "epoch 1" in result.stderr and "wrote m" in result.stdout
