@@ -201,7 +201,9 @@ def plot(
     frame: Annotated[
         int, typer.Option(metavar="I", help="Frame of the slice, in RESULT; -1 is the last.")
     ] = -1,
-    axis: Annotated[Axis, typer.Option(help="Normal of the slice.")] = Axis.z,
+    axis: Annotated[
+        Axis | None, typer.Option(help="Normal of the slice; default: where it is thinnest.")
+    ] = None,
     position: Annotated[
         float | None, typer.Option(metavar="ANGSTROM", help="Of the slice; default the middle.")
     ] = None,
@@ -232,7 +234,7 @@ def plot(
         output,
         [k.value for k in kind or [Kind.fractions, Kind.slice]],
         frame=frame,
-        axis=axis.value,
+        axis=axis.value if axis else None,
         position=position,
         thickness=thickness,
         window=window,

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ase_crystalnet.cli_errors import complain
+from ase_crystalnet.cli_errors import complain, quiet_tensorflow
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.hdf5 import ResultFile
 from ase_crystalnet.io.outputs import Outputs, part_of
@@ -68,9 +68,11 @@ def make_analyzer(options: AnalyzeOptions) -> Analyzer:
     """Load the model; takes seconds, so everything cheap is checked before."""
     from ase_crystalnet.analyzer import CrystalNet
 
-    return CrystalNet(
+    analyzer = CrystalNet(
         options.model, window_atoms=options.window_atoms, min_certainty=options.min_certainty
     )
+    quiet_tensorflow()
+    return analyzer
 
 
 def analyze(options: AnalyzeOptions) -> None:
@@ -103,8 +105,8 @@ def analyze(options: AnalyzeOptions) -> None:
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
         done = outputs.done
+        analyzer = make_analyzer(options)
         with _progress(planned, done, options.quiet) as (advance, within):
-            analyzer = make_analyzer(options)
             pairs = analyze_frames(
                 analyzer,
                 options.trajectory,
@@ -195,7 +197,7 @@ def _progress(
     )
     with bar:
         # A single task in units of frames, windows being fractions of one.
-        task = bar.add_task("", total=planned, completed=done, windows="loading the model")
+        task = bar.add_task("", total=planned, completed=done, windows="")
         finished = done
 
         def advance() -> None:
@@ -215,7 +217,7 @@ def plot(
     kinds: list[str],
     *,
     frame: int,
-    axis: str,
+    axis: str | None,
     position: float | None,
     thickness: float | None,
     window: int,

@@ -19,7 +19,7 @@ from ase_crystalnet.errors import (
     SparseWindowError,
 )
 
-__all__ = ["complain", "one_line_errors"]
+__all__ = ["complain", "one_line_errors", "quiet_tensorflow"]
 
 USAGE_ERROR = 2  # the input or the arguments are wrong
 RUN_ERROR = 1  # something went wrong on the way
@@ -71,3 +71,28 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     typer.echo(f"crystalnet: warning: {' '.join(str(message).split())}", err=True)
+
+
+def quiet_tensorflow() -> None:
+    """Import TensorFlow and let it look at the machine, without its remarks on stderr.
+
+    It writes them past Python and past TF_CPP_MIN_LOG_LEVEL, and would spoil both the progress bar
+    and the rule of one line an error. TF_CPP_MIN_LOG_LEVEL=0 keeps them.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        return
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr to keep clean
+        return
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 2)
+        os.close(sink)
+        import tensorflow as tf
+
+        tf.zeros(1)  # the first operation brings the rest of them
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_crystalnet.cli_errors import complain, one_line_errors
+from ase_crystalnet.cli_errors import complain, one_line_errors, quiet_tensorflow
 
 if TYPE_CHECKING:
     from ase_crystalnet.training.evaluate import Row
@@ -100,6 +100,7 @@ def evaluate(
     from ase_crystalnet.training import evaluate as evaluation
 
     net = CrystalNet(model, window_atoms=window_atoms)
+    quiet_tensorflow()
     rows = evaluation.disorder_table(net, windows=windows, progress=None if quiet else _say)
     if not quiet:
         _say("disordered")
@@ -198,6 +199,7 @@ def train_local(
     plan = replace(
         fit.TrainingPlan(), **{name: value for name, value in given.items() if value is not None}
     )
+    quiet_tensorflow()
     folder = fit.train_local(
         output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
     )

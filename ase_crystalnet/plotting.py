@@ -1,55 +1,28 @@
-"""Figures of results. Each function returns a matplotlib Figure; nothing is shown or saved here.
-
-Classes keep one colour everywhere: the hues of OVITO's structure types (fcc green, hcp red, bcc
-blue, sc violet, diamond sky blue), in the shades of Okabe and Ito that colour-blind eyes tell
-apart.
-"""
+"""Figures of results. Each function returns a matplotlib Figure; nothing is shown or saved here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.plotting_maps import plot_slice
+from ase_crystalnet.plotting_style import CLASS_COLORS, INK, class_colors, new_figure
 from ase_crystalnet.summary import REFUSED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ase_crystalnet.results import FrameAnalysis
     from ase_crystalnet.summary import TrajectoryAnalysis
 
 __all__ = ["CLASS_COLORS", "class_colors", "plot_fingerprint", "plot_slice", "plot_trajectory"]
 
-CLASS_COLORS: Mapping[str, str] = {
-    "fcc": "#009e73",
-    "hex/rh": "#d55e00",
-    "bcc": "#0072b2",
-    "sc": "#a114ff",
-    "diam": "#56b4e9",
-    "bct139": "#e6b000",
-    "bct141": "#7f4a1e",
-    "disordered": "#8f8f8f",
-    REFUSED: "#e4e4e4",
-}
-"""Colour of each class of the local model, and of refused atoms."""
-
-_MORE_COLORS = ("#cc79a7", "#44aa99", "#332288", "#999933", "#882255", "#117733")
-_INK = "#333333"
 _MELTING = (0.1, 0.2)  # Lindemann parameter at which crystals melt
-_RESOLUTION = 200  # dots per inch
 _LABEL_SHARE = 0.04  # a band is named if it reaches this share somewhere
-
-
-def class_colors(classes: Sequence[str]) -> dict[str, str]:
-    """Colour of each class, and of ``'refused'``; classes of other models get further colours."""
-    spare = iter(_MORE_COLORS * (1 + len(classes) // len(_MORE_COLORS)))
-    colors = {name: CLASS_COLORS.get(name) or next(spare) for name in classes}
-    return {**colors, REFUSED: CLASS_COLORS[REFUSED]}
 
 
 def plot_trajectory(
@@ -83,7 +56,7 @@ def plot_trajectory(
         or np.isfinite(trajectory.snapshot_lindemann).any()
     )
     ratios = [2.2, 1.2, 1.2] if has_lindemann else [2.2, 1.2]
-    figure = _figure(7.2, 1.7 * sum(ratios))
+    figure = new_figure(7.2, 1.7 * sum(ratios))
     axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
     _draw_fractions(axes[0], values, trajectory)
     _draw_lines(
@@ -121,91 +94,6 @@ def plot_trajectory(
     return figure
 
 
-def plot_slice(
-    frame: FrameAnalysis,
-    axis: str = "z",
-    position: float | None = None,
-    thickness: float | None = None,
-) -> Figure:
-    """Map classes and certainty in a slice through the window centres.
-
-    Parameters
-    ----------
-    frame : FrameAnalysis
-        With centres on atoms or on a grid.
-    axis : {"x", "y", "z"}
-        Normal of the slice.
-    position : float, optional, Angstrom
-        Where the slice is cut; default: the middle.
-    thickness : float, optional, Angstrom
-        Default: 1.2 nearest-neighbour distances, or one grid layer.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    InputError
-        If the axis is unknown, or the slice is empty.
-    """
-    if axis not in ("x", "y", "z"):
-        raise InputError(f"slice: wanted axis x, y or z, given {axis!r}")
-    normal = "xyz".index(axis)
-    across, up = (i for i in range(3) if i != normal)
-    points = frame.centers
-    heights = points[:, normal]
-    spacing = _spacing(frame)
-    if position is None:
-        middle = (heights.min() + heights.max()) / 2
-        # On a grid the middle may fall between two layers.
-        position = float(heights[np.argmin(np.abs(heights - middle))])
-    if thickness is None:
-        thickness = 1.2 * spacing if _on_atoms(frame) else 0.9 * spacing
-    inside = np.abs(heights - position) <= thickness / 2
-    if not inside.any():
-        raise InputError(
-            f"slice: no window centre within {thickness:.2f} Angstrom at {axis} = {position:.2f}; "
-            f"they reach from {heights.min():.2f} to {heights.max():.2f}"
-        )
-    # The upper atoms are drawn last, as one sees them.
-    chosen = np.flatnonzero(inside)[np.argsort(heights[inside], kind="stable")]
-    u, v = points[chosen, across], points[chosen, up]
-    width, height = np.ptp(u) + spacing, np.ptp(v) + spacing
-    aspect = float(np.clip(height / width, 0.3, 2.5))
-    figure = _figure(9.6, 4.1 * aspect + 0.95)
-    axes = figure.subplots(1, 2, sharex=True, sharey=True)
-    colors = class_colors(frame.classes)
-    names = np.array([*frame.classes, REFUSED])[frame.labels[chosen]]
-    style, drawn = {"marker": "o" if _on_atoms(frame) else "s", "linewidths": 0}, []
-    for panel, panel_colors in (
-        (axes[0], {"c": [colors[name] for name in names]}),
-        (axes[1], {"c": frame.certainty[chosen], "cmap": "cividis", "vmin": 0, "vmax": 1}),
-    ):
-        drawn.append(panel.scatter(u, v, **style, **panel_colors))
-        panel.set_aspect("equal")
-        panel.set_xlim(u.min() - spacing / 2, u.max() + spacing / 2)
-        panel.set_ylim(v.min() - spacing / 2, v.max() + spacing / 2)
-        panel.set_xlabel(f"{'xyz'[across]} (Å)")
-    axes[0].set_ylabel(f"{'xyz'[up]} (Å)")
-    axes[0].set_title("class", loc="left")
-    axes[1].set_title("certainty", loc="left")
-    _name_classes(axes[0], names, colors, frame.classes)
-    figure.colorbar(drawn[1], ax=axes[1], shrink=0.8, pad=0.02)
-    figure.suptitle(
-        f"slice at {axis} = {position:.1f} Å, {thickness:.1f} Å thick, {len(chosen)} windows",
-        x=0.01,
-        ha="left",
-        fontsize=9,
-        color=_INK,
-    )
-    figure.canvas.draw()  # the layout decides how large a marker of one spacing is
-    points_per_angstrom = axes[0].get_window_extent().width / width * 72 / figure.dpi
-    for scatter in drawn:
-        scatter.set_sizes([max((points_per_angstrom * spacing * 1.02) ** 2, 0.5)])
-    return figure
-
-
 def plot_fingerprint(image: ArrayLike, title: str = "", pixel: float = 0.503) -> Figure:
     """Draw a diffraction fingerprint: the three channels, and the three as one colour image.
 
@@ -232,10 +120,9 @@ def plot_fingerprint(image: ArrayLike, title: str = "", pixel: float = 0.503) ->
     values = np.asarray(image, dtype=np.float64)
     if values.ndim != 3 or values.shape[0] != values.shape[1] or values.shape[2] != 3:
         raise InputError(f"fingerprint: wanted shape (P, P, 3), given {values.shape}")
-    # The square root is the amplitude: weak spots stay visible beside the brightest.
-    values = np.sqrt(np.clip(values, 0, 1)).transpose(1, 0, 2)
+    values = np.sqrt(np.clip(values, 0, 1)).transpose(1, 0, 2)  # keeps weak spots visible
     reach = values.shape[0] / 2 * pixel
-    figure = _figure(11.0, 3.55 if title else 3.3)
+    figure = new_figure(11.0, 3.55 if title else 3.3)
     axes = figure.subplots(1, 4, sharey=True)
     style: dict[str, Any] = {
         "origin": "lower",
@@ -253,17 +140,7 @@ def plot_fingerprint(image: ArrayLike, title: str = "", pixel: float = 0.503) ->
     for panel in axes:
         panel.set_xlabel(r"$q_x$ (1/scaled Å)")
     axes[0].set_ylabel(r"$q_y$ (1/scaled Å)")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=_INK)
-    return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own, outside pyplot's state, so that a library call leaks nothing."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_RESOLUTION, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     return figure
 
 
@@ -326,7 +203,7 @@ def _label_band(
         textcoords="offset points",
         ha=side,
         va="center",
-        color="white" if dark else _INK,
+        color="white" if dark else INK,
         fontweight="bold",
         fontsize=9,
     )
@@ -360,41 +237,3 @@ def _draw_lines(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e8e8e8", lw=0.6)
     axes.set_axisbelow(True)
-
-
-def _name_classes(
-    axes: Axes, names: NDArray[Any], colors: Mapping[str, str], classes: Sequence[str]
-) -> None:
-    """Legend above the panel, only of what is there, with its share."""
-    from matplotlib.lines import Line2D
-
-    present = [name for name in (*classes, REFUSED) if name in names]
-    handles = [Line2D([], [], marker="s", ls="", color=colors[name]) for name in present]
-    axes.legend(
-        handles,
-        [f"{name} {100 * np.mean(names == name):.0f} %" for name in present],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=min(len(handles), 3),
-        frameon=False,
-        fontsize=8,
-        handletextpad=0.1,
-        columnspacing=0.9,
-        borderaxespad=0.1,
-    )
-
-
-def _on_atoms(frame: FrameAnalysis) -> bool:
-    return bool((frame.center_indices >= 0).any())
-
-
-def _spacing(frame: FrameAnalysis) -> float:
-    """Distance from a window centre to the next, Angstrom."""
-    from scipy.spatial import cKDTree
-
-    if frame.number_of_windows > 1:
-        distances, _ = cKDTree(frame.centers).query(frame.centers, k=2)
-        positive = distances[:, 1][distances[:, 1] > 0]
-        if len(positive):
-            return float(np.median(positive))
-    return float(np.nanmax([1.0, *frame.nearest_neighbor_distance]))

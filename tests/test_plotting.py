@@ -126,9 +126,15 @@ def test_slice_of_a_grid_takes_one_layer() -> None:
     assert len(figure.axes[0].collections[0].get_offsets()) == 16
 
 
+def test_the_slice_is_cut_across_the_thinnest_direction() -> None:
+    for repeat, normal in (((2, 4, 4), "x"), ((4, 2, 4), "y"), ((4, 4, 2), "z"), ((3, 3, 3), "z")):
+        frame = fake_frame(bulk("Cu", "fcc", a=3.6, cubic=True) * repeat)
+        assert f"slice at {normal} = " in plot_slice(frame)._suptitle.get_text()
+
+
 def test_an_empty_slice_says_where_the_atoms_are() -> None:
     with pytest.raises(InputError, match=r"no window centre.*z = 99.*0.00 to 16.20"):
-        plot_slice(crystal(), position=99.0)
+        plot_slice(crystal(), "z", position=99.0)
     with pytest.raises(InputError, match="axis x, y or z, given 'w'"):
         plot_slice(crystal(), "w")
 
