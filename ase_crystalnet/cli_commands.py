@@ -122,6 +122,13 @@ def analyze(options: AnalyzeOptions) -> None:
             )
             try:
                 for frame, last in pairs:
+                    if last.sparse.all():
+                        raise InputError(
+                            f"{frame.source}: frame {frame.number} (from 0): {len(frame.atoms)} "
+                            f"atoms are too few or too sparse for a window of "
+                            f"{options.window_atoms}; set pbc if the structure is periodic, or "
+                            "take a smaller --window-atoms"
+                        )
                     outputs.append(frame, last)
                     builder = builder or TrajectoryBuilder(last.classes, last.metadata)
                     builder.append(last, frame.number, frame.source)

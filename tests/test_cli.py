@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,18 @@ def test_nan_in_the_first_frame_writes_nothing(folder: Path) -> None:
     message = refused(run("analyze", "bad.traj", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz"))
     assert "bad.traj: frame 0 (from 0): positions hold NaN or infinite values" in message
     assert files() == {"bad.traj"}
+
+
+def test_fewer_atoms_than_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sparse(FakeAnalyzer):
+        def analyze(self, *arguments: Any, **options: Any) -> Any:
+            frame = super().analyze(*arguments, **options)
+            return replace(frame, sparse=np.ones_like(frame.sparse))
+
+    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: Sparse())
+    message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv"))
+    assert "frame 0 (from 0): 32 atoms are too few or too sparse for a window of 250" in message
+    assert files() == set()
 
 
 @pytest.mark.parametrize("damage", ["cut", "nan"])
