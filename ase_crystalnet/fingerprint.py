@@ -332,7 +332,7 @@ class Fingerprint:
 
     def _fast(self, batch: AtomBatch, threads: int | None, normalize: bool) -> Float32:
         """Share the windows out to threads, each running the compiled kernel on its part."""
-        from ._fingerprint_kernel import diffract  # compiles or loads its cache on first use
+        from ._kernels.fingerprint import diffract  # compiles or loads its cache on first use
 
         tables = _tables(self, batch.elements)
         atoms = (

@@ -121,7 +121,7 @@ class LatticeFinder:
         InputError
             If the shapes do not fit, or atoms do not come first in their rows.
         """
-        from ase_crystalnet import _lattice_kernel as kernel
+        from ase_crystalnet._kernels.lattice import FOUND, batch  # compiled on first use
 
         positions = np.ascontiguousarray(positions, np.float32)
         if positions.ndim != 3 or positions.shape[-1] != 3:
@@ -141,9 +141,9 @@ class LatticeFinder:
         spacing = np.zeros(total)
         basis = np.zeros((total, 3, 3))
         found = np.zeros(total, np.int64)
-        info = np.zeros((total, 16))
+        info = np.zeros(total, FOUND)
         if total:
-            kernel.batch(
+            batch(
                 positions,
                 counts,
                 np.ascontiguousarray(weights, np.float32),
@@ -164,7 +164,7 @@ def _lattices(
     spacing: NDArray[np.float64],
     basis: NDArray[np.float64],
     found: NDArray[np.bool_],
-    info: NDArray[np.float64],
+    info: NDArray[np.void],
 ) -> Lattices:
     safe = np.where(found[:, None, None], basis, np.eye(3))
     determinant = np.abs(np.linalg.det(safe))
@@ -176,7 +176,7 @@ def _lattices(
     frame = np.where(
         found[:, None, None],
         _frame(real[:, 0], real[:, 1]),
-        _frame(info[:, 5:8], info[:, 8:11]),
+        _frame(info["first"], info["second"]),
     )
     scale = np.where(
         found,
@@ -184,22 +184,22 @@ def _lattices(
         np.where(spacing > 0, spacing, 1.0) * SCALE_WITHOUT_LATTICE,
     )
     # A frame is taken from whatever was found; a lattice is only reported above a liquid's peaks.
-    reported = found & (info[:, 1] == 3)
+    reported = found & (info["rank"] == 3)
     return Lattices(
         lattice=np.where(reported[:, None, None], real, np.nan),
         frame=frame,
         scale=scale,
-        order=np.clip(info[:, 0], 0.0, 1.0),
-        lattice_order=np.where(reported, info[:, 3], 0.0),
-        rank=np.where(reported, 3, np.minimum(info[:, 1], 2)).astype(np.int8),
-        mean_square_displacement=np.where(reported, info[:, 4] * spacing**2, np.nan),
+        order=np.clip(info["order"], 0.0, 1.0),
+        lattice_order=np.where(reported, info["lattice_order"], 0.0),
+        rank=np.where(reported, 3, np.minimum(info["rank"], 2)).astype(np.int8),
+        mean_square_displacement=np.where(reported, info["msd"] * spacing**2, np.nan),
         nearest_neighbor_distance=spacing,
-        coherence=np.where(found, info[:, 13], np.nan),
+        coherence=np.where(found, info["coherence"], np.nan),
     )
 
 
 def _frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotations (B, 3, 3) with `first` along x and `second` in the xy plane; identity if they fail."""
+    """Rotations (B, 3, 3): `first` along x, `second` in the xy plane; the identity if they fail."""
     normal = np.cross(first, second)
     length = np.linalg.norm(normal, axis=1)
     good = length > 1e-9 * (1 + np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1))
@@ -220,9 +220,9 @@ def minkowski_reduce(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
     lattices : (B, 3, 3) array
         Non-singular.
     """
-    from ase_crystalnet import _lattice_kernel as kernel
+    from ase_crystalnet._kernels.algebra import reduce_batch
 
     reduced = np.array(lattices, np.float64)
-    kernel.reduce_batch(reduced)
+    reduce_batch(reduced)
     reduced[np.linalg.det(reduced) < 0] *= -1
     return reduced

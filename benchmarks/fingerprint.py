@@ -21,7 +21,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
 import numpy as np
 from numba import njit
 
-from ase_crystalnet._fingerprint_kernel import product
+from ase_crystalnet._kernels.fingerprint import product
 from ase_crystalnet.fingerprint import Fingerprint
 
 WINDOWS = 400
