@@ -1,1 +1,1 @@
-"""Compiled inner loops (numba) of `lattice` and `fingerprint`: plain arrays in, plain arrays out."""
+"""Compiled inner loops (numba) of `lattice` and `fingerprint`: arrays in, arrays out."""

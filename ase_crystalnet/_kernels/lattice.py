@@ -56,7 +56,7 @@ FOUND = np.dtype(
 
 @njit(**JIT)
 def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, out, info):
-    """One window, in nearest-neighbour distances: `out` gets the reciprocal basis, `info` a `FOUND`.
+    """One window, in nearest-neighbour distances: fills the reciprocal basis and a `FOUND`.
 
     Returns 1 where there is a lattice.
     """

@@ -136,8 +136,8 @@ def prototype(name: str, *parameters: float) -> tuple[Array, Array]:
 
 
 # Where classes meet, in ln(c/a): within INNER it is the neighbour's, beyond OUTER its own, and
-# in between the label is shared linearly. Indium, the least tetragonal of the elements, is at 0.073;
-# a cubic crystal seldom meets a purely tetragonal strain of 3 %.
+# in between the label is shared linearly. Indium, the least tetragonal of the elements, is at
+# 0.073; a cubic crystal seldom meets a purely tetragonal strain of 3 %.
 INNER, OUTER = 0.03, 0.06
 
 

@@ -1,4 +1,4 @@
-"""Windows without a lattice: liquids and glasses from molecular dynamics, random packings, gases."""
+"""Windows without a lattice: liquids and glasses of molecular dynamics, packings, gases."""
 
 from __future__ import annotations
 

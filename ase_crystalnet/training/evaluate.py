@@ -108,13 +108,13 @@ def disorder_table(
     seed: int = 2018,
     progress: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Accuracy over random crystals of the seven classes, orientation and centre, a row a condition.
+    """Accuracy over random crystals of the seven classes, orientations and centres.
 
     Parameters
     ----------
     net : CrystalNet
     windows : int
-        A row, spread evenly over the classes.
+        A condition, spread evenly over the classes.
     atoms : int, optional
         Size of the window; the analyzer's by default.
     conditions : sequence of (name, Disorder, wanted percent)
