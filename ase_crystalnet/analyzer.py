@@ -298,7 +298,7 @@ class CrystalNet(Calculator):
         self, probabilities: NDArray[np.float32]
     ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Labels (-1 where refused or nothing is known) and certainty, max_i p_i."""
-        known = np.isfinite(probabilities).all(axis=1)
+        known = np.asarray(np.isfinite(probabilities).all(axis=1))
         safe = np.where(known[:, None], probabilities, 0)
         labels = safe.argmax(axis=1).astype(np.int16)
         certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)

@@ -67,7 +67,7 @@ class Row:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each window's most probable class is its own; sparse windows are wrong."""
-        known = np.isfinite(self.probabilities).all(axis=1)
+        known = np.asarray(np.isfinite(self.probabilities).all(axis=1))
         safe = np.where(known[:, None], self.probabilities, 0)
         return np.asarray((safe.argmax(axis=1) == self.truth) & known)
 
