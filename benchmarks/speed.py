@@ -1,0 +1,181 @@
+"""Speed from Atoms to probabilities, stage by stage, and the memory of a large frame.
+
+    python benchmarks/speed.py [--atoms 4000] [--large 100000] [--json FILE]
+
+The floor of the two heavy stages is their multiply-adds at the rate this machine reaches in a
+large float32 matrix product. PTM with orientation runs beside it where OVITO is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import markdown, show, write_json
+
+from ase_crystalnet import testing
+from ase_crystalnet.analyzer import CrystalNet
+
+
+def timed(work: Callable[[], object], repeats: int = 3) -> float:
+    """Median of several timings, seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def machine_rate() -> float:
+    """Multiply-adds a second in a float32 matrix product, all cores."""
+    a = np.random.default_rng(0).random((1536, 1536), dtype=np.float32)
+    return 1536**3 / timed(lambda: a @ a, 5)
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def copper(atoms: int) -> Any:
+    """A hot copper crystal of about `atoms` atoms (sigma 0.08 of the neighbour distance)."""
+    rng = np.random.default_rng(0)
+    repeat = max(1, round((atoms / 4) ** (1 / 3)))
+    crystal = testing.fcc(2.56).repeat(repeat)
+    crystal.positions += rng.normal(scale=0.08 * 2.56, size=crystal.positions.shape)
+    return crystal
+
+
+def stages(net: CrystalNet, atoms: int) -> list[tuple[str, float, float | None]]:
+    """Microseconds a window of each stage and its floor."""
+    crystal = copper(atoms)
+    prepared = net.windower.prepare(crystal)
+    centers, _ = prepared.centers("atoms")
+    centers = centers[:2048]
+    count = len(centers)
+    batches = list(prepared.batches(centers, net.batch_size))
+    lattices = [net.finder(b.positions, b.mask) for b in batches]
+    standard = [lat.standardize(b.positions) for lat, b in zip(lattices, batches, strict=True)]
+    images = [net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)]
+    net.classifier.predict(images[0])
+    rate = machine_rate()
+    mean = float(np.mean([b.mask.sum(axis=1).mean() for b in batches]))
+    # Fingerprint: five complex products of (64 x N)(N x 64), three real ones each.
+    fingerprint_floor = 5 * 3 * 64 * 64 * mean / rate * 1e6
+    network_floor = multiply_adds(net) / rate * 1e6
+    work: list[tuple[str, Callable[[], object], float | None]] = [
+        ("windows", lambda: list(net.windower.prepare(crystal).batches(centers, 512)), None),
+        ("lattice", lambda: [net.finder(b.positions, b.mask) for b in batches], None),
+        (
+            "fingerprint",
+            lambda: [net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)],
+            fingerprint_floor,
+        ),
+        ("network", lambda: [net.classifier.predict(i) for i in images], network_floor),
+    ]
+    return [(name, timed(do) / count * 1e6, floor) for name, do, floor in work]
+
+
+def multiply_adds(net: CrystalNet) -> float:
+    """Multiply-adds of the network for one image."""
+    total = 0
+    for layer in net.classifier.network.layers:
+        weights = layer.get_weights()
+        if not weights or weights[0].ndim not in (2, 4):
+            continue
+        places = int(np.prod(layer.output.shape[1:-1])) if weights[0].ndim == 4 else 1
+        total += weights[0].size * places
+    return float(total)
+
+
+def large_frame(model: str, atoms: int) -> dict[str, float]:
+    """Seconds and memory of one grid-mode frame, in a process of its own."""
+    code = (
+        "import sys, time; sys.path.insert(0, 'benchmarks');"
+        "from speed import copper, peak_memory, load;"
+        f"net = load({model!r}); net.classifier.predict(__import__('numpy').zeros((1,64,64,3)));"
+        "before = peak_memory();"
+        f"a = copper({atoms}); net.analyze(a.copy()[:3000], centers='grid');"
+        "before = peak_memory(); t = time.perf_counter(); f = net.analyze(a, centers='grid');"
+        "print(len(a), f.number_of_windows, time.perf_counter() - t, before, peak_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    n, windows, seconds, before, after = done.stdout.split()[-5:]
+    return {
+        "atoms": float(n),
+        "windows": float(windows),
+        "seconds": float(seconds),
+        "MB before": float(before),
+        "MB at most": float(after),
+    }
+
+
+def load(model: str) -> CrystalNet:
+    """Analyzer of a model name or folder."""
+    return CrystalNet(Path(model) if Path(model).is_dir() else model)
+
+
+def ptm_seconds(atoms: Any) -> float | None:
+    """Time of polyhedral template matching with orientations; None without OVITO."""
+    try:
+        from ovito.io.ase import ase_to_ovito
+        from ovito.modifiers import PolyhedralTemplateMatchingModifier
+    except ImportError:
+        return None
+    data = ase_to_ovito(atoms)
+    return timed(
+        lambda: data.clone().apply(PolyhedralTemplateMatchingModifier(output_orientation=True))
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", default="local", help="name or folder of a model")
+    parser.add_argument("--atoms", type=int, default=4000)
+    parser.add_argument("--large", type=int, default=100_000, help="atoms of the grid-mode frame")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
+    given = parser.parse_args()
+    net = load(given.model)
+    crystal = copper(given.atoms)
+    net.analyze(crystal, centers="grid")
+    rows = stages(net, given.atoms)
+    show(
+        markdown(
+            ("stage", "us a window", "floor, us"),
+            [(n, f"{t:.0f}", "" if f is None else f"{f:.0f}") for n, t, f in rows],
+        )
+    )
+    every = timed(lambda: net.analyze(crystal, centers="atoms"), 2)
+    ptm = ptm_seconds(crystal)
+    total = sum(t for _, t, _ in rows)
+    show(f"\nstages together: {total:.0f} us a window, {1e6 / total:.0f} windows a second")
+    show(f"every atom of {len(crystal)}: {len(crystal) / every:.0f} windows a second")
+    if ptm is not None:
+        show(f"PTM with orientation: {len(crystal) / ptm:.0f} atoms a second")
+    large = large_frame(given.model, given.large)
+    show(
+        f"{large['atoms']:.0f} atoms, grid of {large['windows']:.0f} windows: "
+        f"{large['seconds']:.1f} s, {large['MB at most'] - large['MB before']:.0f} MB above the "
+        f"{large['MB before']:.0f} MB of the interpreter with TensorFlow and the kernels"
+    )
+    write_json(
+        given.json,
+        {
+            "stages": {n: {"us": t, "floor_us": f} for n, t, f in rows},
+            "windows_a_second": len(crystal) / every,
+            "ptm_atoms_a_second": None if ptm is None else len(crystal) / ptm,
+            "large": large,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
