@@ -1,7 +1,7 @@
 """Small structures with known answers: unit cells, noisy supercells and clusters, packings.
 
 Everything random is drawn from a seed or a Generator that is passed in, so a test that uses these
-gives the same numbers every time.
+gives the same numbers every time. The prototypes and the packing are those of the training.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.training import crystals, disordered
 
 __all__ = [
     "bcc",
@@ -33,55 +34,47 @@ __all__ = [
 
 #: c/a of hcp made of touching balls.
 IDEAL_HCP = float(np.sqrt(8.0 / 3.0))
-#: Face-centred motif.
-FACES = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 
 
-def _crystal(cell: NDArray[np.float64], scaled: NDArray[np.float64], distance: float) -> Atoms:
-    """Crystal scaled so that its nearest neighbours are `distance` apart."""
-    atoms = Atoms(f"Cu{len(scaled)}", cell=cell, scaled_positions=scaled, pbc=True)
-    block = atoms.repeat((3, 3, 3))
-    inside = block.positions - block.positions[13 * len(atoms)]
-    nearest = np.sort(np.linalg.norm(inside, axis=1))[1]
-    atoms.set_cell(cell * distance / nearest, scale_atoms=True)
-    return atoms
+def _crystal(name: str, *parameters: float, distance: float) -> Atoms:
+    """Prototype of the training whose nearest neighbours are `distance` apart."""
+    cell, sites = crystals.prototype(name, *parameters)
+    return Atoms(f"Cu{len(sites)}", cell=distance * cell, scaled_positions=sites, pbc=True)
 
 
 def fcc(distance: float = 2.5) -> Atoms:
     """Face-centred cubic conventional cell (4 atoms); `distance` to the nearest neighbour, A."""
-    return _crystal(np.eye(3), FACES, distance)
+    return _crystal("fcc", distance=distance)
 
 
 def bcc(distance: float = 2.5) -> Atoms:
     """Body-centred cubic conventional cell (2 atoms)."""
-    return bct139(1.0, distance)
+    return _crystal("bcc", distance=distance)
 
 
 def sc(distance: float = 2.5) -> Atoms:
     """Simple cubic cell (1 atom)."""
-    return _crystal(np.eye(3), np.zeros((1, 3)), distance)
+    return _crystal("sc", distance=distance)
 
 
 def diamond(distance: float = 2.5) -> Atoms:
     """Cubic diamond conventional cell (8 atoms)."""
-    return _crystal(np.eye(3), np.concatenate([FACES, FACES + 0.25]), distance)
+    return _crystal("diam", distance=distance)
 
 
 def hcp(c_over_a: float = IDEAL_HCP, distance: float = 2.5) -> Atoms:
     """Hexagonal close-packed cell (2 atoms)."""
-    cell = np.array([[1.0, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, c_over_a]])
-    return _crystal(cell, np.array([[0, 0, 0], [1 / 3, 2 / 3, 0.5]]), distance)
+    return _crystal("hcp", c_over_a, distance=distance)
 
 
 def bct139(c_over_a: float, distance: float = 2.5) -> Atoms:
     """Body-centred tetragonal cell of space group 139 (2 atoms); 1 is bcc, sqrt(2) is fcc."""
-    return _crystal(np.diag([1.0, 1.0, c_over_a]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), distance)
+    return _crystal("bct139", c_over_a, distance=distance)
 
 
 def bct141(c_over_a: float, distance: float = 2.5) -> Atoms:
     """Tetragonal cell of space group 141, beta-Sn (4 atoms); sqrt(2) is diamond, Sn 0.5456."""
-    scaled = np.array([[0, 0, 0], [0, 0.5, 0.25], [0.5, 0.5, 0.5], [0.5, 0, 0.75]])
-    return _crystal(np.diag([1.0, 1.0, c_over_a]), scaled, distance)
+    return _crystal("bct141", c_over_a, distance=distance)
 
 
 #: One cell of every crystal class of the local model, at a typical parameter.
@@ -220,19 +213,7 @@ def random_packing(
     rng : numpy.random.Generator or int
         Source of randomness, or a seed.
     """
-    rng = np.random.default_rng(rng)
-    edge = (atoms / density) ** (1.0 / 3.0) * distance
-    points = rng.random((atoms, 3)) * edge
-    for _ in range(200):
-        pairs = cKDTree(points, boxsize=edge).query_pairs(distance, output_type="ndarray")
-        apart = points[pairs[:, 0]] - points[pairs[:, 1]]
-        apart -= edge * np.rint(apart / edge)
-        length = np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)
-        push = 0.25 * (distance - length) * apart / length
-        np.add.at(points, pairs[:, 0], push)
-        np.subtract.at(points, pairs[:, 1], push)
-        points %= edge
-        points[points >= edge] = 0.0  # -1e-17 % edge rounds to edge itself
-        if len(pairs) == 0 or float(length.min()) > 0.85 * distance:
-            break
-    return Atoms(f"Cu{atoms}", positions=points, cell=[edge] * 3, pbc=True)
+    points, cell = disordered.random_packing(
+        density, np.random.default_rng(rng), atoms=atoms, sweeps=80
+    )
+    return Atoms(f"Cu{atoms}", positions=distance * points, cell=distance * cell, pbc=True)
