@@ -16,7 +16,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from numpy.typing import NDArray
 
 from ase_crystalnet.classifier import Classifier
-from ase_crystalnet.errors import InputError
+from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.lattice import LatticeFinder
 from ase_crystalnet.orientation import conventional_setting
@@ -97,6 +97,7 @@ class CrystalNet(Calculator):
             raise InputError(f"species={species!r} is unknown: use 'geometry' or 'form-factor'")
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size!r} is not a positive number of windows")
+        self.windower = Windower(window_atoms=window_atoms, on_sparse=on_sparse)
         self.classifier = Classifier(model)
         low, high = self.classifier.card.window_atoms
         if not low <= window_atoms <= high:
@@ -104,14 +105,24 @@ class CrystalNet(Calculator):
                 f"window_atoms={window_atoms!r} is outside what model "
                 f"{self.classifier.card.name!r} was trained for ({low} to {high})"
             )
-        self.windower = Windower(window_atoms=window_atoms, on_sparse=on_sparse)
         self.min_certainty = min_certainty
         self.species = species
         self.divide = divide
         self.batch_size = batch_size
         self.finder = LatticeFinder()
-        self.fingerprint = Fingerprint(**self.classifier.card.data["fingerprint"])
+        self.fingerprint = self._fingerprint()
         self.frame: FrameAnalysis | None = None
+
+    def _fingerprint(self) -> Fingerprint:
+        """The fingerprint the model was trained on, with the constants of its card."""
+        constants = self.classifier.card.data["fingerprint"]
+        try:
+            return Fingerprint(**constants)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.classifier.card.folder / 'card.json'} is damaged: fingerprint is "
+                f"{constants!r} ({error}); install the model again"
+            ) from error
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,27 @@ __all__ = ["Classifier", "ModelCard", "file_hash", "list_models", "models_folder
 
 CARD_VERSION = 1
 _NEEDED = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
+
+
+def _is_names(value: Any) -> bool:
+    whole = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return whole and len(value) > 1 and len(set(value)) == len(value)
+
+
+def _is_range(value: Any) -> bool:
+    whole = isinstance(value, list) and all(isinstance(number, int) for number in value)
+    return whole and len(value) == 2 and 0 < value[0] <= value[1]
+
+
+# Field of the card -> test of its value, and what it should be, in words.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda value: isinstance(value, str), "a name"),
+    "classes": (_is_names, "a list of two or more different names"),
+    "sha256": (lambda value: isinstance(value, str), "a hash"),
+    "input": (lambda value: value in ("linear", "sqrt"), "'linear' or 'sqrt'"),
+    "fingerprint": (lambda value: isinstance(value, dict), "the constants of the fingerprint"),
+    "window_atoms": (_is_range, "the smallest and the largest number of atoms"),
+}
 
 
 def models_folder() -> Path:
@@ -65,7 +87,8 @@ class ModelCard:
         Raises
         ------
         ModelError
-            The card is missing, is no JSON, or lacks a field.
+            The card is missing, is no JSON, is of another version, or a field is missing or of
+            the wrong kind.
         """
         path = folder / "card.json"
         try:
@@ -77,11 +100,18 @@ class ModelCard:
         missing = [key for key in _NEEDED if not isinstance(data, dict) or key not in data]
         if missing:
             raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
+        # The version first: another version may mean something else by its fields.
         if data["card_version"] != CARD_VERSION:
             raise ModelError(
                 f"{path} is of card version {data['card_version']}, this program reads "
                 f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
             )
+        for key, (fits, wanted) in _KINDS.items():
+            if not fits(data[key]):
+                raise ModelError(
+                    f"{path} is damaged: {key} is {data[key]!r}, expected {wanted}; install the "
+                    "model again"
+                )
         return cls(folder, data)
 
     @property
@@ -148,8 +178,10 @@ class Classifier:
         try:
             network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
         except Exception as error:
-            # Keras raises whatever its readers raise; each of them means the same to a user.
-            raise ModelError(f"{self._weights} cannot be loaded by Keras: {error}") from error
+            # Keras raises whatever its readers raise, in many lines; each of them means the same
+            # to a user.
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
         wanted = (None, 64, 64, 3), (None, len(self.classes))
         if (network.input_shape, network.output_shape) != wanted:
             raise ModelError(
