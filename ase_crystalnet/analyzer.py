@@ -272,9 +272,9 @@ class CrystalNet(Calculator):
         weights, nearest = _interpolation(prepared, points, center_indices, found["sparse"])
         atom_probabilities = _blend(probabilities, weights, nearest)
         atom_labels, atom_certainty = self._labels(atom_probabilities)
-        first = nearest[:, 0]
-        there = first >= 0
-        atom_orientation = np.where(there[:, None], setting.orientation[first], np.nan)
+        there = nearest[:, 0] >= 0
+        atom_orientation = np.full((len(nearest), 4), np.nan)
+        atom_orientation[there] = setting.orientation[nearest[there, 0]]
         return FrameAnalysis(
             classes=self.classes,
             centers=points,
@@ -415,8 +415,8 @@ def _blend(
     out = np.zeros((len(windows), values.shape[1]))
     norm = weights.sum(axis=1)
     for k in range(windows.shape[1]):
-        weight = weights[:, k, None]
-        out += np.where(weight > 0, weight * values[windows[:, k]], 0.0)
+        there = np.flatnonzero(weights[:, k] > 0)
+        out[there] += weights[there, k, None] * values[windows[there, k]]
     with np.errstate(invalid="ignore", divide="ignore"):
         out /= norm[:, None]
     return out.astype(np.float32)
