@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from ase_crystalnet import CrystalNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -25,3 +29,21 @@ def data_dir() -> Path:
 def rng() -> np.random.Generator:
     """Seeded source of randomness."""
     return np.random.default_rng(20260114)
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Path:
+    """Folder of the model "local": the shipped one, or $CRYSTALNET_MODEL (weights on trial)."""
+    given = os.environ.get("CRYSTALNET_MODEL")
+    folder = Path(given) if given else REPOSITORY / "models" / "local"
+    if not (folder / "card.json").is_file():
+        pytest.skip(f"no model in {folder}; train it with `crystalnet train local`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def net(local_model: Path) -> CrystalNet:
+    """Analyzer with the defaults; its weights are read once."""
+    from ase_crystalnet import CrystalNet
+
+    return CrystalNet(local_model)
