@@ -269,6 +269,9 @@ class CrystalNet(Calculator):
         setting = conventional_setting(
             found["lattice"], np.where(found["sparse"], -1, labels), self.classes
         )
+        # What passes for a lattice in disordered matter has no mean sites to be displaced from.
+        none = self.classes.index("disordered") if "disordered" in self.classes else -2
+        displacement = np.where(labels == none, np.nan, found["mean_square_displacement"])
         weights, nearest = _interpolation(prepared, points, center_indices, found["sparse"])
         atom_probabilities = _blend(probabilities, weights, nearest)
         atom_labels, atom_certainty = self._labels(atom_probabilities)
@@ -286,7 +289,7 @@ class CrystalNet(Calculator):
             lattice=found["lattice"],
             orientation=setting.orientation,
             rank=found["rank"],
-            mean_square_displacement=found["mean_square_displacement"].astype(np.float32),
+            mean_square_displacement=displacement.astype(np.float32),
             nearest_neighbor_distance=found["nearest_neighbor_distance"].astype(np.float32),
             sparse=found["sparse"],
             radius=found["radius"],

@@ -1,4 +1,4 @@
-"""Accuracy of a model: disorder table, small windows, hot crystals and liquids beside PTM and a-CNA.
+"""Accuracy of a model: disorder, small windows, hot crystals and liquids; PTM and a-CNA beside it.
 
     python benchmarks/accuracy.py [--windows 1001] [--md benchmark-data/md] [--json FILE]
 
