@@ -1,0 +1,11 @@
+"""CrystalNet as a modifier of OVITO pipelines.
+
+``pipeline.modifiers.append(CrystalNetModifier())``; OVITO Pro lists it by itself where the package
+is installed. `ase_crystalnet` computes, this package translates.
+"""
+
+from __future__ import annotations
+
+from ovito_modifier.modifier import CrystalNetModifier
+
+__all__ = ["CrystalNetModifier"]

@@ -1,0 +1,253 @@
+"""`CrystalNetModifier`: the parameters, and the order of the work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ovito.data import DataCollection, ElementType
+from ovito.pipeline import ModifierInterface
+from ovito.traits import OvitoObject
+from traits import api
+
+from ase_crystalnet import CrystalNet
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.results import FrameAnalysis
+from ovito_modifier.convert import selected, to_atoms
+from ovito_modifier.lindemann import frame_window, lindemann
+from ovito_modifier.output import CORRESPONDENCES, Output
+from ovito_modifier.steps import in_steps
+from ovito_modifier.structures import KNOWN, OTHER, PTM_IDS, StructureType, structure_types
+
+__all__ = ["CrystalNetModifier"]
+
+traits: Any = api  # its annotations do not cover how it is used
+Steps = Generator[str | float, None, Any]
+
+
+@lru_cache(maxsize=2)
+def _analyzer(model: str, window_atoms: int) -> CrystalNet:
+    """Analyzers in use; loading a network takes seconds."""
+    return CrystalNet(model, window_atoms=window_atoms)
+
+
+def _type(name: str) -> OvitoObject:
+    entry = OTHER if name == "other" else KNOWN[name]
+    return OvitoObject(ElementType, id=entry.id, name=entry.name, color=entry.color)
+
+
+class _Latest:
+    """The last analysis, kept while only what is written changes, not what is computed."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self.frame: FrameAnalysis | None = None
+
+
+class CrystalNetModifier(ModifierInterface):
+    """Crystal class, certainty, order, orientation and disorder of every particle.
+
+    Each parameter is a keyword of the constructor, too: ``CrystalNetModifier(centers="grid")``.
+    What is written is described in ``docs/ovito.md``.
+
+    Parameters
+    ----------
+    model : str
+        Name of a shipped model, or a model folder.
+    centers : {'atoms', 'grid'}
+        A window around every particle, or on a grid whose windows are interpolated to the
+        particles (faster in large systems).
+    spacing : float
+        Of the grid, Angstrom; 0 for automatic.
+    window_atoms : int
+        Particles in a window, 64 to 512.
+    min_certainty : float
+        Particles with a smaller certainty are "Other"; 0 refuses none.
+    only_selected : bool
+        Treat particles that are not selected as absent, and label them "Other".
+    color_by_type : bool
+        Colour the particles by their structure type.
+    lindemann_frames : int
+        Frames over which the Lindemann parameter is averaged, at least 2; 0 is off.
+    write_probability, write_certainty, write_order, write_orientation, write_lattice : bool
+        Which properties to write besides the structure type.
+    grain_segmentation : bool
+        Write what OVITO's Grain Segmentation reads. It knows the types of PTM only, so the other
+        classes become "Other".
+    type_other, type_fcc, type_hex_rh, ... : ovito.data.ElementType
+        Name and colour of each type, and ``enabled``: a type that is switched off becomes "Other".
+
+    Raises
+    ------
+    traits.TraitError
+        A parameter is unknown or out of range.
+    """
+
+    model = traits.Str("local", label="Model")
+    centers = traits.Enum("atoms", "grid", label="Windows at")
+    spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
+    window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
+    min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
+    only_selected = traits.Bool(False, label="Use only selected particles")
+    color_by_type = traits.Bool(True, label="Color particles by type")
+    lindemann_frames = traits.Range(0, None, 0, label="Lindemann: frames (0: off)")
+    write_probability = traits.Bool(True, label="Output probabilities")
+    write_certainty = traits.Bool(True, label="Output certainty")
+    write_order = traits.Bool(True, label="Output Bragg order")
+    write_orientation = traits.Bool(True, label="Output orientations")
+    write_lattice = traits.Bool(False, label="Output lattice constants and strain")
+    grain_segmentation = traits.Bool(False, label="Prepare for grain segmentation")
+
+    type_other = _type("other")
+    type_fcc = _type("fcc")
+    type_hex_rh = _type("hex/rh")
+    type_bcc = _type("bcc")
+    type_sc = _type("sc")
+    type_cubic_diamond = _type("diam")
+    type_bct139 = _type("bct139")
+    type_bct141 = _type("bct141")
+    type_disordered = _type("disordered")
+
+    _latest = traits.Instance(_Latest, args=(), transient=True, visible=False)
+    # A misspelt parameter would be swallowed otherwise.
+    _ = traits.Disallow
+
+    # ------------------------------------------------------------------ OVITO's interface
+    def input_caching_hints(self, frame: int, *, input_slots: Any, **kwargs: Any) -> list[int]:
+        """Frames that `modify` will ask for."""
+        return list(self._frames(frame, input_slots))
+
+    def modify(
+        self,
+        data: DataCollection,
+        *,
+        frame: int,
+        input_slots: Any,
+        **kwargs: Any,
+    ) -> Steps:
+        """Analyse `data` and write the results into it; yields progress."""
+        if self.lindemann_frames == 1:
+            raise InputError(
+                "CrystalNet: lindemann_frames is 1, but one frame shows no displacement; give at "
+                "least 2, or 0 for off"
+            )
+        indices = selected(data, self.only_selected)
+        yield "CrystalNet: loading the model"
+        net = _analyzer(self.model, self.window_atoms)
+        atoms = analysis = disorder = None
+        if len(indices):
+            atoms = to_atoms(data, indices)
+            yield "CrystalNet: analysing windows"
+            analysis = yield from self._analysis(net, atoms)
+        if self.lindemann_frames:
+            yield "CrystalNet: Lindemann parameter"
+            disorder = yield from self._disorder(data, frame, input_slots, indices, analysis)
+        self._write(data, indices, atoms, net.classes, analysis, disorder)
+
+    # ------------------------------------------------------------------ the work
+    def _frames(self, frame: int, input_slots: Any) -> range:
+        if self.lindemann_frames < 2:
+            return range(frame, frame + 1)
+        return frame_window(frame, self.lindemann_frames, input_slots["upstream"].num_frames)
+
+    def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
+        spacing = self.spacing or None
+        key = _fingerprint(
+            atoms, self.model, self.window_atoms, self.min_certainty, self.centers, spacing
+        )
+
+        def work(progress: Any) -> FrameAnalysis:
+            net.min_certainty = self.min_certainty or None
+            return net.analyze(atoms, centers=self.centers, spacing=spacing, progress=progress)
+
+        if self._latest.key != key:
+            self._latest.frame = yield from in_steps(work)
+            self._latest.key = key
+        return self._latest.frame
+
+    def _disorder(
+        self,
+        data: DataCollection,
+        frame: int,
+        input_slots: Any,
+        indices: Any,
+        analysis: FrameAnalysis | None,
+    ) -> Steps:
+        """Lindemann parameter (M,) of the particles that take part."""
+        if analysis is None:
+            return np.zeros(0, dtype=np.float32)
+        distances = analysis.nearest_neighbor_distance
+        known = distances[np.isfinite(distances) & (distances > 0)]
+        if len(known) == 0:
+            return np.full(len(indices), np.nan, dtype=np.float32)
+        upstream = input_slots["upstream"]
+
+        def atoms_at(number: int) -> Atoms:
+            return to_atoms(data if number == frame else upstream.compute(number))
+
+        frames = self._frames(frame, input_slots)
+        values = yield from lindemann(atoms_at, frames, frame, float(np.median(known)))
+        return values[indices]
+
+    def _write(
+        self,
+        data: DataCollection,
+        indices: Any,
+        atoms: Atoms | None,
+        classes: tuple[str, ...],
+        analysis: FrameAnalysis | None,
+        disorder: Any,
+    ) -> None:
+        types = structure_types(classes)
+        elements = [self._element(name, entry) for name, entry in zip(classes, types, strict=True)]
+        enabled = tuple(bool(element.enabled) for element in elements)
+        out = Output(data, indices, analysis, classes, types, enabled)
+        listed = sorted([_copy(self.type_other), *elements], key=lambda element: element.id)
+        shown = [e for e in listed if e.id <= PTM_IDS or not self.grain_segmentation]
+        labels = out.labels()
+        values = out.structure_type(labels, shown, ptm_only=self.grain_segmentation)
+        if self.color_by_type:
+            out.color(values, shown)
+        if self.write_probability:
+            out.probability()
+        if self.write_certainty:
+            out.scalar("Certainty", None if analysis is None else analysis.atom_certainty)
+        if self.write_order:
+            out.scalar("Order", None if analysis is None else analysis.atom_order)
+        if self.lindemann_frames:
+            out.scalar("Lindemann", disorder)
+        if self.write_orientation or self.grain_segmentation:
+            out.orientation()
+        # Those of an upstream PTM belong to its types; with ours, the grain segmentation would
+        # read them wrongly, and end the program at a type it does not know.
+        out.remove(CORRESPONDENCES)
+        if self.grain_segmentation:
+            out.neighbours()
+        if self.write_lattice:
+            out.lattice(atoms)
+        out.attributes(labels, disorder)
+        out.tables(labels, listed)
+
+    def _element(self, name: str, entry: StructureType) -> ElementType:
+        if name in KNOWN:
+            return _copy(getattr(self, f"type_{entry.key.lower()}"))
+        return ElementType(id=entry.id, name=entry.name, color=entry.color)
+
+
+def _copy(element: ElementType) -> ElementType:
+    """A type for the output; the parameter itself could not be edited once it is in the data."""
+    return ElementType(
+        id=element.id, name=element.name, color=element.color, enabled=element.enabled
+    )
+
+
+def _fingerprint(atoms: Atoms, *parameters: Any) -> str:
+    """What an analysis depends on, as a hash."""
+    digest = hashlib.blake2b(repr(parameters).encode())
+    for array in (atoms.positions, atoms.cell.array, atoms.pbc, atoms.numbers):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

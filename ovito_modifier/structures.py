@@ -1,0 +1,92 @@
+"""Structure types of the classes: ids, names and colours as OVITO's users know them.
+
+A class that polyhedral template matching (PTM) has, too, keeps PTM's id and colour, so that
+expressions, colour legends and scripts written for PTM go on working. The others have ids of
+their own from 10 on (PTM ends at 8) and the colours of `ase_crystalnet.plotting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ase_crystalnet.plotting_style import class_colors
+
+__all__ = ["KNOWN", "OTHER", "PTM_IDS", "StructureType", "structure_types"]
+
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class StructureType:
+    """One entry of the list of types.
+
+    Attributes
+    ----------
+    id : int
+        Value of the property ``Structure Type``.
+    name : str
+        As shown in OVITO.
+    key : str
+        In the names of attributes: ``CrystalNet.counts.<key>``.
+    component : str
+        In the names of vector components, where "/" and "." are not allowed.
+    color : tuple of 3 float
+        Red, green, blue from 0 to 1.
+    """
+
+    id: int
+    name: str
+    key: str
+    component: str
+    color: Color
+
+
+#: Highest id that PTM and the modifiers made for it know.
+PTM_IDS = 8
+#: First id for classes that only a user's own model has.
+FIRST_SPARE_ID = 20
+
+
+def _hex(color: str) -> Color:
+    red, green, blue = (int(color[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return red, green, blue
+
+
+def _own(name: str) -> Color:
+    return _hex(class_colors([name])[name])
+
+
+OTHER = StructureType(0, "Other", "OTHER", "other", (0.95, 0.95, 0.95))
+"""Refused, unselected, or of a class that is switched off."""
+
+KNOWN: dict[str, StructureType] = {
+    "fcc": StructureType(1, "FCC", "FCC", "fcc", (0.4, 1.0, 0.4)),
+    "hex/rh": StructureType(2, "HEX/RH", "HEX_RH", "hex-rh", (1.0, 0.4, 0.4)),
+    "bcc": StructureType(3, "BCC", "BCC", "bcc", (0.4, 0.4, 1.0)),
+    "sc": StructureType(5, "Simple cubic", "SC", "sc", (160 / 255, 20 / 255, 254 / 255)),
+    "diam": StructureType(
+        6, "Cubic diamond", "CUBIC_DIAMOND", "diam", (19 / 255, 160 / 255, 254 / 255)
+    ),
+    "bct139": StructureType(10, "BCT 139", "BCT139", "bct139", _own("bct139")),
+    "bct141": StructureType(11, "BCT 141", "BCT141", "bct141", _own("bct141")),
+    "disordered": StructureType(12, "Disordered", "DISORDERED", "disordered", _own("disordered")),
+}
+"""Types of the classes of the shipped model."""
+
+
+def structure_types(classes: Sequence[str]) -> tuple[StructureType, ...]:
+    """Types of a model's classes, in their order; classes of other models get ids from 20 on."""
+    colors = class_colors(classes)
+    types = []
+    for number, name in enumerate(classes):
+        safe = "".join(letter if letter.isalnum() else "-" for letter in name)
+        spare = StructureType(
+            FIRST_SPARE_ID + number,
+            name,
+            safe.upper().replace("-", "_"),
+            safe,
+            _hex(colors[name]),
+        )
+        types.append(KNOWN.get(name, spare))
+    return tuple(types)
