@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ase_crystalnet.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.interpolation import blend, window_weights
 from ase_crystalnet.lattice import LatticeFinder
 from ase_crystalnet.orientation import conventional_setting
 from ase_crystalnet.results import FrameAnalysis
@@ -32,8 +33,6 @@ Progress = Callable[[int, int], None]
 COHERENCE_LIMIT = 0.5
 #: Smaller windows tried in turn, as shares of `window_atoms`, where it does not.
 SMALLER_WINDOWS = (0.4,)
-#: Windows on either side of a grid atom that are blended.
-GRID_NEIGHBORS = 8
 
 
 class CrystalNet(Calculator):
@@ -272,8 +271,8 @@ class CrystalNet(Calculator):
         # What passes for a lattice in disordered matter has no mean sites to be displaced from.
         none = self.classes.index("disordered") if "disordered" in self.classes else -2
         displacement = np.where(labels == none, np.nan, found["mean_square_displacement"])
-        weights, nearest = _interpolation(prepared, points, center_indices, found["sparse"])
-        atom_probabilities = _blend(probabilities, weights, nearest)
+        weights, nearest = window_weights(prepared, points, center_indices, found["sparse"])
+        atom_probabilities = blend(probabilities, weights, nearest)
         atom_labels, atom_certainty = self._labels(atom_probabilities)
         there = nearest[:, 0] >= 0
         atom_orientation = np.full((len(nearest), 4), np.nan)
@@ -296,7 +295,7 @@ class CrystalNet(Calculator):
             atom_probabilities=atom_probabilities,
             atom_labels=atom_labels,
             atom_certainty=atom_certainty,
-            atom_order=_blend(found["order"][:, None], weights, nearest)[:, 0],
+            atom_order=blend(found["order"][:, None], weights, nearest)[:, 0],
             atom_orientation=atom_orientation,
             min_certainty=self.min_certainty,
             metadata={
@@ -373,53 +372,3 @@ class CrystalNet(Calculator):
             "order": frame.atom_order,
             "orientation": frame.atom_orientation,
         }
-
-
-def _interpolation(
-    prepared: PreparedSystem,
-    points: NDArray[np.float64],
-    center_indices: NDArray[np.int64],
-    sparse: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights (N, K) and windows (N, K) that speak for each atom; -1 and 0 where none does.
-
-    An atom with a window of its own is spoken for by it alone; others by their nearest centres,
-    with a Gaussian whose width is half the distance between neighbouring centres.
-    """
-    total = len(prepared.given)
-    own = np.full(total, -1, np.int64)
-    at_atom = np.flatnonzero(center_indices >= 0)
-    own[center_indices[at_atom]] = at_atom
-    if (own >= 0).all() or len(points) == 0:
-        return np.where(own[:, None] >= 0, 1.0, 0.0), own[:, None]
-    usable = np.flatnonzero(~sparse)
-    count = min(GRID_NEIGHBORS, len(usable))
-    if count == 0:
-        return np.zeros((total, 1)), np.full((total, 1), -1, np.int64)
-    nearest, distance = prepared.nearest_centers(points[usable], count)
-    # Beyond the nearest window's reach nothing is known.
-    reach = prepared.radii(points[usable])[nearest]
-    near = (nearest >= 0) & (distance <= 0.5 * reach)
-    inner = distance[:, 0][near[:, 0]]
-    width = 0.5 * max(float(np.median(inner)) if len(inner) else 1.0, 1e-6) * 1.8
-    weights = np.where(near, np.exp(-0.5 * (distance**2 - distance[:, :1] ** 2) / width**2), 0.0)
-    windows = np.where(near, usable[nearest], -1)
-    mine = own >= 0
-    weights[mine] = 0.0
-    weights[mine, 0] = 1.0
-    windows[mine, 0] = own[mine]
-    return weights, windows
-
-
-def _blend(
-    values: NDArray[Any], weights: NDArray[np.float64], windows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Weighted means (N, C) of window values (W, C); nan where no window speaks."""
-    out = np.zeros((len(windows), values.shape[1]))
-    norm = weights.sum(axis=1)
-    for k in range(windows.shape[1]):
-        there = np.flatnonzero(weights[:, k] > 0)
-        out[there] += weights[there, k, None] * values[windows[there, k]]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out /= norm[:, None]
-    return out.astype(np.float32)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.lattice import LatticeFinder, Lattices
 from ase_crystalnet.training.crystals import CLASSES, Crystal, Disorder, cut_crystal, sample_crystal
@@ -260,7 +261,7 @@ def make_shards(
 
     Raises
     ------
-    ValueError
+    InputError
         The folder holds shards of another recipe or seed.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -269,7 +270,7 @@ def make_shards(
     text = json.dumps(record, indent=1)
     stamp = out / "recipe.json"
     if stamp.exists() and stamp.read_text() != text:
-        raise ValueError(f"{out} holds windows of another recipe or seed: choose another folder")
+        raise InputError(f"{out} holds windows of another recipe or seed: choose another folder")
     stamp.write_text(text)
     todo = [i for i in range(count) if not (out / f"shard{i:04d}.npz").exists()]
     if not todo:

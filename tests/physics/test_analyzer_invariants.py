@@ -150,9 +150,10 @@ def test_unit_of_length(net: CrystalNet, name: str, factor: float):
     np.testing.assert_allclose(
         frame.nearest_neighbor_distance, factor * reference.nearest_neighbor_distance, rtol=0.02
     )
+    there = reference.rank == 3
     np.testing.assert_allclose(
-        np.abs(np.linalg.det(frame.lattice)),
-        factor**3 * np.abs(np.linalg.det(reference.lattice)),
+        np.linalg.det(frame.lattice[there]),
+        factor**3 * np.linalg.det(reference.lattice[there]),
         rtol=0.02,
     )
 
