@@ -1,5 +1,5 @@
 # make demo    analyse the trajectory that comes with the repository: copper heated until it melts
-# make test    run the tests (make test-slow: those that take long, too)
+# make test    run the tests (make test-slow: those that take long)
 # make lint    style and types
 # All of them set up .venv first, with any Python of 3.11 to 3.13 (PYTHON=... chooses one), and
 # again when pyproject.toml changes.
@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
