@@ -16,16 +16,15 @@ Two forms of the same physics:
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._fingerprint_batch import AtomBatch
+from ._threads import share
 from .errors import InputError
 
 Grid = Literal["detector", "separable"]
@@ -37,7 +36,6 @@ __all__ = ["Fingerprint"]
 TAP_REACH = 5  # pixels to either side that the resampling filter sees
 TAP_RADIUS = 5.2  # atoms up to here (in scale lengths) are resampled faithfully
 TAP_DAMPING = 1.0e-7
-MIN_WINDOWS_PER_THREAD = 8
 TERMS = 3  # of the even polynomial for q_z
 
 
@@ -343,17 +341,11 @@ class Fingerprint:
         )
         out = np.empty((batch.windows, self.pixels, self.pixels, 3), np.float32)
 
-        def part(bounds: tuple[int, int]) -> None:
-            chosen = slice(*bounds)
+        def part(start: int, stop: int) -> None:
+            chosen = slice(start, stop)
             diffract(*(array[chosen] for array in atoms), *tables, normalize, out[chosen])
 
-        workers = min(_thread_count(threads), batch.windows // MIN_WINDOWS_PER_THREAD)
-        if workers <= 1:
-            part((0, batch.windows))
-            return out
-        edges = np.linspace(0, batch.windows, workers + 1).astype(int).tolist()
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(part, pairwise(edges)))
+        share(part, batch.windows, threads)
         return out
 
 
@@ -364,17 +356,6 @@ def _known_grid(grid: str) -> Grid:
     if grid == "separable":
         return "separable"
     raise InputError(f'grid is {grid!r}; expected "detector" or "separable"')
-
-
-def _thread_count(threads: int | None) -> int:
-    """Return the number of threads to use."""
-    if threads is None:
-        from numba import config
-
-        return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if threads < 1:
-        raise InputError(f"threads is {threads}; expected 1 or more")
-    return threads
 
 
 @lru_cache(maxsize=32)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._threads import share
 from ase_crystalnet.errors import InputError
 
 __all__ = ["LatticeFinder", "Lattices", "minkowski_reduce"]
@@ -104,6 +105,8 @@ class LatticeFinder:
         positions: NDArray[np.float32],
         mask: NDArray[np.bool_],
         weights: NDArray[np.float32] | None = None,
+        *,
+        threads: int | None = None,
     ) -> Lattices:
         """Average lattice of each window.
 
@@ -115,6 +118,8 @@ class LatticeFinder:
             True for atoms, which come first in each row.
         weights : (B, N) array, optional
             Weight of each atom (a taper); 1 by default.
+        threads : int, optional
+            Threads to share the windows; default: numba's number (``NUMBA_NUM_THREADS``).
 
         Raises
         ------
@@ -143,20 +148,14 @@ class LatticeFinder:
         found = np.zeros(total, np.int64)
         info = np.zeros(total, FOUND)
         if total:
-            batch(
-                positions,
-                counts,
-                np.ascontiguousarray(weights, np.float32),
-                radius,
-                max(1, min(total, 64)),
-                self.penalty,
-                self.tolerance,
-                self.polishing,
-                spacing,
-                basis,
-                found,
-                info,
-            )
+            weights = np.ascontiguousarray(weights, np.float32)
+            constants = (self.penalty, self.tolerance, self.polishing)
+
+            def part(start: int, stop: int) -> None:
+                given = (positions, counts, weights, radius, start, stop, *constants)
+                batch(*given, spacing, basis, found, info)
+
+            share(part, total, threads)
         return _lattices(spacing, basis, found > 0, info)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ase_crystalnet._kernels.algebra import inverse3, minkowski
 from ase_crystalnet._kernels.basis import (
@@ -200,13 +200,14 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
     return 1
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", boundscheck=False)
+@njit(**JIT)
 def batch(
     positions,
     counts,
     weights,
     radius,
-    chunks,
+    start,
+    stop,
     penalty,
     tolerance,
     polishing,
@@ -215,70 +216,67 @@ def batch(
     found,
     info,
 ):
-    """All windows: nearest-neighbour distance, then the lattice of the scaled positions."""
-    total, width = positions.shape[0], positions.shape[1]
-    for chunk in prange(chunks):
-        x = np.empty(width, np.float32)
-        y = np.empty(width, np.float32)
-        z = np.empty(width, np.float32)
-        w = np.empty(width, np.float32)
-        ones = np.ones(width, np.float32)
-        near = np.empty((PROBES, width), np.float32)
-        row = np.empty(width, np.float32)
-        hist = np.empty(BINS, np.float64)
-        smooth = np.empty(BINS, np.float64)
-        work = (
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((width, MAX_AXIS), np.float32),
-            np.empty((4, 2 * MAX_AXIS), np.float32),
-            np.empty((width, 2 * MAX_AXIS), np.float32),
+    """Windows start .. stop: nearest-neighbour distance, then the lattice of the scaled positions."""
+    width = positions.shape[1]
+    x = np.empty(width, np.float32)
+    y = np.empty(width, np.float32)
+    z = np.empty(width, np.float32)
+    w = np.empty(width, np.float32)
+    ones = np.ones(width, np.float32)
+    near = np.empty((PROBES, width), np.float32)
+    row = np.empty(width, np.float32)
+    hist = np.empty(BINS, np.float64)
+    smooth = np.empty(BINS, np.float64)
+    work = (
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((width, MAX_AXIS), np.float32),
+        np.empty((4, 2 * MAX_AXIS), np.float32),
+        np.empty((width, 2 * MAX_AXIS), np.float32),
+    )
+    scratch = (
+        work,
+        np.zeros((MAX_AXIS, 2 * MAX_AXIS, 2 * MAX_AXIS), np.float32),
+        np.empty((MAX_PEAKS, 3)),
+        np.empty(MAX_PEAKS),
+        np.empty((MAX_PEAKS, 3)),
+        np.empty(MAX_PEAKS),
+        np.empty((MAX_BASIS, 3)),
+        np.empty((MAX_HKL, 3), np.int64),
+        np.empty(MAX_HKL),
+        np.empty((MAX_SITES, 3)),
+        np.empty(MAX_SITES),
+    )
+    for b in range(start, stop):
+        n = counts[b]
+        found[b] = 0
+        if n < 8:
+            continue
+        for m in range(n):
+            x[m] = positions[b, m, 0]
+            y[m] = positions[b, m, 1]
+            z[m] = positions[b, m, 2]
+            w[m] = weights[b, m]
+            # Probes: the centre, and six points on the axes.
+            for k in range(PROBES):
+                r2 = 0.0
+                for c in range(3):
+                    d = positions[b, m, c]
+                    if k > 0 and (k - 1) // 2 == c:
+                        d -= (1.0 if k % 2 else -1.0) * PROBE_REACH * radius[b]
+                    r2 += d * d
+                near[k, m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
+        d = first_shell(x, y, z, n, row, hist, smooth)
+        scale[b] = d
+        if d <= 0:
+            continue
+        for m in range(n):
+            x[m] /= d
+            y[m] /= d
+            z[m] /= d
+        found[b] = window_lattice(
+            x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, basis[b], info[b]
         )
-        scratch = (
-            work,
-            np.zeros((MAX_AXIS, 2 * MAX_AXIS, 2 * MAX_AXIS), np.float32),
-            np.empty((MAX_PEAKS, 3)),
-            np.empty(MAX_PEAKS),
-            np.empty((MAX_PEAKS, 3)),
-            np.empty(MAX_PEAKS),
-            np.empty((MAX_BASIS, 3)),
-            np.empty((MAX_HKL, 3), np.int64),
-            np.empty(MAX_HKL),
-            np.empty((MAX_SITES, 3)),
-            np.empty(MAX_SITES),
-        )
-        start = chunk * total // chunks
-        stop = (chunk + 1) * total // chunks
-        for b in range(start, stop):
-            n = counts[b]
-            found[b] = 0
-            if n < 8:
-                continue
-            for m in range(n):
-                x[m] = positions[b, m, 0]
-                y[m] = positions[b, m, 1]
-                z[m] = positions[b, m, 2]
-                w[m] = weights[b, m]
-                # Probes: the centre, and six points on the axes.
-                for k in range(PROBES):
-                    r2 = 0.0
-                    for c in range(3):
-                        d = positions[b, m, c]
-                        if k > 0 and (k - 1) // 2 == c:
-                            d -= (1.0 if k % 2 else -1.0) * PROBE_REACH * radius[b]
-                        r2 += d * d
-                    near[k, m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
-            d = first_shell(x, y, z, n, row, hist, smooth)
-            scale[b] = d
-            if d <= 0:
-                continue
-            for m in range(n):
-                x[m] /= d
-                y[m] /= d
-                z[m] /= d
-            found[b] = window_lattice(
-                x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, basis[b], info[b]
-            )

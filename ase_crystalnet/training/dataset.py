@@ -207,15 +207,12 @@ def fingerprint_windows(
 ) -> tuple[NDArray[np.uint8], Lattices]:
     """Byte images (B, 64, 64, 3) of sqrt(D_F) in the standard frame, and the lattices."""
     positions, mask = pad_windows(windows)
-    lattices = (finder or LatticeFinder())(positions, mask)
+    lattices = (finder or LatticeFinder())(positions, mask, threads=threads)
     images = (fingerprint or Fingerprint())(lattices.standardize(positions), mask, threads=threads)
     return np.rint(255 * np.sqrt(images)).astype(np.uint8), lattices
 
 
 def _make_shard(index: int, *, out: Path, sampler: Sampler, seed: int, size: int) -> int:
-    from numba import set_num_threads
-
-    set_num_threads(1)
     rng = np.random.default_rng([seed, index])
     drawn = [sampler.draw(rng) for _ in range(size)]
     images = np.concatenate(
