@@ -11,8 +11,6 @@ Lengths are in the crystal's nearest-neighbour distance, d.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +19,19 @@ from ase import Atoms
 from common import markdown, show, write_json
 from interfaces import MELTS, REACH, Interface, interfaces, melt
 from numpy.typing import NDArray
+from resolution_methods import TAPERED, TAPERS, Answer, Recorder, all_answers, windows_answers
 
 from ase_crystalnet import testing
-from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.orientation import conventional_setting, misorientation
+from ase_crystalnet.orientation import misorientation
 from ase_crystalnet.training.crystals import CLASSES
-from ase_crystalnet.windows import WindowBatch
 
 Array = NDArray[np.float64]
 
 SIZES = (64, 120, 250)
 SIGMAS = (0.05, 0.08)
+#: Choices among the windows: the smallest that is certain, the largest that is certain.
+ADAPTIVE = ("up", "down")
 BINS = np.arange(-REACH, REACH + 0.25, 0.5)
-#: A smaller window is trusted above this certainty.
-CERTAIN = 0.9
 #: An orientation is right within this many degrees.
 ANGLE = 5.0
 #: Fewest atoms that a share of 99 % is read from.
@@ -47,112 +44,6 @@ BULK: dict[str, dict[str, float]] = {
     "vacancies 60 %": {"vacancies": 0.6},
     "sigma 0.08, vacancies 40 %": {"sigma": 0.08, "vacancies": 0.4},
 }
-
-TAPERED = ("fcc-liquid", "hcp slab 6", "sigma-5")
-TAPERS: dict[str, Callable[[Array], Array]] = {
-    "Gaussian": lambda r: np.exp(-2.0 * r**2),  # half the radius is one standard deviation
-    "cosine": lambda r: 0.5 + 0.5 * np.cos(np.pi * np.minimum(r, 1.0)),
-}
-
-
-# ---------------------------------------------------------------------- methods
-class Recorder(CrystalNet):
-    """CrystalNet that also keeps what it found before it looked again, and can taper windows."""
-
-    taper: Callable[[Array], Array] | None = None
-    first: dict[str, NDArray[Any]]
-
-    def _look_again(self, atoms: Atoms, points: Array, found: dict[str, NDArray[Any]]) -> None:
-        self.first = {name: values.copy() for name, values in found.items()}
-        super()._look_again(atoms, points, found)
-
-    def _classify(
-        self, atoms: Atoms, batch: WindowBatch, good: NDArray[np.intp]
-    ) -> dict[str, NDArray[Any]]:
-        if self.taper is None:
-            return super()._classify(atoms, batch, good)
-        positions, mask = batch.positions[good], batch.mask[good]
-        r = np.linalg.norm(positions, axis=2) / batch.radius[good, None]
-        weights = np.where(mask, self.taper(r), 0.0).astype(np.float32)
-        lattices = self.finder(positions, mask, weights)
-        images = self.fingerprint(lattices.standardize(positions), mask, weights)
-        return {
-            "probabilities": self.classifier.predict(images),
-            "coherence": lattices.coherence,
-            **{
-                name: getattr(lattices, name)
-                for name in ("order", "lattice", "rank", "mean_square_displacement")
-            },
-            "nearest_neighbor_distance": lattices.nearest_neighbor_distance,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Labels, certainty and orientation of the chosen atoms by one method; windows it took."""
-
-    labels: NDArray[np.int16]
-    certainty: Array | None = None
-    orientation: Array | None = None
-    windows: NDArray[np.intp] | None = None
-
-
-def _answers(net: Recorder, atoms: Atoms, chosen: NDArray[np.intp]) -> tuple[Answer, Answer]:
-    """With the second look, and without it."""
-    frame = net.analyze(atoms, centers=chosen)
-    p = net.first["probabilities"]
-    known = np.isfinite(p).all(axis=1)
-    labels = np.where(known, np.where(known[:, None], p, 0).argmax(axis=1), -1).astype(np.int16)
-    setting = conventional_setting(net.first["lattice"], labels, net.classes)
-    return (
-        Answer(frame.labels, frame.certainty.astype(float), frame.orientation),
-        Answer(labels, p.max(axis=1).astype(float), setting.orientation),
-    )
-
-
-def smallest_certain(answers: list[Answer]) -> Answer:
-    """First answer (smallest window) whose certainty is above `CERTAIN`, else the last."""
-    labels, certainty, orientation = (
-        np.array(values)
-        for values in zip(*((a.labels, a.certainty, a.orientation) for a in answers), strict=True)
-    )
-    sure = certainty > CERTAIN
-    sure[-1] = True
-    pick = sure.argmax(axis=0)
-    row = np.arange(len(pick))
-    return Answer(labels[pick, row], certainty[pick, row], orientation[pick, row], pick + 1)
-
-
-def all_answers(
-    nets: dict[str, Recorder], case: Interface, chosen: NDArray[np.intp]
-) -> dict[str, Answer]:
-    """Every method on the chosen atoms of an interface."""
-    found: dict[str, Answer] = {}
-    whole: list[Answer] = []
-    for name, net in nets.items():
-        if net.taper is not None and case.name not in TAPERED:
-            continue
-        found[name], found[f"{name}, undivided"] = _answers(net, case.atoms, chosen)
-        if net.taper is None:
-            whole.append(found[name])
-    plain = [name for name, net in nets.items() if net.taper is None]
-    found["adaptive"] = smallest_certain([found[name] for name in plain])
-    found["adaptive, undivided"] = smallest_certain([found[f"{n}, undivided"] for n in plain])
-    found |= _baselines(case, chosen)
-    return found
-
-
-def _baselines(case: Interface, chosen: NDArray[np.intp]) -> dict[str, Answer]:
-    from baselines import MissingOvitoError, acna_labels, ptm_labels
-
-    try:
-        return {
-            "PTM 0.1": Answer(ptm_labels(case.atoms, 0.1)[chosen]),
-            "PTM none": Answer(ptm_labels(case.atoms, None)[chosen]),
-            "a-CNA": Answer(acna_labels(case.atoms, diamond="diam" in case.sides)[chosen]),
-        }
-    except MissingOvitoError:
-        return {}
 
 
 # ---------------------------------------------------------------------- measures
@@ -233,7 +124,7 @@ def run(
                 "atoms": len(case.atoms),
                 "windows": len(chosen),
                 "d": case.nearest,
-                "adaptive windows": float(np.mean(answers["adaptive"].windows)),
+                "windows an atom": {n: float(np.mean(answers[n].windows)) for n in ADAPTIVE},
                 "methods": {name: measure(case, chosen, a) for name, a in answers.items()},
             }
         )
@@ -272,11 +163,7 @@ def _bulk_answers(
     right: dict[str, list[float]],
 ) -> None:
     chosen = np.sort(rng.choice(len(atoms), per, replace=False))
-    found = {}
-    for name, net in nets.items():
-        found[name], found[f"{name}, undivided"] = _answers(net, atoms, chosen)
-    plain = [name for name, net in nets.items() if net.taper is None]
-    found["adaptive"] = smallest_certain([found[name] for name in plain])
+    found = windows_answers(nets, atoms, chosen)
     for name, answer in found.items():
         right.setdefault(name, []).append(100 * float(np.mean(answer.labels == truth)))
 
@@ -314,7 +201,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         "64": ("#56b4e9", "-"),
         "120": ("#0072b2", "-"),
         "250": ("#111111", "-"),
-        "adaptive": ("#d55e00", "--"),
+        "up": ("#009e73", "--"),
+        "down": ("#d55e00", "--"),
         "PTM none": ("#8f8f8f", ":"),
         "a-CNA": ("#e6b000", ":"),
     }
@@ -364,9 +252,9 @@ def main() -> None:
     for sigma in sigmas:
         rows = run(nets, given.md, sigma, per=per, seed=given.seed, names=names)
         result["rows"] += rows
-        plain = [str(size) for size in SIZES] + ["adaptive"]
+        plain = [str(size) for size in SIZES]
         others = [n for n in ("PTM 0.1", "PTM none", "a-CNA") if n in rows[0]["methods"]]
-        main_columns = [*plain, *(f"{n}, undivided" for n in plain), *others]
+        main_columns = [*plain, *ADAPTIVE, *(f"{n}, undivided" for n in plain), *others]
         show(
             f"\nsigma {sigma}: distance in d beyond which 99 % of the atoms are labelled rightly\n"
         )
@@ -379,8 +267,9 @@ def main() -> None:
             sides = [n for name in tapers for n in (name, f"{name}, undivided")]
             show(f"\nsigma {sigma}, tapered windows: distance in d, then percent\n")
             show(table(some, sides, "d") + "\n\n" + table(some, sides, "percent"))
-        mean = np.mean([row["adaptive windows"] for row in rows])
-        show(f"\nadaptive: {mean:.2f} windows an atom; {per} atoms from every half d")
+        for name in ADAPTIVE:
+            mean = np.mean([row["windows an atom"][name] for row in rows])
+            show(f"\n{name}: {mean:.2f} windows an atom; {per} atoms from every half d")
         if given.figure and sigma == sigmas[-1]:
             draw(rows, given.figure)
     if not given.quick and not given.only:
