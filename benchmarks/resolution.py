@@ -31,6 +31,7 @@ SIZES = (64, 120, 250)
 SIGMAS = (0.05, 0.08)
 #: Choices among the windows: the smallest that is certain, the largest that is certain.
 ADAPTIVE = ("up", "down")
+DRAWN = ("fcc-liquid", "twin", "hcp slab 6")
 BINS = np.arange(-REACH, REACH + 0.25, 0.5)
 #: An orientation is right within this many degrees.
 ANGLE = 5.0
@@ -194,7 +195,7 @@ def _cell(value: float | None, kind: str) -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Percent right against distance, for a melt and a slab."""
+    """Percent right against distance, for some of the interfaces."""
     from ase_crystalnet.plotting_style import new_figure
 
     styles = {
@@ -206,9 +207,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         "PTM none": ("#8f8f8f", ":"),
         "a-CNA": ("#e6b000", ":"),
     }
-    figure = new_figure(8.0, 3.2)
+    shown = [r for r in rows if r["interface"] in DRAWN]
+    figure = new_figure(3.2 * len(shown) + 0.6, 3.2)
     figure.set_dpi(110)
-    shown = [r for r in rows if r["interface"] in ("fcc-liquid", "hcp slab 6")]
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axis, row in zip(axes, shown, strict=True):
         for name, (color, style) in styles.items():
