@@ -98,6 +98,10 @@ def train_local(
     """
     plan = plan or TrainingPlan()
     recipe = recipe or Recipe()
+    work.mkdir(parents=True, exist_ok=True)
+    started = work / "code_version"  # of the code that made the windows, not of the last resume
+    if not started.is_file():
+        started.write_text(_code_version())
     md_files = _molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
     for name, count, seed in (
@@ -122,6 +126,7 @@ def train_local(
     network.save(out / "model.part.keras")
     (out / "model.part.keras").replace(out / "model.keras")
     card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
+    card["code_version"] = started.read_text()
     _write_card(out, card)
     card["accuracy"] = _evaluate(out, work, md_files, evaluation_windows, log)
     _write_card(out, card)
@@ -292,7 +297,6 @@ def _card(
             "windows": plan.shards * plan.shard_size,
         },
         "temperature": temperature,
-        "code_version": _code_version(),
         "keras": _keras().__version__,
         "python": sys.version.split()[0],
         "licence": "MIT",
