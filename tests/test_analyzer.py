@@ -15,6 +15,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_crystalnet import CrystalNet, FrameAnalysis, testing
 from ase_crystalnet.errors import InputError, SparseWindowError
+from ase_crystalnet.interpolation import blend, window_weights
 from ase_crystalnet.io.hdf5 import ResultFile
 from ase_crystalnet.orientation import misorientation
 from ase_crystalnet.windows import SparseWindowWarning
@@ -149,6 +150,27 @@ def test_atoms_out_of_reach_of_every_window_know_nothing(net, hot_fcc):
     assert np.isnan(frame.atom_order[~known]).all()
     assert np.isnan(frame.atom_orientation[~known]).all()
     np.testing.assert_array_equal(frame.atom_probabilities[[0, 7]], frame.probabilities)
+
+
+def test_atoms_get_the_weighted_mean_of_their_windows():
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, np.nan]])
+    weights = np.array([[3.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    windows = np.array([[0, 1], [1, 2], [-1, -1]])
+    mean = blend(values, weights, windows)
+    np.testing.assert_allclose(mean[:2], [[0.75, 0.25], [0.0, 1.0]])
+    assert np.isnan(mean[2]).all()
+
+
+def test_nearer_windows_weigh_more(net, hot_fcc):
+    near, far = hot_fcc.positions[0] + [0.5, 0, 0], hot_fcc.positions[0] + [0, 3.0, 0]
+    prepared = net.windower.prepare(hot_fcc)
+    none = np.full(2, -1)
+    weights, windows = window_weights(prepared, np.array([near, far]), none, none == 0)
+    first = dict(zip(windows[0].tolist(), weights[0].tolist(), strict=True))
+    assert first[0] > first[1] > 0
+    # A sparse window speaks for nobody.
+    _, windows = window_weights(prepared, np.array([near, far]), none, np.array([True, False]))
+    assert 0 not in windows
 
 
 def test_grid_tells_two_phases_apart(net):
@@ -378,6 +400,7 @@ def test_the_second_look_finds_the_melt_next_to_the_crystal(net):
     once = variant(net, divide=False).analyze(both, centers=melt)
     assert (once.labels == DISORDERED).mean() < 0.6
     assert (twice.labels == DISORDERED).mean() > 0.8
+    np.testing.assert_allclose(twice.probabilities.sum(axis=1), 1, atol=1e-5)
     # A window that was looked at again is the smaller one.
     assert twice.radius.min() < 0.8 * once.radius.min()
 
@@ -535,6 +558,14 @@ def test_computed_again_when_an_atom_moves(calculator, small):
     assert small.calc.get_property("certainty", small, allow_calculation=False) is not None
     small.positions[0] += 0.1
     assert small.calc.get_property("certainty", small, allow_calculation=False) is None
+
+
+def test_computed_again_after_a_change_of_parameters(calculator, small):
+    small.calc = calculator
+    small.calc.get_property("certainty", small)
+    calculator.set(note="changed")
+    small.calc.get_property("certainty", small)
+    assert calculator.calls == 2
 
 
 def test_energies_are_not_among_the_results(calculator, small):
