@@ -200,7 +200,8 @@ class Classifier:
         def predict(images: Any) -> Any:
             return network(tf.sqrt(images) if square_root else images, training=False)
 
-        return tf.function(predict, input_signature=[tf.TensorSpec((None, 64, 64, 3), tf.float32)])
+        signature = [tf.TensorSpec((None, 64, 64, 3), tf.float32)]
+        return tf.function(predict, input_signature=signature, autograph=False)
 
     def predict(
         self, fingerprints: NDArray[np.float32], batch_size: int = 256

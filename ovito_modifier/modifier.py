@@ -18,8 +18,9 @@ from ase_crystalnet import CrystalNet
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results import FrameAnalysis
 from ovito_modifier.convert import selected, to_atoms
+from ovito_modifier.grains import CORRESPONDENCES
 from ovito_modifier.lindemann import frame_window, lindemann
-from ovito_modifier.output import CORRESPONDENCES, Output
+from ovito_modifier.output import Output
 from ovito_modifier.steps import in_steps
 from ovito_modifier.structures import KNOWN, OTHER, PTM_IDS, StructureType, structure_types
 
@@ -226,7 +227,7 @@ class CrystalNetModifier(ModifierInterface):
         # read them wrongly, and end the program at a type it does not know.
         out.remove(CORRESPONDENCES)
         if self.grain_segmentation:
-            out.neighbours()
+            out.neighbours(values)
         if self.write_lattice:
             out.lattice(atoms)
         out.attributes(labels, disorder)

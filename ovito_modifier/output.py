@@ -15,13 +15,12 @@ from scipy.spatial import cKDTree
 from ase_crystalnet.orientation import conventional_setting
 from ase_crystalnet.periodic import PeriodicSpace
 from ase_crystalnet.results import FrameAnalysis
+from ovito_modifier.grains import CORRESPONDENCES, correspondences
 from ovito_modifier.structures import OTHER, PTM_IDS, StructureType
 
-__all__ = ["CORRESPONDENCES", "PREFIX", "Output"]
+__all__ = ["PREFIX", "Output"]
 
 PREFIX = "CrystalNet"
-#: Numbering of each atom's neighbours, which PTM writes for the grain segmentation.
-CORRESPONDENCES = "Correspondences"
 CERTAINTY_BINS = 20
 STRAIN = ("XX", "YY", "ZZ", "XY", "XZ", "YZ")
 _VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -132,18 +131,14 @@ class Output:
         values = None if self.frame is None else np.nan_to_num(self.frame.atom_orientation)
         self.data.particles_.create_property("Orientation", data=self.full(values, (4,), 0.0))
 
-    def neighbours(self) -> None:
-        """Write what the grain segmentation wants besides types and orientations.
-
-        It reads each atom's neighbours as a permutation of its nearest ones. Zero is the identity:
-        as many nearest neighbours as the structure has. It looks for 64-bit integers.
-        """
+    def neighbours(self, structure_type: NDArray[np.int32]) -> None:
+        """Write what the grain segmentation wants besides types and orientations."""
         self.remove(CORRESPONDENCES)
         self.data.particles_.create_property(
             CORRESPONDENCES,
-            dtype=np.int64,
+            dtype=np.int64,  # as OVITO reads them, while its own integers are of 32 bits
             components=1,
-            data=np.zeros(self.count, dtype=np.int64),
+            data=correspondences(self.data, structure_type),
         )
 
     def lattice(self, atoms: Atoms | None) -> None:

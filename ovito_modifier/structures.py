@@ -30,7 +30,7 @@ class StructureType:
     key : str
         In the names of attributes: ``CrystalNet.counts.<key>``.
     component : str
-        In the names of vector components, where "/" and "." are not allowed.
+        In the names of vector components, as they can be written in OVITO's expressions.
     color : tuple of 3 float
         Red, green, blue from 0 to 1.
     """
@@ -62,7 +62,7 @@ OTHER = StructureType(0, "Other", "OTHER", "other", (0.95, 0.95, 0.95))
 
 KNOWN: dict[str, StructureType] = {
     "fcc": StructureType(1, "FCC", "FCC", "fcc", (0.4, 1.0, 0.4)),
-    "hex/rh": StructureType(2, "HEX/RH", "HEX_RH", "hex-rh", (1.0, 0.4, 0.4)),
+    "hex/rh": StructureType(2, "HEX/RH", "HEX_RH", "hex_rh", (1.0, 0.4, 0.4)),
     "bcc": StructureType(3, "BCC", "BCC", "bcc", (0.4, 0.4, 1.0)),
     "sc": StructureType(5, "Simple cubic", "SC", "sc", (160 / 255, 20 / 255, 254 / 255)),
     "diam": StructureType(
@@ -80,11 +80,11 @@ def structure_types(classes: Sequence[str]) -> tuple[StructureType, ...]:
     colors = class_colors(classes)
     types = []
     for number, name in enumerate(classes):
-        safe = "".join(letter if letter.isalnum() else "-" for letter in name)
+        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
         spare = StructureType(
             FIRST_SPARE_ID + number,
             name,
-            safe.upper().replace("-", "_"),
+            safe.upper(),
             safe,
             _hex(colors[name]),
         )

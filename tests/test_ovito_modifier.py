@@ -228,7 +228,7 @@ def test_classes_of_other_models_get_ids_of_their_own():
     types = structure_types(("fcc", "sigma", "NaCl/B1"))
     assert [entry.id for entry in types] == [1, 21, 22]
     assert [entry.key for entry in types] == ["FCC", "SIGMA", "NACL_B1"]
-    assert types[2].component == "NaCl-B1"
+    assert types[2].component == "NaCl_B1"
     assert types[1].color != types[2].color
 
 

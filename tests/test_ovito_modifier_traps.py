@@ -110,7 +110,7 @@ def test_component_names_are_legal(data):
         warnings.simplefilter("error")
         data.apply(CrystalNetModifier(write_lattice=True))
     names = data.particles["CrystalNet Probability"].component_names
-    assert list(names) == [name.replace("/", "-") for name in CLASSES]
+    assert list(names) == [name.replace("/", "_") for name in CLASSES]
     for prop in data.particles.values():
         assert not set("/.") & set(prop.name + "".join(prop.component_names))
 
