@@ -185,7 +185,9 @@ class Output:
     def tables(self, labels: NDArray[np.int16], elements: Sequence[Any]) -> None:
         """Write a bar chart of the counts and a histogram of the certainty."""
         number_of = {entry.id: number for number, entry in enumerate(self.types)}
-        counts = np.zeros(max(element.id for element in elements) + 1, dtype=np.int64)
+        # One row for each id up to the largest: OVITO takes the row number for the id, draws and
+        # exports the rows that have a type.
+        counts = np.zeros(max(element.id for element in elements) + 1, dtype=np.int32)
         for element in elements:
             counts[element.id] = int((labels == number_of.get(element.id, -1)).sum())
         # Not "structures": that is PTM's table, and would be handed back.
@@ -194,14 +196,12 @@ class Output:
             title=f"{PREFIX}: structure counts",
             plot_mode=DataTable.PlotMode.BarChart,
         )
-        x = bars.create_property("Structure Type", data=[element.id for element in elements])
+        x = bars.create_property("Structure Type", data=np.arange(len(counts), dtype=np.int32))
         x.types.clear()
         for element in elements:
             x.types.append(element)
         bars.x = x
-        bars.y = bars.create_property(
-            "Count", data=counts[[element.id for element in elements]].astype(np.int32)
-        )
+        bars.y = bars.create_property("Count", data=counts)
         certainty = np.zeros(0) if self.frame is None else self.frame.atom_certainty
         histogram = self.data.tables.create(
             identifier="crystalnet-certainty",

@@ -108,7 +108,8 @@ def test_attributes_and_tables(net, data):
         assert data.attributes[f"CrystalNet.fraction.{name}"] == pytest.approx(count / 500)
     bars = data.tables["crystalnet-counts"]
     assert bars.plot_mode == bars.PlotMode.BarChart
-    shown = {bars.x.type_by_id(int(i)).name: int(n) for i, n in zip(bars.x, bars.y, strict=True)}
+    shown = {entry.name: int(bars.y[entry.id]) for entry in bars.x.types}
+    assert np.array_equal(bars.x, np.arange(13)) and np.asarray(bars.y).sum() == 500
     assert shown["FCC"] == (labels == 1).sum() and shown["Disordered"] == (labels == 12).sum()
     assert sum(shown.values()) == 500
     histogram = data.tables["crystalnet-certainty"]
