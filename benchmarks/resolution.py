@@ -44,6 +44,7 @@ BULK: dict[str, dict[str, float]] = {
     "vacancies 40 %": {"vacancies": 0.4},
     "vacancies 60 %": {"vacancies": 0.6},
     "sigma 0.08, vacancies 40 %": {"sigma": 0.08, "vacancies": 0.4},
+    "sigma 0.15, vacancies 40 %": {"sigma": 0.15, "vacancies": 0.4},
 }
 
 
@@ -183,15 +184,16 @@ def table(rows: list[dict[str, Any]], methods: list[str], value: str) -> str:
                 cells = [f"{row['interface']}: {side}{note}", f"{row['d']:.2f}"]
                 for name in methods:
                     got = row["methods"].get(name, {}).get(kind)
-                    cells.append("" if got is None else _cell(got["sides"][side][value], value))
+                    cells.append("" if got is None else _cell(got["sides"][side], value))
                 lines.append(cells)
     return markdown(["interface: side", "d, A", *methods], lines)
 
 
-def _cell(value: float | None, kind: str) -> str:
-    if value is None:
+def _cell(side: dict[str, float | None], value: str) -> str:
+    if side[value] is None:
         return "none"
-    return f"{value:.1f}"
+    angstrom = f" ({side['angstrom']:.1f})" if value == "d" and side[value] >= 0.05 else ""
+    return f"{side[value]:.1f}{angstrom}"
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -208,7 +210,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         "a-CNA": ("#e6b000", ":"),
     }
     shown = [r for r in rows if r["interface"] in DRAWN]
-    figure = new_figure(3.2 * len(shown) + 0.6, 3.2)
+    figure = new_figure(3.0 * len(shown) + 1.2, 3.0)
     figure.set_dpi(110)
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axis, row in zip(axes, shown, strict=True):
@@ -222,7 +224,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_xlabel(f"{left}  |  distance / d  |  {right}")
     axes[0].set_ylabel("atoms labelled rightly, %")
     axes[0].set_ylim(-3, 103)
-    axes[-1].legend(fontsize=8, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -256,9 +258,7 @@ def main() -> None:
         plain = [str(size) for size in SIZES]
         others = [n for n in ("PTM 0.1", "PTM none", "a-CNA") if n in rows[0]["methods"]]
         main_columns = [*plain, *ADAPTIVE, *(f"{n}, undivided" for n in plain), *others]
-        show(
-            f"\nsigma {sigma}: distance in d beyond which 99 % of the atoms are labelled rightly\n"
-        )
+        show(f"\nsigma {sigma}: distance in d (A) beyond which 99 % of the labels are right\n")
         show(table(rows, main_columns, "d"))
         show(f"\nsigma {sigma}: percent labelled rightly within {REACH:g} d\n")
         show(table(rows, main_columns, "percent"))
@@ -266,7 +266,7 @@ def main() -> None:
         some = [row for row in rows if row["interface"] in TAPERED]
         if tapers and some:
             sides = [n for name in tapers for n in (name, f"{name}, undivided")]
-            show(f"\nsigma {sigma}, tapered windows: distance in d, then percent\n")
+            show(f"\nsigma {sigma}, tapered windows: distance in d (A), then percent\n")
             show(table(some, sides, "d") + "\n\n" + table(some, sides, "percent"))
         for name in ADAPTIVE:
             mean = np.mean([row["windows an atom"][name] for row in rows])

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 #: Certainty that settles an atom, from the smallest window up and from the largest down.
 CERTAIN_UP, CERTAIN_DOWN = 0.9, 0.98
-TAPERED = ("fcc-liquid", "hcp slab 6", "sigma-5")
+TAPERED = ("fcc-liquid", "diamond-liquid", "twin", "stacking fault", "hcp slab 6", "sigma-5")
 TAPERS: dict[str, Callable[[Array], Array]] = {
     "Gaussian": lambda r: np.exp(-2.0 * r**2),  # half the radius is one standard deviation
     "cosine": lambda r: 0.5 + 0.5 * np.cos(np.pi * np.minimum(r, 1.0)),
