@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml .ci/setup
 demo: $(STAMP)
 	@mkdir -p $(DEMO)
 	$(BIN)/crystalnet analyze $(DEMO_TRAJECTORY) --centers grid --lindemann 5 -o $(DEMO)/heating.h5 -o $(DEMO)/heating.csv --overwrite
-	$(BIN)/crystalnet plot $(DEMO)/heating.h5 -o $(DEMO) --overwrite
+	$(BIN)/crystalnet plot $(DEMO)/heating.h5 -o $(DEMO) --frame 31 --overwrite
 	@echo "Figures are in $(DEMO)"
 
 test: $(STAMP)

@@ -52,8 +52,11 @@ def load(path: Path, options: dict[str, Any]) -> Atoms:
         import gzip
         import io
 
-        text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()
-        return read(io.StringIO(text), **options)
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+        atoms = read(io.StringIO(text), **options)
+        atoms.wrap()
+        return atoms
     return read(path, index=-1, **options)
 
 
