@@ -7,11 +7,12 @@ floating-point arithmetic.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -196,9 +197,17 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
         tf.TensorSpec((None, 64, 64, 3), tf.uint8),
         tf.TensorSpec((None, len(CLASSES)), tf.float32),
     )
-    epoch = iter(range(10**6))
+    epochs: Iterator[int] | None = None
+
+    def next_batches() -> Any:
+        nonlocal epochs
+        if epochs is None:
+            # A resumed run goes on with the order of the epoch in which it was stopped.
+            epochs = itertools.count(int(network.optimizer.iterations) // max(steps, 1))
+        yield from batches(next(epochs))
+
     data = (
-        tf.data.Dataset.from_generator(lambda: batches(next(epoch)), output_signature=signature)
+        tf.data.Dataset.from_generator(next_batches, output_signature=signature)
         .map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y))
         .prefetch(2)
     )
