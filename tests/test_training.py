@@ -432,6 +432,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, liquid_file: Path) -> dict
     folder = tmp_path_factory.mktemp("training")
     logs: list[list[str]] = [[], []]
 
+    orders: list[list[int]] = [[]]
+    generator = np.random.default_rng
+
+    def recorded(seed: Any = None) -> np.random.Generator:
+        if isinstance(seed, list) and seed[0] == PLAN.seed and len(seed) == 3:
+            orders[-1].append(seed[1])  # one generator an epoch says which windows are mirrored
+        return generator(seed)
+
     def interrupted(text: str) -> None:
         logs[0].append(text)
         if text.startswith("epoch 1"):
@@ -444,16 +452,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory, liquid_file: Path) -> dict
             "random_packing",
             lambda density, rng, **_: random_packing(density, rng, atoms=150, sweeps=10),
         )
+        patch.setattr(np.random, "default_rng", recorded)
         options: dict[str, Any] = {"plan": PLAN, "processes": 1, "evaluation_windows": 7}
         out = folder / "model"
         with pytest.raises(Interruption):
             fit.train_local(out, folder / "work", log=interrupted, **options)
         assert not out.exists()
+        orders.append([])
         fit.train_local(out, folder / "work", log=logs[1].append, **options)
         first = (out / "model.keras").read_bytes()
         (out / "card.json").unlink()
         fit.train_local(out, folder / "work", **options)
-    return {"out": out, "work": folder / "work", "logs": logs, "first": first}
+    return {"out": out, "work": folder / "work", "logs": logs, "first": first, "orders": orders}
 
 
 def test_interrupted_training_goes_on_where_it_stopped(trained):
@@ -465,6 +475,8 @@ def test_interrupted_training_goes_on_where_it_stopped(trained):
         "epoch 2 of 2",
     ]
     assert any(line.startswith("temperature") for line in after)
+    # The second epoch does not repeat the order of the first.
+    assert [order[0] for order in trained["orders"]] == [0, 1]
     assert (trained["work"] / "trained.keras").is_file()
 
 
