@@ -65,10 +65,11 @@ WINDOWS: dict[str, tuple[str | None, Atoms, float, float]] = {
 
 
 def numbers(net: CrystalNet) -> dict[str, dict[str, list[float]]]:
-    """Probabilities and order of each of `WINDOWS`."""
+    """Probabilities and order of each of `WINDOWS`, by the weights alone (no second look)."""
+    once = CrystalNet(net.classifier.card.folder, divide=False)
     out = {}
     for name, (_, cell, sigma, vacancies) in WINDOWS.items():
-        frame = net.analyze(shaken(cell, sigma, vacancies), centers=[[0.1, 0.2, -0.15]])
+        frame = once.analyze(shaken(cell, sigma, vacancies), centers=[[0.1, 0.2, -0.15]])
         out[name] = {
             "probabilities": [round(float(p), 5) for p in frame.probabilities[0]],
             "order": [round(float(frame.order[0]), 5)],
