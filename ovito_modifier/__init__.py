@@ -7,5 +7,8 @@ is installed. `ase_crystalnet` computes, this package translates.
 from __future__ import annotations
 
 from ovito_modifier.modifier import CrystalNetModifier
+from ovito_modifier.rendering import load_software_renderer
 
 __all__ = ["CrystalNetModifier"]
+
+load_software_renderer()

@@ -77,6 +77,11 @@ def saved(path: Path, frames: list[Atoms], ids: bool = True, shuffle: bool = Fal
     return str(path)
 
 
+def load(path: str):
+    """Not left to OVITO to find out: it sometimes takes a file for a single frame at first."""
+    return import_file(path, multiple_frames=True)
+
+
 def expected(frames: list[Atoms], last: int, length: int) -> np.ndarray:
     tracker = LindemannTracker()
     for atoms in frames[max(last - length + 1, 0) : last + 1]:
@@ -90,7 +95,7 @@ def value(data) -> np.ndarray:
 
 @pytest.mark.parametrize("ids", [True, False])
 def test_as_the_library(frames, tmp_path, ids):
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames, ids))
+    pipeline = load(saved(tmp_path / "t.xyz", frames, ids))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=3))
     for number in range(2, FRAMES):
         data = pipeline.compute(number)
@@ -108,13 +113,13 @@ def test_first_frames_use_those_that_follow(frames, tmp_path):
         [3, 4, 5],
     ]
     assert list(frame_window(1, 9, 4)) == [0, 1, 2, 3]
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=3))
     assert np.allclose(value(pipeline.compute(0)), expected(frames, 2, 3), rtol=0.02)
 
 
 def test_particles_are_matched_by_identifier(frames, tmp_path):
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames, shuffle=True))
+    pipeline = load(saved(tmp_path / "t.xyz", frames, shuffle=True))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=4))
     data = pipeline.compute(FRAMES - 1)
     wanted = expected(frames, FRAMES - 1, 4)
@@ -125,7 +130,7 @@ def test_particles_are_matched_by_identifier(frames, tmp_path):
 
 def test_particles_that_come_and_go(frames, tmp_path):
     """Deleted upstream, others in each frame: those that are in all frames have a value."""
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     pipeline.modifiers.append(
         ExpressionSelectionModifier(
             expression="ParticleIdentifier > 10 * Frame && ParticleIdentifier <= 10 * Frame + 10"
@@ -143,7 +148,7 @@ def test_particles_that_come_and_go(frames, tmp_path):
 
 def test_changing_numbers_without_identifiers_are_an_error(frames, tmp_path):
     changed = [frames[0], frames[1][:-1]]
-    pipeline = import_file(saved(tmp_path / "t.xyz", changed, ids=False))
+    pipeline = load(saved(tmp_path / "t.xyz", changed, ids=False))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=2))
     with pytest.raises(InputError, match="no unique identifiers"):
         pipeline.compute(1)
@@ -158,7 +163,7 @@ def test_one_frame_has_no_displacement(frames):
 
 def test_only_selected(frames, tmp_path):
     """The others count for the drift, as they are in the box, but have no value."""
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     pipeline.modifiers.append(ExpressionSelectionModifier(expression="ParticleIdentifier <= 50"))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=3, only_selected=True))
     found = value(pipeline.compute(4))
@@ -175,7 +180,7 @@ def test_off_by_default(frames):
 
 
 def test_caching_hints_save_work_upstream(frames, tmp_path):
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     evaluated = []
     pipeline.modifiers.append(lambda frame, data: evaluated.append(frame))
     pipeline.modifiers.append(CrystalNetModifier(lindemann_frames=3))
@@ -187,7 +192,7 @@ def test_caching_hints_save_work_upstream(frames, tmp_path):
 
 
 def test_time_series_of_fractions(frames, tmp_path, net):
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     pipeline.modifiers.append(CrystalNetModifier())
     direct = [pipeline.compute(n).attributes["CrystalNet.fraction.FCC"] for n in range(FRAMES)]
     series = TimeSeriesModifier(
@@ -200,7 +205,7 @@ def test_time_series_of_fractions(frames, tmp_path, net):
 
 
 def test_table_of_attributes_can_be_exported(frames, tmp_path):
-    pipeline = import_file(saved(tmp_path / "t.xyz", frames))
+    pipeline = load(saved(tmp_path / "t.xyz", frames))
     pipeline.modifiers.append(CrystalNetModifier())
     columns = ["SourceFrame", "CrystalNet.fraction.FCC", "CrystalNet.mean_certainty"]
     path = tmp_path / "out.txt"
