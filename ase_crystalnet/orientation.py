@@ -205,12 +205,15 @@ def _settle(
         u, s, vt = np.linalg.svd(gradient)
         rotation = u @ vt
         stretch = vt.transpose(0, 2, 1) @ (s[:, :, None] * vt)
-        quaternion = _smallest_angle(
+        quaternion, operation = _smallest_angle(
             Rotation.from_matrix(rotation), "hexagonal" if hexagonal else _system(free)
         )
+        # The same operation turns the crystal axes that strain and cell are given in.
+        stretch = operation.transpose(0, 2, 1) @ stretch @ operation
+        conventional = ideal @ (gradient @ operation).transpose(0, 2, 1)
         where = rows[better]
         result.orientation[where] = quaternion
-        result.cell[where] = lengths
+        result.cell[where] = np.linalg.norm(conventional, axis=2)
         result.strain[where] = stretch - np.eye(3)
         result.misfit[where] = np.linalg.norm(stretch - np.eye(3), axis=(1, 2))
 
@@ -231,13 +234,13 @@ def symmetry_rotations(system: str) -> Rotation:
     return Rotation.create_group(group)
 
 
-def _smallest_angle(rotation: Rotation, system: str) -> Array:
-    """The symmetrically equal quaternion with the largest scalar part, made positive."""
+def _smallest_angle(rotation: Rotation, system: str) -> tuple[Array, Array]:
+    """The symmetrically equal quaternion with the largest scalar part, and the operation to it."""
     operations = symmetry_rotations(system)
     candidates = np.stack([(rotation * s).as_quat() for s in operations], axis=1)
     pick = np.abs(candidates[:, :, 3]).argmax(axis=1)
     quaternion: Array = candidates[np.arange(len(candidates)), pick]
-    return quaternion * np.where(quaternion[:, 3:] < 0, -1.0, 1.0)
+    return quaternion * np.where(quaternion[:, 3:] < 0, -1.0, 1.0), operations.as_matrix()[pick]
 
 
 def misorientation(first: Array, second: Array, system: str) -> Array:

@@ -45,6 +45,12 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def memory_now() -> float:
+    """Resident memory of this process now, MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def copper(atoms: int) -> Any:
     """A hot copper crystal of about `atoms` atoms (sigma 0.08 of the neighbour distance)."""
     rng = np.random.default_rng(0)
@@ -100,9 +106,9 @@ def large_frame(model: str, atoms: int) -> dict[str, float]:
     """Seconds and memory of one grid-mode frame, in a process of its own."""
     code = (
         "import sys, time; sys.path.insert(0, 'benchmarks');"
-        "from speed import copper, peak_memory, load;"
+        "from speed import copper, peak_memory, memory_now, load;"
         f"net = load({model!r}); net.classifier.predict(__import__('numpy').zeros((1,64,64,3)));"
-        "before = peak_memory();"
+        "before = memory_now();"
         f"a = copper({atoms}); t = time.perf_counter(); f = net.analyze(a, centers='grid');"
         "print(len(a), f.number_of_windows, time.perf_counter() - t, before, peak_memory())"
     )

@@ -70,6 +70,32 @@ def test_strain_is_that_applied():
     assert misorientation(setting.orientation, turn.as_quat()[None], "cubic")[0] < 1e-3
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("label", ["sc", "fcc", "bcc"])
+def test_orientation_and_strain_are_of_the_same_setting(label, seed):
+    """Whichever of the symmetrically equal ones it is: R (1 + e) is what was done to the sample."""
+    rng = np.random.default_rng(seed)
+    vectors = {
+        "sc": np.eye(3),
+        "fcc": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2,
+        "bcc": np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 2,
+    }[label]
+    strain = rng.normal(scale=0.01, size=(3, 3))
+    strain = (strain + strain.T) / 2
+    done = Rotation.random(random_state=rng).as_matrix() @ (np.eye(3) + strain)
+    lattice = 3.6 * vectors @ done.T
+    setting = conventional_setting(lattice[None], np.array([CLASSES.index(label)]), CLASSES)
+    turn = Rotation.from_quat(setting.orientation[0]).as_matrix()
+    found = turn @ (np.eye(3) + setting.strain[0])
+    # F F^T does not know in which crystal axes F was written; the volume is not part of the strain.
+    given, got = done @ done.T, found @ found.T
+    np.testing.assert_allclose(
+        got / np.cbrt(np.linalg.det(got)), given / np.cbrt(np.linalg.det(given)), atol=1e-9
+    )
+    edges = np.linalg.norm(found, axis=0) * np.cbrt(abs(np.linalg.det(done)) / np.linalg.det(found))
+    np.testing.assert_allclose(setting.cell[0], 3.6 * edges, rtol=1e-9)
+
+
 def test_no_lattice_and_no_crystal_class_have_no_orientation():
     lattice = np.stack([np.full((3, 3), np.nan), np.eye(3), np.eye(3)])
     labels = np.array([CLASSES.index("sc"), CLASSES.index("disordered"), -1])

@@ -225,11 +225,12 @@ class Disorder:
     collective : float
         Share of the displacements' variance that is smooth in space (long phonons).
     interstitials : float
-        Added atoms per atom.
+        Added atoms in the window per atom before it is cut: about twice the share that is left in
+        250 atoms, since the margin's atoms count.
     surface : float or None
         Distance from the centre, in window radii, of a plane beyond which nothing is.
     fault : bool
-        Put a twin plane or a stacking fault into fcc, two to four layers from the centre.
+        Put a twin plane or a stacking fault into fcc, one to five layers from the centre.
     """
 
     sigma: float = 0.0
@@ -284,7 +285,7 @@ def _lattice_points(cell: Array, sites: Array, radius: float, origin: Array) -> 
 
 
 def faulted_fcc(rng: np.random.Generator, layers: int = 13) -> tuple[Array, Array]:
-    """Fcc with a twin plane or an intrinsic stacking fault two to four layers from the centre."""
+    """Fcc with a twin plane or an intrinsic stacking fault one to five layers from the centre."""
     step = np.ones(layers, int)
     plane = layers // 2 + int(rng.choice([-4, -3, -2, 2, 3, 4]))
     if rng.random() < 0.5:
