@@ -216,7 +216,7 @@ def batch(
     found,
     info,
 ):
-    """Windows start .. stop: nearest-neighbour distance, then the lattice of the scaled positions."""
+    """Windows start .. stop: neighbour distance, then the lattice of the scaled positions."""
     width = positions.shape[1]
     x = np.empty(width, np.float32)
     y = np.empty(width, np.float32)
