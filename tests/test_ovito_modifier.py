@@ -344,3 +344,18 @@ def test_a_cancelled_analysis_is_not_kept(net, data):
     steps.close()
     data.apply(modifier)
     assert data.attributes["CrystalNet.counts.FCC"] > 0
+
+
+def test_the_example_session_opens(net):
+    """It was saved elsewhere: the trajectory is found by its place beside the session."""
+    folder = Path(__file__).resolve().parents[1] / "examples" / "ovito"
+    ovito.scene.load(str(folder / "melting.ovito"))
+    try:
+        loaded = ovito.scene.pipelines[0]
+        assert isinstance(loaded.modifiers[0].delegate, CrystalNetModifier)
+        out = loaded.compute(35)
+        assert out.attributes["temperature"] == 1500.0
+        assert out.attributes["CrystalNet.counts.FCC"] > 0
+    finally:
+        for old in list(ovito.scene.pipelines):
+            old.remove_from_scene()
