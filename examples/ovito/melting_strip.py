@@ -99,7 +99,7 @@ def assemble(
         draw.text((x + 18, y), words, INK, font(14), anchor="lm")
         x += 34 + draw.textlength(words, font(14))
     # Few colours keep the file small; an octree keeps the rare ones among them.
-    return sheet.quantize(96, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return sheet.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def used_types(data: Any) -> list[tuple[str, tuple[int, int, int]]]:
