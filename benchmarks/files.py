@@ -17,8 +17,12 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 from common import markdown, show, write_json
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.orientation import misorientation
 from ase_crystalnet.results import FrameAnalysis
 
 #: Name, file, options of ase.io.read, normal of the map's slice.
@@ -80,6 +84,50 @@ def describe(frame: FrameAnalysis, seconds: float) -> list[str]:
     ]
 
 
+def details(net: CrystalNet, atoms: Atoms, frame: FrameAnalysis) -> str:
+    """What docs/files.md says beyond the table: clusters, Lindemann parameter, least certainty."""
+    crystal = frame.labels != net.classes.index("disordered")
+    inside = np.flatnonzero(crystal)
+    reach = 1.43 * float(np.median(frame.nearest_neighbor_distance))
+    periodic = atoms.pbc.all() and atoms.cell.orthorhombic
+    box = atoms.cell.lengths() if periodic else None
+    points = atoms.get_positions(wrap=True)[inside]
+    if periodic:
+        points %= box
+        points = np.where(points >= box, 0.0, points)  # -1e-17 % box is box
+    pairs = cKDTree(points, boxsize=box).query_pairs(reach, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(inside), len(inside)))
+    _, cluster = connected_components(graph, directed=False)
+    largest = cluster == np.bincount(cluster).argmax()
+    names, counts = np.unique(frame.class_names()[inside[largest]], return_counts=True)
+    alone = ", ".join(f"{c:.2f}" for c in frame.certainty[inside[~largest]][:5]) or "none"
+    sure = crystal & (frame.certainty > 0.95)
+    lindemann = np.median(frame.snapshot_lindemann[sure])
+    return (
+        f"{len(inside)} crystalline, {largest.sum()} of them in one cluster "
+        f"({', '.join(f'{n} {c}' for n, c in zip(names, counts, strict=True))}), certainty of the "
+        f"others {alone}; median Lindemann parameter {lindemann:.3f}"
+        f"; 99.9 % have a certainty above {np.percentile(frame.certainty, 0.1):.2f}"
+    )
+
+
+def boundary(atoms: Atoms, frame: FrameAnalysis) -> str:
+    """Misorientation of the two grains of the sigma-5 file and certainty about their boundary."""
+    length = atoms.cell.lengths()[0]
+    x = atoms.positions[:, 0]
+    grains = [int(np.abs(x - share * length).argmin()) for share in (0.25, 0.75)]
+    angle = misorientation(
+        frame.orientation[grains[:1]], frame.orientation[grains[1:]], "cubic"
+    ).item()
+    near = np.abs(x - length / 2)
+    parts = [
+        f"{low}-{high} A: {frame.certainty[(near >= low) & (near < high)].min():.2f} to "
+        f"{frame.certainty[(near >= low) & (near < high)].max():.2f}"
+        for low, high in ((0, 3), (3, 6))
+    ]
+    return f"grains {angle:.1f} degrees apart; certainty at the boundary, {'; '.join(parts)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="folder with md/ and aet/")
@@ -99,6 +147,9 @@ def main() -> None:
         frame = net.analyze(atoms)
         rows.append([name, *describe(frame, time.perf_counter() - start)])
         show(" | ".join(rows[-1]))
+        show("    " + details(net, atoms, frame))
+        if "sigma" in name:
+            show("    " + boundary(atoms, frame))
         if given.figures:
             from ase_crystalnet.plotting import plot_slice
 
