@@ -29,10 +29,10 @@ __all__ = ["CrystalNet"]
 Progress = Callable[[int, int], None]
 
 #: Coherence (`Lattices.coherence`) of a centre that is no part of the crystal its window shows, and
-#: of one that surely is; the middle is the plane that bounds a crystal. In bulk it stays above 0.7
-#: at sigma 0.10 in windows of 64 atoms and more, and at sigma 0.15 in windows of 250.
+#: of one that surely is; the middle is the plane that bounds a crystal. In bulk it stays above,
+#: at sigma 0.10 in windows of 64 atoms and more, at 0.15 in windows of 250 (tests/test_lattice.py).
 COHERENCE_RANGE = (0.35, 0.65)
-#: Smaller windows tried in turn, as shares of `window_atoms`, where it does not.
+#: Smaller windows tried in turn, as shares of `window_atoms`, about a centre that is in doubt.
 SMALLER_WINDOWS = (0.4,)
 
 

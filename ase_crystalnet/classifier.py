@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError, ModelError
 
-__all__ = ["Classifier", "ModelCard", "file_hash", "list_models", "models_folder"]
+__all__ = [
+    "Classifier",
+    "ModelCard",
+    "file_hash",
+    "import_keras",
+    "list_models",
+    "models_folder",
+]
 
 CARD_VERSION = 1
 _NEEDED = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
@@ -174,7 +181,7 @@ class Classifier:
         ModelError
             The weights cannot be read, or do not have the card's input and classes.
         """
-        keras = _keras()
+        keras = import_keras()
         try:
             network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
         except Exception as error:
@@ -232,7 +239,8 @@ class Classifier:
         return out
 
 
-def _keras() -> Any:
+def import_keras() -> Any:
+    """Keras on TensorFlow, imported when first asked for, without TensorFlow's remarks."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras

@@ -149,8 +149,10 @@ def test_fast_agrees_on_random_windows(atoms, seed, weighted, species):
     numbers = rng.choice([1, 8, 29, 79], (1, atoms)) if species else None
     arguments = (points, mask, weights, numbers)
     assert worst(SEPARABLE(*arguments), SEPARABLE.exact(*arguments)) < 1e-5
-    # An ideal gas is the worst case of resampling: its brightest pixel is dim. Worst seen: 2.1e-3.
-    assert worst(DETECTOR(*arguments), DETECTOR.exact(*arguments)) < 4e-3
+    # An ideal gas is the worst case of resampling: its brightest pixel is dim; most of all one
+    # of hydrogen and gold, a few atoms of which scatter nearly everything (worst seen: 2.1e-3).
+    limit = 2.5e-3 if species else 2e-3
+    assert worst(DETECTOR(*arguments), DETECTOR.exact(*arguments)) < limit
     separable = SEPARABLE.exact(*arguments, normalize=False)
     bright = separable.max()
     assert worst(SEPARABLE.intensity(*arguments), separable) < 1e-5 * bright

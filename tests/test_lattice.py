@@ -8,9 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet.analyzer import COHERENCE_RANGE
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
-from ase_crystalnet.training.crystals import Crystal, Disorder, cut_crystal, prototype
+from ase_crystalnet.training.crystals import (
+    CLASSES,
+    Crystal,
+    Disorder,
+    cut_crystal,
+    prototype,
+    sample_crystal,
+)
 from ase_crystalnet.training.dataset import pad_windows
 from ase_crystalnet.training.disordered import cut_gas, random_packing
 
@@ -163,6 +171,17 @@ def test_coherence_tells_on_which_side_the_centre_lies():
     assert np.nanmin(lattices.coherence[:20]) > 0.6
     assert there[20:].sum() >= 5
     assert np.nanmedian(lattices.coherence[20:]) < 0.5
+
+
+@pytest.mark.parametrize(("atoms", "sigma"), [(64, 0.1), (120, 0.1), (250, 0.1), (250, 0.15)])
+def test_coherence_of_bulk_is_out_of_doubt(atoms, sigma):
+    """What `analyzer.COHERENCE_RANGE` rests on."""
+    rng = np.random.default_rng(7)
+    made = [
+        cut_crystal(sample_crystal(CLASSES[k % 7], rng, shared=False), atoms, Disorder(sigma), rng)
+        for k in range(210)
+    ]
+    assert np.nanmin(LatticeFinder()(*pad_windows(made)).coherence) > COHERENCE_RANGE[1]
 
 
 @settings(max_examples=60, deadline=None)

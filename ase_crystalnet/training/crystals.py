@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-__all__ = ["CLASSES", "Crystal", "Disorder", "cut_crystal", "prototype", "sample_crystal"]
+__all__ = [
+    "CLASSES",
+    "Crystal",
+    "Disorder",
+    "cut_crystal",
+    "prototype",
+    "random_ball",
+    "random_direction",
+    "sample_crystal",
+]
 
 CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
 
@@ -346,16 +355,22 @@ def cut_crystal(
     points = points + displacements(points, disorder, rng)
     if disorder.interstitials > 0:
         extra = rng.poisson(disorder.interstitials * len(points))
-        points = np.vstack([points, _ball(extra, radius, rng)])
+        points = np.vstack([points, random_ball(extra, radius, rng)])
     points = points[np.einsum("ij,ij->i", points, points) < radius**2]
     if disorder.surface is not None:
-        normal = rng.normal(size=3)
-        normal /= np.linalg.norm(normal)
-        points = points[points @ normal < disorder.surface * radius]
+        points = points[points @ random_direction(rng) < disorder.surface * radius]
     return points
 
 
-def _ball(count: int, radius: float, rng: np.random.Generator) -> Array:
+def random_direction(rng: np.random.Generator) -> Array:
+    """A unit vector (3,), all directions alike."""
+    direction = rng.normal(size=3)
+    result: Array = direction / np.linalg.norm(direction)
+    return result
+
+
+def random_ball(count: int, radius: float, rng: np.random.Generator) -> Array:
+    """Independent points (count, 3), evenly in a ball."""
     directions = rng.normal(size=(count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     result: Array = directions * (radius * rng.random((count, 1)) ** (1 / 3))

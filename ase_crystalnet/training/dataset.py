@@ -16,12 +16,20 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from ase.geometry import cellpar_to_cell
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.lattice import LatticeFinder, Lattices
-from ase_crystalnet.training.crystals import CLASSES, Crystal, Disorder, cut_crystal, sample_crystal
+from ase_crystalnet.training.crystals import (
+    CLASSES,
+    Crystal,
+    Disorder,
+    cut_crystal,
+    random_direction,
+    sample_crystal,
+)
 from ase_crystalnet.training.disordered import (
     Pool,
     cut_displaced_crystal,
@@ -147,9 +155,7 @@ class Sampler:
             window = cut_gas(atoms, rng)
         if rng.random() < self.recipe.surface_share:
             radius = np.linalg.norm(window, axis=1).max()
-            normal = rng.normal(size=3)
-            normal /= np.linalg.norm(normal)
-            window = window[window @ normal < rng.uniform(0.0, 0.9) * radius]
+            window = window[window @ random_direction(rng) < rng.uniform(0.0, 0.9) * radius]
         return window
 
     def _mix(self, window: Array, rng: np.random.Generator) -> Array:
@@ -158,8 +164,7 @@ class Sampler:
         pool = self.pools[rng.integers(len(self.pools))]
         other = pool.cut(len(window), 0.0, rng, on_atom=True)
         other = other * (radius / np.linalg.norm(other, axis=1).max())
-        normal = rng.normal(size=3)
-        normal /= np.linalg.norm(normal)
+        normal = random_direction(rng)
         # Share of a ball below height t (radius 1): (2 + 3 t - t^3) / 4.
         t = np.linspace(-1, 1, 201)
         part = rng.uniform(self.recipe.smallest_crystal_part, 0.95)
@@ -175,8 +180,6 @@ def other_crystal(rng: np.random.Generator) -> Crystal:
     while True:
         lengths = rng.uniform(1.0, 2.4, 3)
         angles = rng.uniform(65, 115, 3) if rng.random() < 0.5 else np.array([90, 90, 90])
-        from ase.geometry import cellpar_to_cell
-
         cell = cellpar_to_cell([*lengths, *angles])
         sites = rng.random((rng.integers(1, 5), 3))
         shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.training.crystals import Disorder, cut_crystal, sample_crystal
+from ase_crystalnet.training.crystals import Disorder, cut_crystal, random_ball, sample_crystal
 
 __all__ = ["Pool", "cut_displaced_crystal", "cut_gas", "load_pools", "random_packing"]
 
@@ -105,12 +105,7 @@ def random_packing(
 
 def cut_gas(atoms: int, rng: np.random.Generator) -> Array:
     """A ball of independent random points at density 1."""
-    count = rng.poisson(atoms)
-    directions = rng.normal(size=(count, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    radius = (3 * atoms / (4 * np.pi)) ** (1 / 3)
-    result: Array = directions * (radius * rng.random((count, 1)) ** (1 / 3))
-    return result
+    return random_ball(rng.poisson(atoms), (3 * atoms / (4 * np.pi)) ** (1 / 3), rng)
 
 
 def cut_displaced_crystal(atoms: int, vacancy_fraction: float, rng: np.random.Generator) -> Array:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier import CARD_VERSION, _keras, file_hash
+from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
@@ -161,7 +161,7 @@ def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
 
 def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
     final = work / "trained.keras"
-    keras = _keras()
+    keras = import_keras()
     if final.is_file():
         return keras.saving.load_model(final, compile=False)
     import tensorflow as tf
@@ -239,7 +239,7 @@ def _calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.floa
     """Divide the logits by the temperature that is likeliest on held-out windows; in place."""
     from scipy.optimize import minimize_scalar
 
-    keras = _keras()
+    keras = import_keras()
     logits_of = keras.Model(network.inputs, network.get_layer("logits").output)
     logits = np.concatenate(
         [
@@ -306,7 +306,7 @@ def _card(
             "windows": plan.shards * plan.shard_size,
         },
         "temperature": temperature,
-        "keras": _keras().__version__,
+        "keras": import_keras().__version__,
         "python": sys.version.split()[0],
         "licence": "MIT",
         "references": {
