@@ -34,7 +34,7 @@ from ase_crystalnet.training.disordered import (
     cut_gas,
     random_packing,
 )
-from ase_crystalnet.training.networks import local_network
+from ase_crystalnet.training.networks import Design, local_network
 
 CRYSTALS = CLASSES[:7]
 
@@ -258,7 +258,7 @@ def test_calibration_finds_the_temperature_that_was_put_in(tmp_path):
 
 
 def test_network_is_that_of_its_seed():
-    one, two, other = (local_network(8, filters=(4, 4, 4), dense=8, seed=s) for s in (1, 1, 2))
+    one, two, other = (local_network(8, Design((5, 4, 4), ((4, 2),), 8), seed=s) for s in (1, 1, 2))
     assert one.input_shape == (None, 64, 64, 3)
     assert one.output_shape == (None, 8)
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):

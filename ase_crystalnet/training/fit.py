@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
+from ase_crystalnet.training.networks import Design, local_network
 
 __all__ = ["TrainingPlan", "train_local"]
 
@@ -48,6 +49,8 @@ class TrainingPlan:
         AdamW's at the start; it falls to zero along a cosine.
     weight_decay : float
         AdamW's.
+    design : Design
+        Widths and strides of the network.
     """
 
     seed: int = 11
@@ -58,6 +61,7 @@ class TrainingPlan:
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
+    design: Design = field(default_factory=Design)
 
 
 def train_local(
@@ -166,8 +170,6 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
         return keras.saving.load_model(final, compile=False)
     import tensorflow as tf
 
-    from ase_crystalnet.training.networks import local_network
-
     keras.utils.set_random_seed(plan.seed)
     images, targets = read_shards(work / "windows", plan.shards)
     held, held_targets = read_shards(work / "validation", 1)
@@ -184,7 +186,7 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
                 targets[rows],
             )
 
-    network = local_network(len(CLASSES), seed=plan.seed)
+    network = local_network(len(CLASSES), plan.design, seed=plan.seed)
     network.compile(
         keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps * plan.epochs),

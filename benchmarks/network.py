@@ -1,0 +1,101 @@
+"""Which network for the model "local": accuracy and cost of several, trained on the same windows.
+
+    python benchmarks/network.py [--work training-runs] [--only NAME ...] [--json FILE]
+
+Every candidate is trained by ``train_local`` on the windows of ``training-runs/local`` (made first
+if they are not there) and judged on the same held-out windows and the same disordered crystals.
+Trained candidates are kept in the work folder and are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import markdown, show, write_json
+
+from ase_crystalnet.classifier import Classifier
+from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet.training.fit import TrainingPlan, train_local
+from ase_crystalnet.training.networks import Design
+
+CANDIDATES = {
+    "five convolutions": Design((5, 2, 24), ((48, 2), (48, 1), (96, 2), (96, 1))),
+    "half as wide": Design((5, 2, 16), ((32, 2), (32, 1), (64, 2), (64, 1))),
+    "stem of stride 4": Design((6, 4, 48), ((64, 2), (64, 1))),
+    "stem of stride 4, one block": Design((6, 4, 32), ((64, 2),)),
+}
+#: Windows the network is timed on.
+TIMED = 4096
+
+
+def cost(model: Path, images: np.ndarray) -> float:
+    """Microseconds an image on all cores, the fastest of five."""
+    classifier = Classifier(model)
+    classifier.predict(images[:512])
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        classifier.predict(images)
+        times.append(time.perf_counter() - start)
+    return min(times) / len(images) * 1e6
+
+
+def train(name: str, design: Design, work: Path, epochs: int | None) -> Path:
+    """Train a candidate, unless it is there; its model folder."""
+    folder = work / "networks" / name.replace(", ", "-").replace(" ", "-")
+    model = folder / "model"
+    card = model / "card.json"
+    if card.is_file() and "accuracy" in json.loads(card.read_text()):
+        return model
+    folder.mkdir(parents=True, exist_ok=True)
+    for shared in ("windows", "validation", "md"):
+        (work / "local" / shared).mkdir(parents=True, exist_ok=True)
+        if not (folder / shared).exists():
+            (folder / shared).symlink_to((work / "local" / shared).resolve())
+    plan = TrainingPlan(design=design)
+    plan = plan if epochs is None else replace(plan, epochs=epochs)
+    return train_local(model, folder, plan=plan, log=lambda text: show(f"{name}: {text}"))
+
+
+def main() -> None:
+    """Train, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("training-runs"))
+    parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), default=list(CANDIDATES))
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    images = np.random.default_rng(0).random((TIMED, 64, 64, 3), dtype=np.float32)
+    rows: list[dict[str, Any]] = []
+    for name in given.only:
+        model = train(name, CANDIDATES[name], given.work, given.epochs)
+        card = json.loads((model / "card.json").read_text())
+        accuracy = card["accuracy"]
+        rows.append(
+            {
+                "network": name,
+                "design": card["trained_on"]["plan"]["design"],
+                "parameters": card["parameters"],
+                "multiply-adds": CANDIDATES[name].multiply_adds(len(CLASSES)),
+                "us an image": cost(model, images),
+                "held out, %": accuracy["held_out"]["percent"],
+                "calibration error": accuracy["held_out"]["expected_calibration_error"],
+                **accuracy["percent"],
+            }
+        )
+        write_json(given.json, {"windows": TIMED, "rows": rows})
+    header = [key for key in rows[0] if key != "design"]
+    cells = [
+        [f"{row[k]:.4g}" if isinstance(row[k], float) else row[k] for k in header] for row in rows
+    ]
+    show(markdown(header, cells))
+
+
+if __name__ == "__main__":
+    main()
