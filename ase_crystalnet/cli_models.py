@@ -97,6 +97,7 @@ def evaluate(
     if liquids is not None and not files:
         raise InputError(f"--liquids: {liquids} holds no .npz file")
     from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.io.outputs import write_whole
     from ase_crystalnet.training import evaluate as evaluation
 
     net = CrystalNet(model, window_atoms=window_atoms)
@@ -107,7 +108,8 @@ def evaluate(
     rows.append(evaluation.liquid_row(net, files, windows=windows))
     typer.echo(_evaluation_table(rows))
     if output is not None:
-        _write_json(output, _evaluation(rows, model, windows, window_atoms))
+        content = _evaluation(rows, model, windows, window_atoms)
+        write_whole(output, json.dumps(content, indent=1) + "\n")
     below = [row.name for row in rows if row.accuracy < row.wanted]
     if check and below:
         complain(f"below the target: {', '.join(below)}")
@@ -143,16 +145,6 @@ def _evaluation(rows: list[Row], model: str, windows: int, window_atoms: int) ->
             for row in rows
         ],
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @train_app.command("local")

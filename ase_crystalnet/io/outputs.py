@@ -21,7 +21,7 @@ from ase_crystalnet.io.stream import StreamFrame
 from ase_crystalnet.results import FrameAnalysis
 from ase_crystalnet.summary import TrajectoryAnalysis
 
-__all__ = ["Output", "Outputs", "part_of"]
+__all__ = ["Output", "Outputs", "part_of", "write_whole"]
 
 _KINDS = {
     ".h5": "hdf5",
@@ -35,6 +35,18 @@ _KINDS = {
 def part_of(path: Path) -> Path:
     """Name of the file while it is being made."""
     return path.with_name(path.name + ".part")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is whole or not there; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".new")
+    try:
+        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Output(Protocol):
