@@ -60,6 +60,9 @@ class CrystalNet(Calculator):
         its window shows (interfaces, grain boundaries).
     batch_size : int
         Windows worked on at a time; bounds the memory.
+    mode : {'local', 'global'}, optional
+        Windows about every centre, or the structure as a whole (`global_mode`); by default what
+        the model was trained for.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class CrystalNet(Calculator):
         species: str = "geometry",
         divide: bool = True,
         batch_size: int = 512,
+        mode: str | None = None,
     ) -> None:
         super().__init__()
         if min_certainty is not None and not 0.0 <= min_certainty <= 1.0:
@@ -105,6 +109,13 @@ class CrystalNet(Calculator):
                 f"window_atoms={window_atoms!r} is outside what model "
                 f"{self.classifier.card.name!r} was trained for ({low} to {high})"
             )
+        trained_for = str(self.classifier.card.data.get("mode", "local"))
+        if mode not in (None, trained_for):
+            raise InputError(
+                f"mode={mode!r}: model {self.classifier.card.name!r} was trained for "
+                f"mode={trained_for!r}; use that, or another model"
+            )
+        self.mode = trained_for
         self.min_certainty = min_certainty
         self.species = species
         self.divide = divide
@@ -161,6 +172,10 @@ class CrystalNet(Calculator):
         SparseWindowError
             A window is sparse and ``on_sparse="raise"``.
         """
+        if self.mode == "global":
+            from ase_crystalnet.global_mode import analyze
+
+            return analyze(self, atoms, centers)
         prepared = self.windower.prepare(atoms)
         points, center_indices = prepared.centers(centers, spacing)
         found = self._windows(atoms, prepared, points, progress)

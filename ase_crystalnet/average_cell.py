@@ -1,0 +1,388 @@
+"""Average crystal of a whole structure: its primitive lattice, its sites, its standard setting.
+
+Three sources of the lattice, in this order:
+
+1. A periodic cell whose atoms have symmetry (spglib): the primitive lattice of its translations.
+2. Any other periodic cell, such as a supercell with vacancies or displaced atoms: the lattice,
+   commensurate with the cell, whose Bragg peaks hold the scattering. In a periodic cell S(q)
+   lives on the cell's own reciprocal lattice, so its average lattice is a set of integers.
+3. Finite or large structures: the average lattice of a window in the middle (`lattice`).
+
+The standard setting is the triclinic convention on the reduced cell: a along x, b in the xy plane,
+right-handed. Nothing is symmetrised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
+from ase_crystalnet.periodic import PeriodicSpace, validated_positions
+
+__all__ = ["AverageCell", "average_cell", "standard_bases"]
+
+Array = NDArray[np.float64]
+
+#: Distance within which spglib takes atoms for equivalent, Angstrom.
+SYMPREC = 0.01
+#: A random arrangement of atoms in a cell has at most inversion: fewer operations are no symmetry.
+LEAST_OPERATIONS = 4
+#: Largest cells, in atoms, searched for symmetry, and for commensurate lattices.
+SYMMETRY_ATOMS, COMMENSURATE_ATOMS = 512, 4096
+#: Weight S that a reflection predicted by a lattice must repay on average (see `LatticeFinder`). In
+#: a periodic cell the diffuse scattering of vacancies repeats from zone to zone, so one strong
+#: fluctuation is seen many times over.
+PENALTY = 5.0
+#: Reflections looked at have |q| below this, per nearest-neighbour distance.
+REACH = 11.0
+#: Vectors this much longer than the shortest count as equally short.
+EQUAL_LENGTH = 0.02
+#: Atoms belong to a site within this share of the nearest-neighbour distance.
+SITE_RADIUS = 0.33
+
+
+@dataclass(frozen=True, eq=False)
+class AverageCell:
+    """Primitive cell of the average crystal in the standard setting.
+
+    Attributes
+    ----------
+    lattice : (3, 3) array
+        Vectors in rows, Angstrom: the first along x, the second in the xy plane, right-handed.
+    frame : (3, 3) array
+        Rotation into the standard setting: ``positions @ frame.T``.
+    sites : (n, 3) array
+        Mean positions, fractional, in the half-open cell that begins at 0; the faces of the cell
+        are as far from the sites as they can be.
+    numbers : (n,) int array
+        Commonest species of each site.
+    occupancy : (n,) array
+        Atoms on the site, relative to the best occupied one.
+    origin : (3,) array
+        Of the cell, fractional, in the frame of the structure turned by `frame`.
+    """
+
+    lattice: Array
+    frame: Array
+    sites: Array
+    numbers: NDArray[np.int64]
+    occupancy: Array
+    origin: Array
+
+    @property
+    def nearest_neighbor_distance(self) -> float:
+        """Average nearest-neighbour distance of the average crystal, Angstrom.
+
+        The mean over atoms of the distance to the nearest neighbour, expected when the sites are
+        occupied at random by their relative occupancies. Unlike the mean over the displaced atoms
+        it is not shortened by noise, nor lengthened by vacancies that all sites share.
+        """
+        steps = np.array(list(product((-2, -1, 0, 1, 2), repeat=3)))
+        total = weight = 0.0
+        for site, occupancy in zip(self.sites, self.occupancy, strict=True):
+            difference = (self.sites - site)[:, None] + steps
+            lengths = np.linalg.norm(difference @ self.lattice, axis=-1).ravel()
+            chance = np.repeat(self.occupancy, len(steps))
+            order = np.argsort(lengths, kind="stable")[1:65]  # the first is the site itself
+            lengths, chance = lengths[order], np.minimum(chance[order], 1.0)
+            first = chance * np.concatenate([[1.0], np.cumprod(1 - chance)[:-1]])
+            total += occupancy * float((first * lengths).sum() / first.sum())
+            weight += occupancy
+        return total / weight
+
+
+def average_cell(atoms: Atoms) -> AverageCell:
+    """Average crystal of a structure.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Periodic in all directions, or finite. Defects are averaged out.
+
+    Raises
+    ------
+    InputError
+        The structure is periodic in one or two directions only, or no lattice is found in it.
+    """
+    positions = validated_positions(atoms)
+    lattice = _lattice(atoms, positions)
+    bases = standard_bases(lattice)
+    return _settle(positions, atoms.numbers, bases, _typical_distance(atoms, positions))
+
+
+# ---------------------------------------------------------------------- lattice
+def _lattice(atoms: Atoms, positions: Array) -> Array:
+    if atoms.pbc.all():
+        cell = PeriodicSpace.of(atoms).basis
+        fractional = positions @ np.linalg.inv(cell)
+        if len(atoms) <= SYMMETRY_ATOMS:
+            primitive = _by_symmetry(cell, fractional, atoms.numbers)
+            if primitive is not None:
+                return _commensurate(primitive, cell)
+        if len(atoms) <= COMMENSURATE_ATOMS:
+            return _by_scattering(cell, fractional)
+    elif atoms.pbc.any():
+        raise InputError(
+            f"pbc is {atoms.pbc.tolist()}: a whole structure is classified when it is periodic in "
+            "all directions or in none; use windows (mode='local') for slabs and wires"
+        )
+    return _by_window(atoms, positions)
+
+
+def _by_symmetry(cell: Array, fractional: Array, numbers: NDArray[np.int64]) -> Array | None:
+    """Primitive lattice by spglib, or None where there is no symmetry to speak of."""
+    import spglib
+
+    given = (cell, fractional, numbers)
+    try:
+        found = spglib.get_symmetry(given, symprec=SYMPREC)
+        if found is None:
+            return None
+        # Centring translations multiply the operations; what is left is the point group's order.
+        identity = (found["rotations"] == np.eye(3, dtype=int)).all(axis=(1, 2))
+        if len(identity) // max(int(identity.sum()), 1) < LEAST_OPERATIONS:
+            return None
+        primitive = spglib.standardize_cell(
+            given, to_primitive=True, no_idealize=True, symprec=SYMPREC
+        )
+    except Exception:  # spglib's own errors differ from version to version; all mean "none found"
+        return None
+    return None if primitive is None else np.array(primitive[0], float)
+
+
+def _commensurate(lattice: Array, cell: Array) -> Array:
+    """The lattice strained a little, so that the cell's vectors are whole numbers of its own."""
+    whole = np.rint(cell @ np.linalg.inv(lattice))
+    if abs(np.linalg.det(whole)) < 0.5:
+        return lattice
+    result: Array = np.linalg.solve(whole, cell)
+    return result
+
+
+def _by_scattering(cell: Array, fractional: Array) -> Array:
+    """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice."""
+    reduced = minkowski_reduce(cell[None])[0]
+    whole = np.rint(reduced @ np.linalg.inv(cell))
+    points = fractional @ np.linalg.inv(whole)
+    distance = (abs(np.linalg.det(cell)) / len(points)) ** (1 / 3)
+    hkl, strength = _reflections(reduced, points, REACH / distance)
+    order = np.argsort(-strength, kind="stable")[:96]
+    basis = np.zeros((3, 3), np.int64)  # of the reflections that the lattice explains
+    best, score = None, 0.0
+    for index in order:
+        trial = _extended(basis, hkl[index])
+        if trial is None:
+            continue
+        determinant = round(abs(float(np.linalg.det(trial))))
+        if determinant == 0:  # reflections in a plane so far: there is no lattice to score
+            basis = trial
+            continue
+        lit = _on_lattice(hkl, trial, determinant)
+        value = float((strength[lit] - PENALTY).sum())
+        if best is None or value > score:
+            best, score, basis = trial, value, trial
+    if best is None:
+        return reduced
+    # Reciprocal lattice vectors are best @ inv(reduced).T; the direct lattice is dual to it.
+    result: Array = np.linalg.inv(best.astype(float)).T @ reduced
+    return result
+
+
+def _reflections(cell: Array, points: Array, reach: float) -> tuple[NDArray[np.int64], Array]:
+    """Indices (M, 3) of a half space of reflections within `reach`, and S(q) of each."""
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    limit = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
+    phases = [
+        np.exp(-2j * np.pi * np.outer(np.arange(-n, n + 1), points[:, k]))
+        for k, n in enumerate(limit)
+    ]
+    phases[0] = phases[0][limit[0] :]
+    grid = np.meshgrid(
+        np.arange(0, limit[0] + 1), *(np.arange(-n, n + 1) for n in limit[1:]), indexing="ij"
+    )
+    hkl = np.stack(grid, -1).reshape(-1, 3)
+    last = phases[2].T
+    amplitude = np.concatenate(
+        [((row * phases[1]) @ last).ravel() for row in phases[0]]  # (n2, N) @ (N, n3)
+    )
+    near = np.linalg.norm(hkl @ reciprocal, axis=1) < reach
+    h, k, m = hkl.T
+    half = (h > 0) | ((h == 0) & ((k > 0) | ((k == 0) & (m > 0))))
+    chosen = near & half
+    return hkl[chosen], np.abs(amplitude[chosen]) ** 2 / len(points)
+
+
+def _extended(basis: NDArray[np.int64], vector: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Basis (echelon form, rows) of the integer lattice that also holds `vector`; None if it did.
+
+    Euclid's algorithm on rows.
+    """
+    rows = basis.copy()
+    vector = vector.copy()
+    changed = False
+    for column in range(3):
+        while vector[column]:
+            if rows[column, column] == 0:
+                rows[column] = vector
+                return rows
+            vector = vector - (vector[column] // rows[column, column]) * rows[column]
+            if vector[column]:
+                rows[column], vector = vector.copy(), rows[column].copy()
+                changed = True
+    return rows if changed else None
+
+
+def _on_lattice(
+    hkl: NDArray[np.int64], basis: NDArray[np.int64], determinant: int
+) -> NDArray[np.bool_]:
+    adjugate = np.rint(np.linalg.inv(basis.astype(float)) * determinant).astype(np.int64)
+    result: NDArray[np.bool_] = ((hkl @ adjugate) % determinant == 0).all(axis=1)
+    return result
+
+
+def _by_window(atoms: Atoms, positions: Array) -> Array:
+    from ase_crystalnet.windows import Windower
+
+    prepared = Windower(on_sparse="refuse").prepare(atoms)
+    middle = 0.5 * (positions.min(axis=0) + positions.max(axis=0))
+    if atoms.pbc.all():
+        middle = atoms.cell.array.sum(axis=0) / 2
+    batch = next(iter(prepared.batches(middle[None], 1)))
+    found = LatticeFinder()(batch.positions, batch.mask)
+    if batch.sparse[0] or found.rank[0] < 3:
+        raise InputError(
+            f"no lattice was found in the middle of the structure ({len(atoms)} atoms); a whole "
+            "structure is classified by its lattice, use windows (mode='local') instead"
+        )
+    return found.lattice[0]
+
+
+# ---------------------------------------------------------------------- standard setting
+def standard_bases(lattice: Array) -> Array:
+    """Reduced bases (K, 3, 3) of a lattice that the triclinic convention cannot tell apart.
+
+    Of the bases whose vectors are as short as they can be (within 2 %), those with the most acute
+    angles, between the shorter vectors first: for fcc the rhombohedral cell with angles of 60
+    degrees. They are right-handed and differ by rotations of the lattice.
+
+    Parameters
+    ----------
+    lattice : (3, 3) array
+        Vectors in rows.
+    """
+    reduced = minkowski_reduce(lattice[None])[0]
+    steps = np.array([s for s in product((-1, 0, 1), repeat=3) if any(s)])
+    vectors = steps @ reduced
+    lengths = np.linalg.norm(vectors, axis=1)
+    shortest = np.linalg.norm(reduced, axis=1)
+    choices = [np.flatnonzero(lengths < (1 + EQUAL_LENGTH) * s) for s in shortest]
+    index = np.stack(np.meshgrid(*choices, indexing="ij"), -1).reshape(-1, 3)
+    index = index[np.rint(np.linalg.det(steps[index])) == 1]
+    bases = vectors[index]
+    unit = bases / lengths[index][..., None]
+    cosines = [(unit[:, i] * unit[:, j]).sum(axis=1) for i, j in ((0, 1), (0, 2), (1, 2))]
+    score = 4 * cosines[0] + 2 * cosines[1] + cosines[2]
+    result: Array = bases[score > score.max() - 1e-3]
+    return result
+
+
+def _frame(basis: Array) -> Array:
+    x = basis[0] / np.linalg.norm(basis[0])
+    z = np.cross(basis[0], basis[1])
+    z /= np.linalg.norm(z)
+    return np.stack([x, np.cross(z, x), z])
+
+
+def _typical_distance(atoms: Atoms, positions: Array) -> float:
+    """A short nearest-neighbour distance of the atoms as they are, Angstrom."""
+    if atoms.pbc.all():
+        space = PeriodicSpace.of(atoms)
+        wrapped = space.wrap(positions)
+        depth = 2.2 * (abs(np.linalg.det(space.basis)) / len(positions)) ** (1 / 3)
+        everywhere, _ = space.with_ghosts(wrapped, depth)
+        distances = cKDTree(everywhere).query(wrapped, k=2)[0][:, 1]
+    else:
+        distances = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    finite = distances[np.isfinite(distances)]
+    return float(np.quantile(finite, 0.1))
+
+
+def _settle(
+    positions: Array, numbers: NDArray[np.int64], bases: Array, distance: float
+) -> AverageCell:
+    """Find the sites, and the setting in which their coordinates come first in order."""
+    folded = positions @ np.linalg.inv(bases[0])
+    means, site = _sites(folded, bases[0], SITE_RADIUS * distance)
+    counts = np.bincount(site, minlength=len(means))
+    species = np.array([np.bincount(numbers[site == s]).argmax() for s in range(len(means))])
+    best: tuple[Array, Array, Array, Array] | None = None
+    # Settings of symmetric crystals differ in nothing; in others the first in order is taken.
+    for basis in bases if len(means) * len(bases) <= 400 else bases[:1]:
+        fractional = means @ bases[0] @ np.linalg.inv(basis)
+        for origin in _origins(fractional):
+            inside = (fractional - origin) % 1.0
+            order = np.lexsort(np.rint(inside.T[::-1] * 1e3))
+            key = np.rint(inside[order] * 1e3).ravel()
+            if best is None or _before(key, best[0]):
+                best = key, basis, origin, inside
+    assert best is not None
+    _, basis, origin, inside = best
+    frame = _frame(basis)
+    return AverageCell(
+        lattice=basis @ frame.T,
+        frame=frame,
+        sites=inside,
+        numbers=species,
+        occupancy=counts / counts.max(),
+        origin=origin,
+    )
+
+
+def _before(first: Array, second: Array) -> bool:
+    different = np.flatnonzero(np.abs(first - second) > 1.5)
+    return bool(len(different)) and bool(first[different[0]] < second[different[0]])
+
+
+def _sites(folded: Array, basis: Array, radius: float) -> tuple[Array, NDArray[np.int64]]:
+    """Mean fractional positions of the sites that atoms fold onto, and the site of each atom."""
+    means: list[Array] = []
+    left = np.arange(len(folded))
+    while len(left):
+        center = folded[left[0]]
+        inside = np.zeros(len(left), bool)
+        for _ in range(3):
+            offset = folded[left] - center
+            offset -= np.rint(offset)
+            inside = np.linalg.norm(offset @ basis, axis=1) < radius
+            if not inside.any():
+                break
+            center = center + offset[inside].mean(axis=0)
+        inside[0] = True  # an atom that is alone is a site of its own
+        means.append(center % 1.0)
+        left = left[~inside]
+    sites = np.array(means)
+    nearest = np.empty(len(folded), np.int64)
+    for start in range(0, len(folded), 512):
+        offset = folded[start : start + 512, None] - sites
+        offset -= np.rint(offset)
+        nearest[start : start + 512] = np.linalg.norm(offset @ basis, axis=-1).argmin(axis=1)
+    used = np.unique(nearest)
+    return sites[used], np.searchsorted(used, nearest)
+
+
+def _origins(fractional: Array) -> list[Array]:
+    """Corners of the cell whose faces are farthest from the sites; several where that is a tie."""
+    faces = []
+    for coordinate in fractional.T:
+        ordered = np.sort(coordinate % 1.0)
+        gaps = np.diff(np.append(ordered, ordered[0] + 1.0))
+        widest = np.flatnonzero(gaps > gaps.max() - 1e-3)[:4]
+        faces.append((ordered[widest] + gaps[widest] / 2) % 1.0)
+    return [np.array(corner) for corner in product(*faces)]
