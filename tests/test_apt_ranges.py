@@ -1,0 +1,265 @@
+"""Range files of atom probes, and ranging."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.apt_range_files import read_ranges, write_rrng
+from ase_crystalnet.io.apt_ranges import Ion, RangeTable, parse_formula
+
+RRNG = """[Ions]
+Number=2
+Ion1=Si
+Ion2=O
+[Ranges]
+Number=3
+Range1=27.8560 28.5950 Vol:0.02003 Si:1 Color:CCCCCC
+Range2=43.8 44.2 Vol:0.04886 Si:1 O:1 Color:FF0000
+Range3=13.9 14.2 Vol:0.02003 Si:1 Color:CCCCCC
+"""
+RNG = """2 3
+Silicon
+Si 0.8 0.8 0.8
+Oxygen
+O 0 0.8 1.0
+------------- Si O
+. 27.8560 28.5950  1 0
+. 43.8 44.2  1 1
+. 13.9 14.2  1 0
+"""
+ENV = """# a comment
+Rev_2.0
+2 3
+Si 0.8 0.8 0.8
+SiO 1.0 0.0 0.0
+# Definition of mass ranges
+Si 27.8560 28.5950 20.03 1.0
+SiO 43.8 44.2 48.86 1.0
+Si 13.9 14.2 20.03 1.0
+# Atom probe definition
+0.1
+"""
+
+
+def written(folder, name, text):
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def table(*rows):
+    """Ranges (low, high, name)."""
+    names = list(dict.fromkeys(name for *_, name in rows))
+    low, high = (np.array([row[i] for row in rows], float) for i in (0, 1))
+    ions = tuple(Ion(name, parse_formula(name)) for name in names)
+    return RangeTable(ions, low, high, np.array([names.index(name) for *_, name in rows]))
+
+
+# --------------------------------------------------------------------------- files made by others
+def sample_counts(data_dir):
+    with open(data_dir / "apt" / "3depict_rangefiles" / "expected_counts.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_samples_of_3depict_give_the_stated_ions_and_ranges(data_dir):
+    rows = sample_counts(data_dir)
+    assert {row["expected"] for row in rows} == {"ok", "must_fail"}
+    for row in rows:
+        path = data_dir / "apt" / "3depict_rangefiles" / row["file"]
+        if row["expected"] == "ok":
+            found = read_ranges(path)
+            assert (len(found.ions), len(found)) == (int(row["ions"]), int(row["ranges"])), path
+        else:
+            with pytest.raises(InputError, match=row["file"]) as error:
+                read_ranges(path)
+            assert "\n" not in str(error.value)
+
+
+def test_range_files_of_many_instruments_can_be_read_and_written_again(data_dir, tmp_path):
+    suffixes = {".rng", ".rrng", ".env"}
+    refused = {row["file"] for row in sample_counts(data_dir) if row["expected"] == "must_fail"}
+    files = [
+        path
+        for path in sorted((data_dir / "apt").rglob("*"))
+        if path.suffix.lower() in suffixes and path.name not in refused
+    ]
+    assert len(files) > 30
+    for path in files:
+        found = read_ranges(path)
+        assert len(found) > 0
+        write_rrng(tmp_path / "again.rrng", found)
+        again = read_ranges(tmp_path / "again.rrng")
+        np.testing.assert_allclose(again.low, found.low, rtol=1e-8)
+        np.testing.assert_allclose(again.high, found.high, rtol=1e-8)
+        assert [again.ions[i].name for i in again.ion] == [found.ions[i].name for i in found.ion]
+        masses = np.linspace(found.low.min() - 1, found.high.max() + 1, 5000)
+        name = np.array([*(ion.name for ion in found.ions), "unranged"])
+        name_again = np.array([*(ion.name for ion in again.ions), "unranged"])
+        assert (name[found.assign(masses)] == name_again[again.assign(masses)]).all()
+
+
+def test_the_two_range_files_of_the_silicon_agree(data_dir):
+    rrng, rng = (read_ranges(data_dir / "apt" / name) for name in ("Si.RRNG", "Si.RNG"))
+    masses = np.linspace(0, 100, 200_001)
+    names = [np.array([*(ion.name for ion in t.ions), ""])[t.assign(masses)] for t in (rrng, rng)]
+    assert (names[0] == names[1]).all()
+    assert {ion.name for ion in rrng.ions} == {"Si", "Cr", "Cu", "C", "O", "CrO", "CrO2", "Cr2O"}
+
+
+# ------------------------------------------------------------------------------------ the formats
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.rrng", RRNG),
+        ("a.RRNG", RRNG.replace("\n", "\r\n")),
+        ("comma.rrng", RRNG.replace(".", ",")),
+        ("spaced.rrng", RRNG.replace("=", " = ").replace(":", ": ")),
+        ("nocount.rrng", RRNG.replace("Number=3", "Number=0")),
+        ("a.rng", RNG),
+        ("noprefix.rng", RNG.replace("\n. ", "\n")),
+        ("numbered.rng", RNG.replace("\n. ", "\n7 ")),
+        ("a.env", ENV),
+    ],
+)
+def test_one_table_in_every_format(tmp_path, name, text):
+    found = read_ranges(written(tmp_path, name, text))
+    assert [found.ions[i].name for i in found.ion] == ["Si", "SiO", "Si"]
+    np.testing.assert_allclose(found.low, [27.856, 43.8, 13.9])
+    np.testing.assert_allclose(found.high, [28.595, 44.2, 14.2])
+    assert found.ions[0].color == pytest.approx((0.8, 0.8, 0.8), abs=0.01)
+
+
+def test_volumes_are_in_cubic_angstrom_whatever_the_file_has(tmp_path):
+    for name, text in (("a.rrng", RRNG), ("a.env", ENV)):
+        ions = read_ranges(written(tmp_path, name, text)).ions
+        assert [ion.volume for ion in ions] == pytest.approx([20.03, 48.86])
+    silicon = read_ranges(written(tmp_path, "a.rng", RNG)).ions[0]
+    assert np.isnan(silicon.volume)
+    assert silicon.material_volume == pytest.approx(5.43**3 / 8, rel=1e-3)  # the element's crystal
+    assert np.isnan(Ion.of([("H", 1)]).material_volume)
+    assert np.isnan(Ion("un1").material_volume)
+
+
+def test_a_molecule_takes_the_name_it_was_declared_under(tmp_path):
+    text = """3 2
+Silicon
+Si 0.8 0.8 0.8
+Monoxide
+Mono 1 0 0 (SiO)
+Oxygen
+O 0 0.8 1.0
+------------- Si Mono O
+. 27.8560 28.5950  1 0 0
+. 43.8 44.2  1 0 1
+"""
+    with pytest.raises(InputError, match="'Mono' is declared and has no range"):
+        # Two silicon atoms are no Mono, and Mono is then nothing.
+        read_ranges(written(tmp_path, "b.rng", text.replace("1 0 1", "2 0 0")))
+    found = read_ranges(written(tmp_path, "a.rng", text))
+    assert [found.ions[i].name for i in found.ion] == ["Si", "Mono"]
+    assert len(found.ions) == 3
+
+
+def test_columns_go_by_their_names(tmp_path):
+    swapped = RNG.replace("Si O\n", "O Si\n").replace(" 1 0\n", " 0 1\n")
+    found = read_ranges(written(tmp_path, "a.rng", swapped))
+    assert [found.ions[i].name for i in found.ion] == ["Si", "SiO", "Si"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.rrng", "", "is empty"),
+        ("a.rrng", "[Ions]\nNumber=1\nIon1=Si\n", "holds no range"),
+        ("a.rrng", RRNG.replace("Number=3", "Number=4"), "states 4 ranges and holds 3"),
+        ("a.rrng", RRNG.replace("27.8560", "x"), "line 7: wanted a range such as"),
+        ("a.rrng", RRNG.replace(" Si:1 Color:CCCCCC", "", 1), "line 7: wanted .* names no ion"),
+        ("a.rrng", RRNG.replace("Si:1", "Si:1.5", 1), "line 7: wanted a range"),
+        ("a.rrng", RRNG.replace("Ion1=Si", "Ion1"), "line 3: wanted a line KEY=VALUE"),
+        ("a.rrng", RRNG.replace("28.5950", "27.0"), "range 1 is from 27.856 to 27 Da"),
+        ("a.rrng", RRNG.replace("43.8 ", "28.2 "), r"27.856-28.595 \(Si\) and .* overlap"),
+        ("a.rng", RNG.replace("2 3", "2 4"), "ends where range 4 of 4 was expected"),
+        ("a.rng", RNG.replace("2 3", "2 2"), "line 9: wanted no more than the 2 ranges"),
+        ("a.rng", RNG.replace("2 3\n", "two\n"), "line 1: wanted the numbers of ions and ranges"),
+        ("a.rng", RNG.replace("------------- Si O\n", ""), "line 6: wanted a line of dashes"),
+        ("a.rng", RNG.replace(" 1 1\n", " 1\n"), "line 8: wanted a range: two masses and 2"),
+        ("a.rng", RNG.replace(" 1 1\n", " 1 -1\n"), "line 8: wanted a range"),
+        ("a.rng", RNG.replace("0.8 0.8 0.8", "gray"), "line 3: wanted an ion's short name"),
+        ("a.rng", RNG.replace("43.8 44.2  1 1", "28.0 28.3  1 0"), "overlap; change a bound"),
+        ("a.env", ENV.replace("SiO 43.8", "GeO 43.8"), "wanted a range: .* declared before"),
+        ("a.env", ENV.split("Si 27")[0], "ends where range 1 of 3 was expected"),
+        ("a.txt", RRNG, r"wanted a range file \(.rng, .rrng, .env\)"),
+        ("a.rrng", "version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("a.rng", "\0\1", "is binary"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, name, text, says):
+    path = written(tmp_path, name, text)
+    with pytest.raises(InputError, match=says) as error:
+        read_ranges(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_ranges(tmp_path / "none.rrng")
+
+
+# ---------------------------------------------------------------------------------------- ranging
+def test_bounds_belong_to_their_range_and_touching_ranges_to_both():
+    ranges = table((1.0, 2.0, "H"), (2.0, 3.0, "C"), (5.0, 6.0, "H"))
+    found = ranges.assign([0.999, 1.0, 1.5, 2.0, 3.0, 3.001, 4.0, 5.0, 6.0, 7.0])
+    assert found.tolist() == [-1, 0, 0, 1, 1, -1, -1, 0, 0, -1]
+
+
+def test_overlapping_ranges_of_one_ion_are_one():
+    ranges = table((1.0, 4.0, "H"), (2.0, 3.0, "H"), (3.5, 5.0, "H"), (6.0, 7.0, "C"))
+    assert ranges.assign([0.5, 1.0, 2.5, 3.2, 4.5, 5.5, 6.5]).tolist() == [-1, 0, 0, 0, 0, -1, 1]
+    assert ranges.overlap() == "1-4 (H) and 2-3 (H)"
+
+
+def test_no_ranges_range_nothing():
+    assert table().assign([1.0, 2.0]).tolist() == [-1, -1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0.5, 200, width=32), min_size=2, max_size=24, unique=True),
+    st.lists(st.floats(0, 210, width=32), min_size=1, max_size=50),
+)
+def test_ranging_agrees_with_the_definition(bounds, masses):
+    bounds = sorted(bounds)
+    rows = [
+        (low, high, ("H", "C", "N", "O")[i % 4])
+        for i, (low, high) in enumerate(zip(bounds[::2], bounds[1::2], strict=False))
+    ]
+    ranges = table(*rows)
+    for mass, found in zip(masses, ranges.assign(masses), strict=True):
+        wanted = [name for low, high, name in rows if low <= mass <= high]
+        assert (ranges.ions[found].name if found >= 0 else None) == (wanted[0] if wanted else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Si", (("Si", 1),)),
+        ("Mn2O", (("Mn", 2), ("O", 1))),
+        ("HOH", (("H", 2), ("O", 1))),
+        ("CO", (("C", 1), ("O", 1))),
+        ("Co", (("Co", 1),)),
+        ("X23", ()),
+        ("Hyd", ()),
+        ("All", ()),
+        ("59", ()),
+        ("O0", ()),
+        ("", ()),
+    ],
+)
+def test_formulas(text, parts):
+    assert parse_formula(text) == parts
