@@ -95,6 +95,23 @@ def estimate_radii(
     )
 
 
+def uniform_radius(
+    space: PeriodicSpace, positions: NDArray[np.float64], radius: float, workers: int = -1
+) -> RadiusField:
+    """One given radius (Angstrom) everywhere; parameters as for `estimate_radii`."""
+    images, _ = space.with_ghosts(positions, radius)
+    some = positions[:: max(len(positions) // ALL_PROBES, 1)]
+    tree = cKDTree(images, leafsize=32, balanced_tree=False, compact_nodes=False)
+    nearest = tree.query(some, k=[2], workers=workers)[0]
+    apart = nearest[np.isfinite(nearest)]
+    return RadiusField(
+        tree=cKDTree(positions[:1]),
+        radius=np.array([radius]),
+        nearest_neighbor_distance=float(np.median(apart)) if len(apart) else float("nan"),
+        largest=radius,
+    )
+
+
 def _probes(
     space: PeriodicSpace, positions: NDArray[np.float64], workers: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from ase_crystalnet.density import estimate_radii
+from ase_crystalnet.density import estimate_radii, uniform_radius
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.grid import candidates
 from ase_crystalnet.periodic import PeriodicSpace, validated_positions
@@ -92,6 +92,9 @@ class Windower:
         What to do with sparse windows besides marking them: nothing, one warning, or an error.
     workers : int
         Threads of the neighbour search; -1 uses all cores.
+    radius : float, optional
+        Angstrom. One radius for all windows instead of the density's; `window_atoms`, then of any
+        size, is about what one holds (twice as many at the most).
 
     Raises
     ------
@@ -103,10 +106,15 @@ class Windower:
     min_atoms: int = 32
     on_sparse: str = "refuse"
     workers: int = -1
+    radius: float | None = None
 
     def __post_init__(self) -> None:
         low, high = WINDOW_ATOMS_RANGE
         whole = isinstance(self.window_atoms, (int, np.integer))
+        if self.radius is not None:
+            if not 0.0 < self.radius < np.inf:
+                raise InputError(f"radius={self.radius!r} is not a positive length in Angstrom")
+            low, high = 1, 2**20
         if not whole or isinstance(self.window_atoms, bool) or not low <= self.window_atoms <= high:
             raise InputError(
                 f"window_atoms={self.window_atoms!r} is not a whole number from {low} to {high}"
@@ -143,7 +151,10 @@ class Windower:
         given = validated_positions(atoms)
         space = PeriodicSpace.of(atoms)
         wrapped = space.wrap(given)
-        radii = estimate_radii(space, wrapped, self.window_atoms, workers=self.workers)
+        if self.radius is None:
+            radii = estimate_radii(space, wrapped, self.window_atoms, workers=self.workers)
+        else:
+            radii = uniform_radius(space, wrapped, float(self.radius), workers=self.workers)
         positions, source = space.with_ghosts(wrapped, radii.largest)
         return PreparedSystem(
             windower=self,
@@ -301,7 +312,8 @@ class PreparedSystem:
     def radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Radius (W,) in Angstrom of the windows at some centres (W, 3)."""
         radius = self._density_radii(centers)
-        if self.space.pbc.any() or len(self.given) > self.windower.window_atoms:
+        fixed = self.windower.radius is not None
+        if fixed or self.space.pbc.any() or len(self.given) > self.windower.window_atoms:
             return radius
         # A cluster smaller than a window is one window, wherever in it the centre lies.
         distance = cdist(centers, self.given)

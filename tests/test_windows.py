@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import fcc111
+from scipy.spatial import cKDTree
 
 from ase_crystalnet import testing
 from ase_crystalnet.errors import InputError, SparseWindowError
@@ -421,3 +422,23 @@ def test_random_packing_is_dense_and_without_order(rng):
 def test_unknown_cell_is_named():
     with pytest.raises(InputError, match="crystal 'quartz' is unknown"):
         testing.unit_cell("quartz")
+
+
+def test_one_radius_for_all_windows(rng):
+    atoms = Atoms("Cu4000", rng.uniform(0, 50, (4000, 3)))
+    system = Windower(window_atoms=600, radius=12.0).prepare(atoms)
+    centers, _ = system.centers("grid", spacing=12.0)
+    assert (system.radii(centers) == 12.0).all()
+    batch = next(iter(system.batches(centers)))
+    tree = cKDTree(atoms.positions)
+    wanted = [len(found) for found in tree.query_ball_point(centers, 12.0)]
+    assert batch.mask.sum(axis=1).tolist() == wanted
+    assert batch.sparse.tolist() == [count < 150 for count in wanted]
+    default, _ = system.centers("grid")
+    assert 0 < len(default) < 4000
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, np.inf, np.nan])
+def test_a_radius_is_a_positive_length(radius):
+    with pytest.raises(InputError, match="not a positive length in Angstrom"):
+        Windower(radius=radius)
