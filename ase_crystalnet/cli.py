@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from ase_crystalnet.cli_errors import one_line_errors
+from ase_crystalnet.cli_explain import explain
 from ase_crystalnet.cli_models import evaluate, models, train_app
+from ase_crystalnet.cli_reproduce import reproduce_app
 
 __all__ = ["app", "main"]
 
@@ -58,6 +60,7 @@ app = typer.Typer(
     ),
 )
 app.add_typer(train_app, name="train")
+app.add_typer(reproduce_app, name="reproduce")
 
 
 def _version(wanted: bool) -> None:
@@ -286,6 +289,7 @@ def fingerprint(
     )
 
 
+app.command()(explain)
 app.command()(models)
 app.command()(evaluate)
 
