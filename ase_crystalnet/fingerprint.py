@@ -33,7 +33,6 @@ Float64 = NDArray[np.float64]
 
 __all__ = ["Fingerprint"]
 
-TAP_REACH = 5  # pixels to either side that the resampling filter sees
 TAP_RADIUS = 5.2  # atoms up to here (in scale lengths) are resampled faithfully
 TAP_DAMPING = 1.0e-7
 TERMS = 3  # of the even polynomial for q_z
@@ -291,11 +290,13 @@ class Fingerprint:
         return q, np.stack([(q / k) ** (2 * p) for p in range(TERMS)], axis=1) @ coefficients
 
     def _taps(self) -> Float64:
-        """Return the filters from the separable grid to the detector, (2 for x and y, taps, P, P).
+        """Return the filters from the separable grid to the detector, (2 for x and y, taps, P W).
 
-        Least squares over point scatterers within a ball of `TAP_RADIUS`; 1 in the middle where
-        the pixel is outside the ring.
+        Least squares over point scatterers within a ball of `TAP_RADIUS`; 0 outside the ring. The
+        P rows have W = P + 2 reach pixels, with a margin of zeros on either side.
         """
+        from ._kernels.fingerprint import TAP_REACH, TAPS
+
         q = self.wave_vectors("separable")[:, 0, 0]
         target = self.wave_vectors("detector")[:, :, 0]
         spacing = float(q[self.pixels // 2] * 2)
@@ -303,7 +304,7 @@ class Fingerprint:
         r = np.linspace(-radius, radius, 81)
         density = np.sqrt(1 - (r / radius) ** 2) + 0.02
         density /= density.sum()
-        taps = np.zeros((2 * TAP_REACH + 1, self.pixels, self.pixels))
+        taps = np.zeros((TAPS, self.pixels, self.pixels))
         for i in range(self.pixels):
             first = max(0, i - TAP_REACH)
             near = q[first : i + TAP_REACH + 1]
@@ -314,9 +315,11 @@ class Fingerprint:
             taps[offset : offset + len(near), i] = np.linalg.solve(gram, wanted)
         x, y, _ = self._pixel_positions()
         outside = np.hypot(x, y) > (self.outer_radius + 1) * self.pixel_size
-        taps[:, outside] = 0
-        taps[TAP_REACH, outside] = 1
-        return np.stack([taps, taps.transpose(0, 2, 1)])
+        along_y = taps.transpose(0, 2, 1).copy()
+        along_y[:, outside] = 0
+        # Along x the filter is wanted wherever the one along y will look.
+        both = np.pad(np.stack([taps, along_y]), ((0, 0), (0, 0), (0, 0), (TAP_REACH,) * 2))
+        return both.reshape(2, TAPS, -1)
 
     def _form_factors(self, elements: tuple[int, ...], q: Float64) -> Float64:
         """Return f_a of Z + 2 at |q|, (species, P, P); no species: an empty array."""
@@ -361,6 +364,8 @@ def _known_grid(grid: str) -> Grid:
 @lru_cache(maxsize=32)
 def _tables(fingerprint: Fingerprint, elements: tuple[int, ...]) -> tuple[Any, ...]:
     """Return what the kernel needs besides the atoms, in its order of arguments."""
+    from ._kernels.fingerprint import PADDING, TAP_REACH
+
     rotations = fingerprint._rotations()
     views = [(channel, rotation) for channel in range(3) for rotation in rotations[channel]]
     # Turns by +-45 degrees about the beam differ by 90: one image and its quarter turn.
@@ -370,12 +375,16 @@ def _tables(fingerprint: Fingerprint, elements: tuple[int, ...]) -> tuple[Any, .
     size = fingerprint.pixels
     detector = fingerprint.grid == "detector"
     forms = fingerprint._form_factors(elements, fingerprint.wave_vectors("separable"))
+    half = size // 2
+    axis = np.pad(fingerprint._separable_axis(), ((0, 0), (0, -half % PADDING))).astype(np.float32)
+    taps = fingerprint._taps() if detector else np.empty((2, 0, size * (size + 2 * TAP_REACH)))
     return (
         np.array([rotation for _, rotation in views], np.float32),
         np.array([channel for channel, _ in views]),
         quarter_turn,
-        *(axis.astype(np.float32) for axis in fingerprint._separable_axis()),
+        axis[0],
+        np.tile(axis[1], 2),
         forms.astype(np.float32),
-        (fingerprint._taps() if detector else np.empty((2, 0, size, size))).astype(np.float32),
+        taps.astype(np.float32),
         fingerprint._window().astype(np.float32),
     )
