@@ -19,7 +19,7 @@ from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.outputs import part_of, write_whole
 from ase_crystalnet.reproduce.report import Picture, Report
 
-__all__ = ["Memo", "Say", "Step", "Store", "choose", "run_steps", "write_page"]
+__all__ = ["Memo", "Say", "Step", "Store", "check_names", "choose", "run_steps", "write_page"]
 
 Say = Callable[[str], None]
 
@@ -175,6 +175,19 @@ class Store:
         return stored
 
 
+def check_names(only: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse names of steps that there are not.
+
+    Raises
+    ------
+    InputError
+        A name is unknown.
+    """
+    for name in only:
+        if name not in known:
+            raise InputError(f"--only {name}: there is no such step; use {', '.join(known)}")
+
+
 def choose(steps: Sequence[Step], only: Iterable[str]) -> list[Step]:
     """The steps of these names, in their own order; all of them without names.
 
@@ -184,10 +197,7 @@ def choose(steps: Sequence[Step], only: Iterable[str]) -> list[Step]:
         A name is unknown.
     """
     wanted = list(only)
-    known = [step.name for step in steps]
-    for name in wanted:
-        if name not in known:
-            raise InputError(f"--only {name}: there is no such step; use {', '.join(known)}")
+    check_names(wanted, [step.name for step in steps])
     return [step for step in steps if not wanted or step.name in wanted]
 
 

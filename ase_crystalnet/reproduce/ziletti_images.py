@@ -1,0 +1,194 @@
+"""Fingerprints and response maps in Ziletti et al. (2018): Fig. 2 and Fig. 5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_crystalnet.reproduce import figures
+from ase_crystalnet.reproduce.report import Cell, Check, Picture, Report, Table
+from ase_crystalnet.reproduce.steps import Memo
+from ase_crystalnet.reproduce.ziletti_bench import Bench
+
+if TYPE_CHECKING:
+    from ase_crystalnet.bragg_spots import BraggSpots
+    from ase_crystalnet.fingerprint import Fingerprint
+
+__all__ = ["PROTOTYPES", "fingerprints", "prototype_cell", "response_maps"]
+
+#: Name -> class, symbol, prototype with its parameters, nearest-neighbour distance (Angstrom): one
+#: element for each of the eight structures.
+PROTOTYPES: dict[str, tuple[str, str, str, tuple[float, ...], float]] = {
+    "rh (As)": ("hex/rh", "As", "alpha-As", (2.805, 0.2271), 2.517),
+    "hex (Mg)": ("hex/rh", "Mg", "hcp", (1.624,), 3.197),
+    "sc (Po)": ("sc", "Po", "sc", (), 3.359),
+    "fcc (Cu)": ("fcc", "Cu", "fcc", (), 2.556),
+    "diam (C)": ("diam", "C", "diam", (), 1.545),
+    "bcc (Fe)": ("bcc", "Fe", "bcc", (), 2.482),
+    "bct139 (In)": ("bct139", "In", "bct139", (1.521,), 3.253),
+    "bct141 (Sn)": ("bct141", "Sn", "bct141", (0.5456,), 3.022),
+}
+_DEFECTS = ("25 % vacancies", "displaced, 0.06 Å", "half substituted")
+
+
+def prototype_cell(name: str) -> Atoms:
+    """Conventional cell of one of `PROTOTYPES`."""
+    from ase_crystalnet.training.crystals import prototype
+
+    _, symbol, kind, parameters, distance = PROTOTYPES[name]
+    cell, sites = prototype(kind, *parameters)
+    return Atoms(f"{symbol}{len(sites)}", cell=distance * cell, scaled_positions=sites, pbc=True)
+
+
+def fingerprints(memo: Memo, bench: Bench) -> Report:
+    """Fig. 2: fingerprints of the eight prototypes, and of simple cubic with defects."""
+    from ase_crystalnet.global_mode import global_fingerprints, perfect_supercell
+    from ase_crystalnet.training import defects
+
+    rng = bench.rng("fingerprints")
+    supercells = [perfect_supercell(prototype_cell(name)) for name in PROTOTYPES]
+    images = np.asarray(global_fingerprints(supercells), float)
+    cubic = supercells[list(PROTOTYPES).index("sc (Po)")]
+    spoilt = [
+        cubic,
+        defects.with_vacancies(cubic, 0.25, rng),
+        defects.displaced(cubic, 0.06, rng),
+        defects.substituted(cubic, ["Po", "Bi"], rng),
+    ]
+    defective = np.asarray(global_fingerprints(spoilt), float)
+    p = bench.probabilities(supercells)
+    q = bench.probabilities(spoilt)
+    rows: list[list[Cell]] = [
+        [name, PROTOTYPES[name][0], bench.classes[int(v.argmax())], float(v.max())]
+        for name, v in zip(PROTOTYPES, p, strict=True)
+    ]
+    sc = bench.classes.index("sc")
+    names = ("pristine", *_DEFECTS)
+    changes: list[list[Cell]] = [
+        [name, _largest(image - defective[0]), _correlation(image, defective[0]), float(v[sc])]
+        for name, image, v in zip(names, defective, q, strict=True)
+    ]
+    tables = (
+        Table(
+            "The eight prototypes", ("structure", "class", "found", "certainty"), rows, decimals=4
+        ),
+        Table(
+            "Simple cubic with defects",
+            ("defect", "largest change of a pixel", "correlation with pristine", "probability sc"),
+            changes,
+            "The brightest pixel of a fingerprint is 1.",
+            decimals=4,
+        ),
+    )
+    pictures = (
+        Picture(
+            "prototypes",
+            "Fingerprints of the eight prototypes (the paper's Fig. 2).",
+            figures.fingerprint_grid(images, list(PROTOTYPES)),
+        ),
+        Picture(
+            "defects",
+            "Simple cubic polonium with defects, and the difference from pristine.",
+            figures.defect_images(defective, names),
+        ),
+    )
+    return Report(tables, (), pictures)
+
+
+def _largest(difference: NDArray[np.float64]) -> float:
+    return float(np.abs(difference).max())
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+# ------------------------------------------------------------------ Fig. 5
+_EXPLAINED = ("fcc (Cu)", "bcc (Fe)")
+
+
+def response_maps(memo: Memo, bench: Bench) -> Report:
+    """Fig. 5: attentive response maps, and how much of them lies on Bragg spots."""
+    from ase_crystalnet.explain import Explainer
+    from ase_crystalnet.explain_study import Sample, share_rows
+    from ase_crystalnet.fingerprint import Fingerprint
+    from ase_crystalnet.plotting_responses import plot_explanation, plot_filter_sums
+
+    explainer = Explainer(bench.classifier)
+    fingerprint = Fingerprint(**bench.classifier.card.data["fingerprint"])
+    images, spots = with_spots([prototype_cell(name) for name in PROTOTYPES], fingerprint)
+
+    def shares() -> list[list[Cell]]:
+        chosen = np.concatenate(
+            [
+                np.flatnonzero(bench.sample.truth == c)[: bench.sizes.maps]
+                for c in range(len(bench.classes))
+            ]
+        )
+        many, their_spots = with_spots([bench.sample.cells[i] for i in chosen], fingerprint)
+        sample = Sample(many, bench.sample.truth[chosen].astype(np.intp), their_spots)
+        found = share_rows(explainer, sample, fingerprint, bench.rng("maps"), say=memo.say)
+        return [
+            [r.label, r.maps, r.count, r.share, r.low, r.high, r.shuffled, r.untrained, r.area]
+            for r in found
+        ]
+
+    rows = memo("shares", shares)
+    ratios = [float(row[3]) / float(row[6]) for row in rows if row[1] != "evidence"]
+    check = Check(
+        "response maps put their weight on diffraction spots",
+        "more energy within two pixels of a spot than in shuffled maps, in every class and layer",
+        f"{min(ratios):.2f} to {max(ratios):.2f} times as much",
+        all(float(row[4]) > float(row[6]) for row in rows if row[1] != "evidence"),
+    )
+    header = ("class", "maps", "fingerprints", "share", "95 % from", "to", "shuffled", "untrained",
+              "area")  # fmt: skip
+    table = Table(
+        "Share of a map's energy within two pixels of a Bragg spot",
+        header,
+        rows,
+        "Pristine crystals. Shuffled: the map's pixels exchanged at the same distance from the "
+        "centre. Untrained: networks with random weights. Area: share of the detector's ring.",
+        decimals=3,
+    )
+    pictures = [
+        Picture(
+            "templates",
+            "Fingerprints, and the sum over the last convolution's filters (Fig. 5, right).",
+            plot_filter_sums(list(PROTOTYPES), images, explainer.filter_sums(images)),
+        )
+    ]
+    for name in _EXPLAINED:
+        place = list(PROTOTYPES).index(name)
+        label = PROTOTYPES[name][0]
+        pictures.append(
+            Picture(
+                label,
+                f"The four brightest filters of the first, third and last convolution for {name}, "
+                "and the evidence for each class (Fig. 5).",
+                plot_explanation(explainer.explain(images[place], label), name, spots[place]),
+            )
+        )
+    return Report((table,), (check,), tuple(pictures))
+
+
+def with_spots(
+    cells: Sequence[Atoms], fingerprint: Fingerprint
+) -> tuple[NDArray[np.float32], list[BraggSpots]]:
+    """Fingerprints of pristine crystals in global mode, and where their Bragg spots are."""
+    from ase_crystalnet.average_cell import average_cell
+    from ase_crystalnet.bragg_spots import bragg_spots, radius_of
+    from ase_crystalnet.global_mode import exact_fingerprints, scaled_clusters
+
+    positions, mask, numbers = scaled_clusters(cells)
+    images = exact_fingerprints(fingerprint, positions, mask, numbers)
+    spots = []
+    for atoms, image, points, there in zip(cells, images, positions, mask, strict=True):
+        cell = average_cell(atoms)
+        lattice = cell.lattice / cell.nearest_neighbor_distance
+        spots.append(bragg_spots(image, lattice, fingerprint, radius=radius_of(points[there])))
+    return images, spots

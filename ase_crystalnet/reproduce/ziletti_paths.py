@@ -1,0 +1,269 @@
+"""Paths between and out of structures in Ziletti et al. (2018): Fig. 4b, Fig. 4d, Supplementary
+Fig. 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_crystalnet.reproduce import figures
+from ase_crystalnet.reproduce.report import Cell, Check, Picture, Report, Table
+from ase_crystalnet.reproduce.steps import Memo
+from ase_crystalnet.reproduce.ziletti_bench import Bench
+
+__all__ = ["body_centers", "crossing", "lindemann", "rhombohedral", "rhombohedral_cell"]
+
+#: c/a of the rhombohedral lattice (hexagonal axes) in units of this: 1 bcc, 2 sc, 4 fcc.
+MU = float(np.sqrt(3 / 8))
+_CUBIC = {1.0: "bcc", 2.0: "sc", 4.0: "fcc"}
+_FRACTIONS = np.linspace(0, 1, 21)
+_DELTAS = np.linspace(0, 0.3, 31)
+_SHOWN = 5  # every fifth displacement in the table
+
+
+def crossing(x: NDArray[np.float64], y: NDArray[np.float64], level: float = 0.5) -> float | None:
+    """The first x at which y, beginning above, falls below the level (linear between points)."""
+    below = np.flatnonzero(y < level)
+    if len(below) == 0 or below[0] == 0:
+        return None
+    i = int(below[0])
+    return float(x[i - 1] + (x[i] - x[i - 1]) * (y[i - 1] - level) / (y[i - 1] - y[i]))
+
+
+def _turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    from ase_crystalnet.testing import rotated
+
+    return rotated(atoms, rng)[0]
+
+
+def _mean(bench: Bench, structures: Sequence[Atoms]) -> list[float]:
+    # A structure without a lattice has no class: it counts as no probability for any.
+    p = np.nan_to_num(bench.probabilities(structures))
+    return [float(v) for v in p.mean(axis=0)]
+
+
+# ------------------------------------------------------------------ Fig. 4b
+def body_centers(memo: Memo, bench: Bench) -> Report:
+    """Fig. 4b: bcc becomes simple cubic as its body centres are taken away."""
+    from ase.build import bulk
+
+    from ase_crystalnet.training.defects import without_body_centers
+
+    supercell = bulk("Fe", "bcc", a=2.866, cubic=True).repeat(5)
+
+    def at(fraction: float) -> list[float]:
+        rng = bench.rng("body centers", f"{fraction:.3f}")
+        repeats = range(bench.sizes.repeats)
+        return _mean(
+            bench,
+            [_turned(without_body_centers(supercell, fraction, rng), rng) for _ in repeats],
+        )
+
+    p = np.array([memo(f"{100 * f:.0f} percent", partial(at, f)) for f in _FRACTIONS])
+    bcc, sc = bench.classes.index("bcc"), bench.classes.index("sc")
+    turn = crossing(100 * _FRACTIONS, p[:, bcc] - p[:, sc], 0.0)
+    others = 1 - p[:, bcc] - p[:, sc]
+    checks = (
+        Check(
+            "bcc to sc turns over",
+            "between 60 and 90 % of the centres removed",
+            "never" if turn is None else f"at {turn:.1f} %",
+            turn is not None and 60 <= turn <= 90,
+        ),
+        Check(
+            "probability at both ends",
+            "1",
+            f"bcc {p[0, bcc]:.4f}, sc {p[-1, sc]:.4f}",
+            bool(min(p[0, bcc], p[-1, sc]) > 0.995),
+        ),
+    )
+    table = Table(
+        "Probabilities while body centres are removed",
+        ("removed (%)", "bcc", "sc", "other classes"),
+        [
+            [f"{100 * f:.0f}", float(row[bcc]), float(row[sc]), float(rest)]
+            for f, row, rest in zip(_FRACTIONS, p, others, strict=True)
+        ],
+        f"Mean over {bench.sizes.repeats} random removals from 250 sites, in random orientation.",
+        decimals=3,
+    )
+    figure = figures.probability_lines(
+        100 * _FRACTIONS, p, bench.classes, "body centres removed (%)", band=(60, 90)
+    )
+    picture = Picture("bcc-sc", "From bcc to simple cubic (the paper's Fig. 4b).", figure)
+    data = {"removed": _FRACTIONS.tolist(), "classes": bench.classes, "probabilities": p.tolist()}
+    return Report((table,), checks, (picture,), {**data, "turns over at percent": turn})
+
+
+# ------------------------------------------------------------------ Fig. 4d
+def rhombohedral_cell(mu: float) -> Atoms:
+    """Rhombohedral crystal of one atom a lattice point, c/a = mu in hexagonal axes (3 atoms)."""
+    from ase_crystalnet.training.crystals import prototype
+
+    cell, sites = prototype("rh", mu)
+    return Atoms("Po3", cell=3.0 * cell, scaled_positions=sites, pbc=True)
+
+
+def rhombohedral(memo: Memo, bench: Bench) -> Report:
+    """Fig. 4d: c/a takes one rhombohedral crystal through bcc, simple cubic and fcc."""
+    from ase_crystalnet.global_mode import perfect_supercell
+
+    ratios = np.linspace(1, 5, bench.sizes.points)
+
+    def at(chosen: NDArray[np.float64]) -> list[list[float]]:
+        structures = []
+        for x in chosen:
+            rng = bench.rng("rhombohedral", f"{x:.4f}")
+            supercell = perfect_supercell(rhombohedral_cell(MU * x))
+            structures += [_turned(supercell, rng) for _ in range(_ORIENTATIONS)]
+        p = np.nan_to_num(bench.probabilities(structures)).reshape(len(chosen), _ORIENTATIONS, -1)
+        return p.mean(axis=1).tolist()
+
+    parts = np.array_split(ratios, max(1, len(ratios) // 20))
+    p = np.concatenate([memo(f"c/a from {part[0]:.3f}", partial(at, part)) for part in parts])
+    labels = np.array(bench.classes)[p.argmax(axis=1)]
+    rows: list[list[Cell]] = []
+    for x, name in _CUBIC.items():
+        here = int(np.abs(ratios - x).argmin())
+        low, high = _extent(labels == name, here, ratios)
+        own = float(p[here, bench.classes.index(name)])
+        rows.append([f"{x:g}", name, str(labels[here]), own, low, high])
+    found = all(row[1] == row[2] for row in rows)
+    between = {
+        f"{a:g} to {b:g}": _share(labels, (ratios > a + _EDGE) & (ratios < b - _EDGE))
+        for a, b in ((1, 2), (2, 4), (4, 5))
+    }
+    checks = (
+        Check(
+            "bcc, sc and fcc on the path",
+            "found at c/a = 1, 2 and 4 times sqrt(3/8)",
+            ", ".join(f"{row[0]}: {row[2]} ({row[3]:.3f})" for row in rows),
+            found,
+        ),
+        Check(
+            "between them",
+            f"hex/rh (further than {_EDGE:g} sqrt(3/8) from each)",
+            ", ".join(f"{100 * share:.0f} % of {place}" for place, share in between.items()),
+            all(share == 1 for share in between.values()),
+        ),
+    )
+    table = Table(
+        "The cubic lattices on the rhombohedral path",
+        ("c/a over sqrt(3/8)", "lattice", "found", "its probability", "label from", "label to"),
+        rows,
+        f"Label from, to: ends of the stretch, in steps of {ratios[1] - ratios[0]:.3f}, over which "
+        f"the label holds. Mean over {_ORIENTATIONS} random orientations.",
+        decimals=3,
+    )
+    figure = figures.probability_lines(
+        ratios, p, bench.classes, r"$\mu = c/a$ over $\sqrt{3/8}$", marks=_CUBIC
+    )
+    picture = Picture("path", "Along the rhombohedral path (the paper's Fig. 4d).", figure)
+    data = {"ratios": ratios.tolist(), "classes": bench.classes, "probabilities": p.tolist()}
+    return Report((table,), checks, (picture,), {**data, "hex/rh between": between})
+
+
+_ORIENTATIONS = 3
+_EDGE = 0.25  # distance from a cubic lattice, in sqrt(3/8), beyond which a crystal is not cubic
+
+
+def _extent(
+    same: NDArray[np.bool_], here: int, x: NDArray[np.float64]
+) -> tuple[float | None, float | None]:
+    """Ends of the stretch around `here` over which the label holds."""
+    if not same[here]:
+        return None, None
+    low = high = here
+    while low > 0 and same[low - 1]:
+        low -= 1
+    while high < len(same) - 1 and same[high + 1]:
+        high += 1
+    return float(x[low]), float(x[high])
+
+
+def _share(labels: NDArray[np.str_], where: NDArray[np.bool_]) -> float:
+    return float((labels[where] == "hex/rh").mean()) if where.any() else 1.0
+
+
+# ------------------------------------------------------------------ Supplementary Fig. 1
+def crystals_to_melt() -> dict[str, Atoms]:
+    """Fcc copper, bcc iron, body-centred tetragonal indium (c/a 1.52): conventional cells."""
+    from ase.build import bulk
+
+    indium = Atoms(
+        "In2", cell=[3.253, 3.253, 4.947], scaled_positions=[(0, 0, 0), (0.5,) * 3], pbc=True
+    )
+    return {
+        "fcc": bulk("Cu", "fcc", a=3.615, cubic=True),
+        "bcc": bulk("Fe", "bcc", a=2.866, cubic=True),
+        "bct139": indium,
+    }
+
+
+def lindemann(memo: Memo, bench: Bench) -> Report:
+    """Supplementary Fig. 1: probabilities against the Lindemann parameter."""
+    from ase_crystalnet.global_mode import perfect_supercell
+    from ase_crystalnet.testing import nearest_distance
+    from ase_crystalnet.training.defects import displaced
+
+    crystals = crystals_to_melt()
+
+    def at(name: str, delta: float) -> list[float]:
+        rng = bench.rng("lindemann", name, f"{delta:.3f}")
+        supercell = perfect_supercell(crystals[name])
+        # The parameter is the rms length of the displacement vector over the distance.
+        sigma = delta * nearest_distance(crystals[name]) / np.sqrt(3)
+        repeats = range(bench.sizes.repeats)
+        return _mean(bench, [_turned(displaced(supercell, sigma, rng), rng) for _ in repeats])
+
+    p = np.array(
+        [
+            [memo(f"{name} {delta:.2f}", partial(at, name, delta)) for delta in _DELTAS]
+            for name in crystals
+        ]
+    )
+    checks: list[Check] = []
+    rows: list[list[Cell]] = []
+    falls: dict[str, float | None] = {}
+    for name, values in zip(crystals, p, strict=True):
+        own = values[:, bench.classes.index(name)]
+        falls[name] = crossing(_DELTAS, own)
+        place = falls[name]
+        checks.append(
+            Check(
+                f"{name} is lost",
+                "probability below a half between Lindemann 0.1 and 0.2",
+                "never" if place is None else f"at {place:.3f}",
+                place is not None and 0.1 <= place <= 0.2,
+            )
+        )
+        rows.append([name, *(float(v) for v in own[::_SHOWN])])
+    header = ("crystal", *(f"{d:.2f}" for d in _DELTAS[::_SHOWN]))
+    table = Table(
+        "Probability of the crystal's own class against the Lindemann parameter",
+        header,
+        rows,
+        f"Mean over {bench.sizes.repeats} displaced crystals of about 250 atoms.",
+        decimals=3,
+    )
+    figure = figures.probability_lines(
+        _DELTAS,
+        p,
+        bench.classes,
+        "Lindemann parameter",
+        band=(0.1, 0.2),
+        titles=list(crystals),
+    )
+    caption = "Probabilities against the Lindemann parameter (Supplementary Fig. 1)."
+    data = {
+        "lindemann": _DELTAS.tolist(),
+        "classes": bench.classes,
+        "probabilities": {n: v.tolist() for n, v in zip(crystals, p, strict=True)},
+        "half at": falls,
+    }
+    return Report((table,), tuple(checks), (Picture("melting", caption, figure),), data)
