@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -98,13 +99,15 @@ class AverageCell:
         return total / weight
 
 
-def average_cell(atoms: Atoms) -> AverageCell:
+def average_cell(atoms: Atoms, lattice: Array | None = None) -> AverageCell:
     """Average crystal of a structure.
 
     Parameters
     ----------
     atoms : ase.Atoms
         Periodic in all directions, or finite. Defects are averaged out.
+    lattice : (3, 3) array, optional
+        Lattice of the cell wanted, rows, Angstrom; by default the primitive one is found.
 
     Raises
     ------
@@ -112,8 +115,7 @@ def average_cell(atoms: Atoms) -> AverageCell:
         The structure is periodic in one or two directions only, or no lattice is found in it.
     """
     positions = validated_positions(atoms)
-    lattice = _lattice(atoms, positions)
-    bases = standard_bases(lattice)
+    bases = standard_bases(_lattice(atoms, positions) if lattice is None else lattice)
     return _settle(positions, atoms.numbers, bases, _typical_distance(atoms, positions))
 
 
@@ -140,7 +142,7 @@ def _by_symmetry(cell: Array, fractional: Array, numbers: NDArray[np.int64]) -> 
     """Primitive lattice by spglib, or None where there is no symmetry to speak of."""
     import spglib
 
-    given = (cell, fractional, numbers)
+    given: Any = (cell, fractional, numbers)
     try:
         found = spglib.get_symmetry(given, symprec=SYMPREC)
         if found is None:
@@ -162,8 +164,7 @@ def _commensurate(lattice: Array, cell: Array) -> Array:
     whole = np.rint(cell @ np.linalg.inv(lattice))
     if abs(np.linalg.det(whole)) < 0.5:
         return lattice
-    result: Array = np.linalg.solve(whole, cell)
-    return result
+    return np.asarray(np.linalg.solve(whole, cell), np.float64)
 
 
 def _by_scattering(cell: Array, fractional: Array) -> Array:

@@ -12,9 +12,13 @@ import typer
 from ase_crystalnet.cli_errors import complain, one_line_errors, quiet_tensorflow
 
 if TYPE_CHECKING:
-    from ase_crystalnet.training.evaluate import Row
+    from collections.abc import Callable, Sequence
 
-__all__ = ["evaluate", "models", "train_app", "train_local"]
+    from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.training.evaluate import Row
+    from ase_crystalnet.training.evaluate_global import GlobalRow
+
+__all__ = ["evaluate", "models", "train_app", "train_local", "train_ziletti"]
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a model anew, from nothing.")
 
@@ -69,6 +73,14 @@ def evaluate(
             "them in WORK/md), besides the random packings.",
         ),
     ] = None,
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of a model of whole structures: folder of .jsonl.gz files whose elements are "
+            "classified, too (lattice, Z, frac and sg in every line).",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.json", help="Also write it.")
     ] = None,
@@ -81,12 +93,14 @@ def evaluate(
     """Measure a model on windows it has not seen: vacancies, displacements, strain, liquids.
 
     Windows are cut from random crystals of the seven classes in random orientation around random
-    centres. Sigma is the displacement per component in nearest-neighbour distances.
+    centres. Sigma is the displacement per component in nearest-neighbour distances. A model of
+    whole structures is measured on N elemental crystals with the defects of its paper.
 
-    **Example**
+    **Examples**
 
     ```
     crystalnet evaluate --windows 200 --window-atoms 64
+    crystalnet evaluate --model ziletti2018 --windows 500 --structures structures
     ```
     """
     from ase_crystalnet.errors import InputError, OutputExistsError
@@ -102,6 +116,13 @@ def evaluate(
 
     net = CrystalNet(model, window_atoms=window_atoms)
     quiet_tensorflow()
+    if net.mode == "global":
+        _evaluate_global(net, model, windows, structures, output, check, None if quiet else _say)
+        return
+    if structures is not None:
+        raise InputError(
+            f"--structures: model {model!r} is one of windows; whole structures are for ziletti2018"
+        )
     rows = evaluation.disorder_table(net, windows=windows, progress=None if quiet else _say)
     if not quiet:
         _say("disordered")
@@ -110,6 +131,50 @@ def evaluate(
     if output is not None:
         content = _evaluation(rows, model, windows, window_atoms)
         write_whole(output, json.dumps(content, indent=1) + "\n")
+    _complain_below(rows, check)
+
+
+def _evaluate_global(
+    net: CrystalNet,
+    model: str,
+    count: int,
+    folder: Path | None,
+    output: Path | None,
+    check: bool,
+    progress: Callable[[str], None] | None,
+) -> None:
+    from ase_crystalnet.io.outputs import write_whole
+    from ase_crystalnet.training import evaluate_global as evaluation
+
+    given = evaluation.fresh_structures(count, seed=7)
+    rows = evaluation.defect_table(net.classifier, given, progress=progress)
+    if folder is not None:
+        known = evaluation.database_elements(folder)
+        rows.append(evaluation.database_row(net.classifier, known))
+    typer.echo(_evaluation_table(rows))
+    if folder is not None:
+        typer.echo("\n".join(rows[-1].failures()))
+    if output is not None:
+        content = {
+            "model": model,
+            "structures_a_row": len(given),
+            "rows": [
+                {
+                    "condition": row.name,
+                    "structures": len(row.structures),
+                    "percent": row.accuracy,
+                    "target": row.wanted,
+                    "percent_by_class": row.by_class(),
+                    "failures": row.failures(),
+                }
+                for row in rows
+            ],
+        }
+        write_whole(output, json.dumps(content, indent=1) + "\n")
+    _complain_below(rows, check)
+
+
+def _complain_below(rows: Sequence[Row | GlobalRow], check: bool) -> None:
     below = [row.name for row in rows if row.accuracy < row.wanted]
     if check and below:
         complain(f"below the target: {', '.join(below)}")
@@ -120,7 +185,7 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _evaluation_table(rows: list[Row]) -> str:
+def _evaluation_table(rows: Sequence[Row | GlobalRow]) -> str:
     lines = [f"{'condition':<28}{'right':>9}{'target':>9}   worst class"]
     for row in rows:
         worst, share = min(row.by_class().items(), key=lambda item: item[1])
@@ -187,12 +252,64 @@ def train_local(
 
     from ase_crystalnet.training import fit
 
-    given = {"shards": shards, "epochs": epochs, "seed": seed}
+    given: dict[str, Any] = {"shards": shards, "epochs": epochs, "seed": seed}
     plan = replace(
         fit.TrainingPlan(), **{name: value for name, value in given.items() if value is not None}
     )
     quiet_tensorflow()
     folder = fit.train_local(
+        output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
+    )
+    typer.echo(f"wrote {folder}")
+
+
+@train_app.command("ziletti2018")
+@one_line_errors
+def train_ziletti(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
+    ] = Path("models/ziletti2018"),
+    work: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Fingerprints and checkpoints; what is there is not redone."
+        ),
+    ] = Path("training-runs/ziletti2018"),
+    shards: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Files of 500 structures.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Passes over the structures.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of structures and weights.")] = (
+        None
+    ),
+    processes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes that make fingerprints.")
+    ] = os.cpu_count() or 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train the model "ziletti2018": pristine elemental crystals, the network of the paper, card.
+
+    An interrupted run goes on where it stopped when the same command is given again.
+
+    **Example**
+
+    ```
+    crystalnet train ziletti2018 --seed 2018 --work training-runs/ziletti2018 -o my-model
+    crystalnet evaluate --model ./my-model
+    ```
+    """
+    from dataclasses import replace
+
+    from ase_crystalnet.training import ziletti
+
+    given: dict[str, Any] = {"shards": shards, "epochs": epochs, "seed": seed}
+    plan = replace(
+        ziletti.ZilettiPlan(), **{name: value for name, value in given.items() if value is not None}
+    )
+    quiet_tensorflow()
+    folder = ziletti.train_ziletti(
         output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
     )
     typer.echo(f"wrote {folder}")

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CLUSTER_SIZE",
     "analyze",
+    "cell_cluster",
     "cluster_of",
     "exact_fingerprints",
     "global_fingerprints",
     "global_probabilities",
+    "padded",
     "perfect_supercell",
     "repetitions",
     "scaled_clusters",
@@ -103,14 +105,13 @@ def repetitions(cell: AverageCell, size: int) -> NDArray[np.int64]:
     lengths = np.linalg.norm(cell.lattice, axis=1)
     sites = len(cell.sites)
     edge = (size / sites * np.prod(lengths)) ** (1 / 3)
-    choices = [range(max(1, int(edge / a) - 2), int(edge / a) + 4) for a in lengths]
-    best, cost = np.ones(3, np.int64), np.inf
-    for n in product(*choices):
-        sides = np.log(np.array(n) * lengths)
-        value = 4 * np.log(np.prod(n) * sites / size) ** 2 + ((sides - sides.mean()) ** 2).sum()
-        if value < cost - 1e-9:
-            best, cost = np.array(n), value
-    return best
+    ranges = [np.arange(max(1, int(edge / a) - 2), int(edge / a) + 4) for a in lengths]
+    n = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
+    sides = np.log(n * lengths)
+    cost = 4 * np.log(np.prod(n, axis=1) * sites / size) ** 2 + 3 * sides.var(axis=1)
+    # Equal choices, as along the equal vectors of a cubic cell, differ by rounding: the first.
+    result: NDArray[np.int64] = n[np.flatnonzero(cost < cost.min() + 1e-9)[0]]
+    return result
 
 
 def cluster_of(atoms: Atoms, cell: AverageCell, size: int = CLUSTER_SIZE) -> Atoms:
@@ -140,6 +141,14 @@ def cluster_of(atoms: Atoms, cell: AverageCell, size: int = CLUSTER_SIZE) -> Ato
     return Atoms(numbers[inside], positions)
 
 
+def cell_cluster(cell: AverageCell, size: int = CLUSTER_SIZE) -> Atoms:
+    """The cluster of the average crystal itself, without defects."""
+    unit = Atoms(cell.numbers, cell=cell.lattice, scaled_positions=cell.sites, pbc=True)
+    n = repetitions(cell, size)
+    block = unit.repeat(n.tolist())
+    return Atoms(block.numbers, block.positions - n / 2 @ cell.lattice)
+
+
 def scaled_clusters(
     structures: Sequence[Atoms], size: int = CLUSTER_SIZE
 ) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
@@ -158,12 +167,13 @@ def scaled_clusters(
         cell = average_cell(atoms)
         cluster = cluster_of(atoms, cell, size)
         clusters.append((cluster.positions / cell.nearest_neighbor_distance, cluster.numbers))
-    return _padded(clusters)
+    return padded(clusters)
 
 
-def _padded(
+def padded(
     clusters: Sequence[tuple[Array, NDArray[np.int64]]],
 ) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
+    """Positions (B, N, 3), mask (B, N) and numbers (B, N) of clusters of different sizes."""
     longest = max((len(numbers) for _, numbers in clusters), default=0)
     positions = np.zeros((len(clusters), longest, 3))
     numbers = np.zeros((len(clusters), longest), np.int64)
@@ -308,7 +318,7 @@ def analyze(net: CrystalNet, atoms: Atoms, centers: Any = "atoms") -> FrameAnaly
     cluster = cluster_of(atoms, cell)
     if len(cluster) == 0:
         raise InputError("the block of cells in the middle of the structure holds no atoms")
-    positions, mask, numbers = _padded([(cluster.positions / distance, cluster.numbers)])
+    positions, mask, numbers = padded([(cluster.positions / distance, cluster.numbers)])
     probabilities = net.classifier.predict(
         exact_fingerprints(net.fingerprint, positions, mask, numbers)
     )

@@ -28,7 +28,7 @@ from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
 from ase_crystalnet.training.networks import Design, local_network
 
-__all__ = ["TrainingPlan", "train_local"]
+__all__ = ["TrainingPlan", "code_version", "train_local"]
 
 Log = Callable[[str], None]
 WINDOW_ATOMS = (64, 512)
@@ -106,7 +106,7 @@ def train_local(
     work.mkdir(parents=True, exist_ok=True)
     started = work / "code_version"  # of the code that made the windows, not of the last resume
     if not started.is_file():
-        started.write_text(_code_version())
+        started.write_text(code_version())
     md_files = _molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
     for name, count, seed in (
@@ -262,7 +262,8 @@ def _calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.floa
     return temperature
 
 
-def _code_version() -> str:
+def code_version() -> str:
+    """Version of the package and, in a checkout, of the code."""
     try:
         number = version("ase-crystalnet")
     except PackageNotFoundError:

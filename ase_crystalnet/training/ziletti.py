@@ -1,0 +1,300 @@
+"""From nothing to ``models/ziletti2018``: pristine structures, fingerprints, training, card.
+
+The network, its training and its data are those of Ziletti et al., Nat. Commun. 9, 2775 (2018):
+pristine crystals only, Table 2, Adam 1e-3, batches of 32, five epochs, a tenth held out. What is
+done is kept in the work folder, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_crystalnet.average_cell import AverageCell, average_cell
+from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
+from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.global_mode import CLUSTER_SIZE, cell_cluster, exact_fingerprints, padded
+from ase_crystalnet.io.outputs import part_of, write_whole
+from ase_crystalnet.training.elements import ELEMENTS, LABELS, Element, elemental_structures
+from ase_crystalnet.training.fit import code_version
+
+__all__ = ["CLASSES", "ZilettiPlan", "held_out", "pristine_structures", "train_ziletti"]
+
+Log = Callable[[str], None]
+#: As in the model "local", without "disordered".
+CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc")
+
+
+@dataclass(frozen=True)
+class ZilettiPlan:
+    """How "ziletti2018" is trained; stored in its card.
+
+    Attributes
+    ----------
+    seed : int
+        Of structures, split, weights and the order of the batches.
+    shards, shard_size : int
+        Structures = about shards x shard_size.
+    conventional : float
+        Share of structures shown in the setting of their conventional cell. A structure may come
+        close to another one of which that is the primitive cell: bcc that loses its body centres
+        is looked at in the cell of simple cubic.
+    held_out : float
+        Share of the structures not trained on.
+    epochs, batch_size : int
+    learning_rate : float
+        Adam's.
+    """
+
+    seed: int = 2018
+    shards: int = 21
+    shard_size: int = 500
+    conventional: float = 0.15
+    held_out: float = 0.1
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+
+
+def train_ziletti(
+    out: Path,
+    work: Path,
+    *,
+    plan: ZilettiPlan | None = None,
+    processes: int = 2,
+    log: Log = lambda text: None,
+) -> Path:
+    """Train the model "ziletti2018" and write ``model.keras`` and ``card.json``.
+
+    Parameters
+    ----------
+    out : Path
+        Model folder.
+    work : Path
+        Folder of fingerprints and checkpoints.
+    plan : ZilettiPlan, optional
+    processes : int
+        Worker processes that make structures and fingerprints.
+    log : callable
+        Takes one line of progress.
+    """
+    plan = plan or ZilettiPlan()
+    work.mkdir(parents=True, exist_ok=True)
+    _keep_plan(work / "plan.json", plan)
+    images, labels = _data(plan, work, processes, log)
+    train, test = _split(plan, len(labels))
+    network = _fit(plan, work, images[train], labels[train], images[test], labels[test], log)
+    out.mkdir(parents=True, exist_ok=True)
+    network.save(out / "model.part.keras")
+    (out / "model.part.keras").replace(out / "model.keras")
+    probabilities = np.concatenate(
+        [
+            network.predict_on_batch(images[test[i : i + 256]].astype(np.float32))
+            for i in range(0, len(test), 256)
+        ]
+    )
+    right = float((probabilities.argmax(axis=1) == labels[test]).mean())
+    log(f"held out: {100 * right:.2f} % of {len(test)}")
+    card = _card(plan, len(labels), int(network.count_params()), out)
+    card["accuracy"] = {
+        "command": "crystalnet train ziletti2018",
+        "structures": len(test),
+        "percent": {"pristine, held out": round(100 * right, 2)},
+    }
+    write_whole(out / "card.json", json.dumps(card, indent=1) + "\n")
+    return out
+
+
+def pristine_structures(plan: ZilettiPlan, shard: int) -> list[Element]:
+    """The structures of one shard, before they are turned."""
+    return elemental_structures(np.random.default_rng([plan.seed, shard, 0]), plan.shard_size)
+
+
+def held_out(plan: ZilettiPlan | None = None) -> list[Element]:
+    """The structures that the shipped model was not trained on."""
+    plan = plan or ZilettiPlan()
+    everything = [e for shard in range(plan.shards) for e in pristine_structures(plan, shard)]
+    return [everything[i] for i in _split(plan, len(everything))[1]]
+
+
+def _split(plan: ZilettiPlan, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices to train on and to hold out, each sorted."""
+    order = np.random.default_rng([plan.seed, 1]).permutation(count)
+    out = round(plan.held_out * count)
+    return np.sort(order[out:]), np.sort(order[:out])
+
+
+def _keep_plan(path: Path, plan: ZilettiPlan) -> None:
+    from ase_crystalnet.errors import InputError
+
+    content = json.dumps(asdict(plan))
+    if path.is_file() and path.read_text() != content:
+        raise InputError(
+            f"{path.parent} holds a run with other settings ({path.read_text()}): give the same "
+            "ones to go on with it, or another work folder"
+        )
+    write_whole(path, content)
+
+
+# ---------------------------------------------------------------------- data
+def turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """The structure after three random rotations, about x, y and z."""
+    result = atoms.copy()
+    for axis in "xyz":
+        result.rotate(rng.uniform(0, 360), axis, rotate_cell=True)
+    return result
+
+
+def _conventional(atoms: Atoms) -> AverageCell:
+    """The structure in the standard setting of its conventional cell."""
+    import spglib
+
+    given: Any = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    cell: Any = spglib.standardize_cell(given, to_primitive=False, no_idealize=True, symprec=1e-3)
+    return average_cell(Atoms(cell[2], cell=cell[0], scaled_positions=cell[1], pbc=True), cell[0])
+
+
+def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
+    """Fingerprints (float16) and labels of one shard, written whole."""
+    rng = np.random.default_rng([plan.seed, shard, 1])
+    clusters, labels = [], []
+    for element in pristine_structures(plan, shard):
+        atoms = turned(element.atoms, rng)
+        cell = _conventional(atoms) if rng.random() < plan.conventional else average_cell(atoms)
+        cluster = cell_cluster(cell, CLUSTER_SIZE)
+        clusters.append((cluster.positions / cell.nearest_neighbor_distance, cluster.numbers))
+        labels.append(CLASSES.index(element.label))
+    images = exact_fingerprints(Fingerprint(), *padded(clusters), threads=1)
+    part = part_of(path)
+    with open(part, "wb") as file:
+        np.savez(file, images=images.astype(np.float16), labels=np.array(labels, np.int64))
+    part.replace(path)
+    return path
+
+
+def _data(
+    plan: ZilettiPlan, work: Path, processes: int, log: Log
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    paths = [work / f"pristine-{shard:03d}.npz" for shard in range(plan.shards)]
+    missing = [shard for shard, path in enumerate(paths) if not path.is_file()]
+    if missing:
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            jobs = [pool.submit(make_shard, paths[s], plan, s) for s in missing]
+            for done, job in enumerate(jobs, 1):
+                job.result()
+                log(f"structures: {len(paths) - len(missing) + done} of {len(paths)} shards")
+    shards = [np.load(path) for path in paths]
+    return (
+        np.concatenate([s["images"] for s in shards]),
+        np.concatenate([s["labels"] for s in shards]),
+    )
+
+
+# ---------------------------------------------------------------------- network
+def _fit(
+    plan: ZilettiPlan,
+    work: Path,
+    images: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    test_images: NDArray[np.float16],
+    test_labels: NDArray[np.int64],
+    log: Log,
+) -> Any:
+    keras = import_keras()
+    final = work / "trained.keras"
+    if final.is_file():
+        return keras.saving.load_model(final, compile=False)
+    from ase_crystalnet.training.networks import ziletti_network
+
+    keras.utils.set_random_seed(plan.seed)
+    network = ziletti_network(len(CLASSES), seed=plan.seed)
+    network.compile(
+        keras.optimizers.Adam(plan.learning_rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    steps = len(images) // plan.batch_size
+
+    def batch(number: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        # By the number of the batch alone, so that a resumed run sees the same order.
+        epoch, step = divmod(int(number), steps)
+        order = np.random.default_rng([plan.seed, 2, epoch]).permutation(len(images))
+        rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
+        return images[rows].astype(np.float32), labels[rows]
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
+        epoch = 0
+
+        def __len__(self) -> int:
+            return max(steps, 1)
+
+        def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            return batch(self.epoch * steps + index)
+
+    data = Batches()
+
+    def begin(epoch: int, logs: Any = None) -> None:
+        data.epoch = epoch
+
+    def end(epoch: int, logs: Any) -> None:
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        log(f"epoch {epoch + 1} of {plan.epochs}: {shown}")
+
+    network.fit(
+        data,
+        epochs=plan.epochs,
+        shuffle=False,
+        validation_data=(test_images.astype(np.float32), test_labels),
+        verbose=0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(work / "checkpoint"),
+            keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end),
+        ],
+    )
+    network.save(work / "trained.part.keras")
+    (work / "trained.part.keras").replace(final)
+    return keras.saving.load_model(final, compile=False)
+
+
+def _card(plan: ZilettiPlan, structures: int, parameters: int, out: Path) -> dict[str, Any]:
+    return {
+        "card_version": CARD_VERSION,
+        "name": "ziletti2018",
+        "description": "Class of a whole structure, the network and data of Ziletti et al. 2018",
+        "mode": "global",
+        "classes": list(CLASSES),
+        "sha256": file_hash(out / "model.keras"),
+        "input": "linear",
+        "fingerprint": asdict(Fingerprint()),
+        "scale": "average nearest-neighbour distance of the average crystal",
+        "species": "form factors of Z + 2",
+        "window_atoms": [CLUSTER_SIZE, CLUSTER_SIZE],
+        "parameters": parameters,
+        "trained_on": {
+            "plan": asdict(plan),
+            "structures": structures,
+            "elements": len(ELEMENTS),
+            "space_groups": sorted(LABELS),
+            "defects": "none",
+        },
+        "code_version": code_version(),
+        "keras": import_keras().__version__,
+        "python": sys.version.split()[0],
+        "licence": "MIT",
+        "references": {
+            "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
+            "prototypes": "Mehl et al., Comput. Mater. Sci. 136, S1 (2017), "
+            "doi:10.1016/j.commatsci.2017.01.017",
+            "architecture": "ase_crystalnet.training.networks.ziletti_network",
+        },
+    }
