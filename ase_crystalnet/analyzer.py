@@ -135,6 +135,10 @@ class CrystalNet(Calculator):
                 f"{constants!r} ({error}); install the model again"
             ) from error
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What goes to another process: the parameters, none of the structure analysed last.
+        return {**self.__dict__, "atoms": None, "results": {}, "frame": None}
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""

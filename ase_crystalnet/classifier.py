@@ -156,6 +156,7 @@ class Classifier:
     """
 
     def __init__(self, model: str | Path = "local") -> None:
+        self._model = model if isinstance(model, str) and os.sep not in model else Path(model)
         self.card = ModelCard.read(_find(model))
         self._weights = self.card.folder / "model.keras"
         if not self._weights.is_file():
@@ -166,6 +167,11 @@ class Classifier:
                 f"{self._weights} does not fit its card (hash {found[:12]}, card says "
                 f"{str(self.card.data['sha256'])[:12]}): install model {self.card.name!r} again"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process reads the weights itself, and must find the same ones under the name.
+        place = self._model if isinstance(self._model, str) else self._model.resolve()
+        return _same_classifier, (place, self.card.data["sha256"])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -237,6 +243,16 @@ class Classifier:
             part = slice(start, start + batch_size)
             out[part] = self._predict(fingerprints[part]).numpy()
         return out
+
+
+def _same_classifier(model: str | Path, sha256: str) -> Classifier:
+    classifier = Classifier(model)
+    if classifier.card.data["sha256"] != sha256:
+        raise ModelError(
+            f"{classifier.card.folder} holds other weights than the model {str(model)!r} of the "
+            "process that sent it: install the same version in both places"
+        )
+    return classifier
 
 
 def import_keras() -> Any:
