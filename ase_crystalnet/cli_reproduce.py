@@ -73,7 +73,7 @@ def ziletti2018(
     """Ziletti et al., Nat. Commun. 9, 2775 (2018): fingerprints, defects, transitions, maps.
 
     Every step is stored when it is done, and is not made again; an interrupted run goes on where
-    it stopped. Steps: figure-2, pristine, materials-project (needs --data), table-s1, table-s2,
+    it stopped. Steps: figure-2, pristine, databases (needs --data), table-s1, table-s2,
     substitution, table-1, figure-4b, figure-4d, figure-5, figure-s1.
 
     **Examples**

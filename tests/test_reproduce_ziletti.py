@@ -132,35 +132,48 @@ def test_table_1_is_made_of_the_stored_tables(tmp_path: Path) -> None:
     assert table.rows[1][1:] == [99.5, 100.0, 5.0, 4.0, 1.0, 2.0, 3.0]
 
 
-# ------------------------------------------------------------------ Materials Project
-def mp_bench(folder: Path | None) -> Any:
-    return SimpleNamespace(data=folder)
+# ------------------------------------------------------------------ databases
+class FccEverywhere:
+    """A bench whose network calls everything fcc, but has no answer to hexagonal cells."""
+
+    classes = ("fcc", "hex/rh", "bcc")
+
+    def __init__(self, data: Path | None) -> None:
+        self.data = data
+
+    def probabilities(self, structures: list[Atoms]) -> Any:
+        rows = [[np.nan] * 3 if a.cell.angles().max() > 119 else [0.9, 0.06, 0.04]
+                for a in structures]  # fmt: skip
+        return np.array(rows, np.float32).reshape(-1, 3)
 
 
-def test_materials_project_wants_its_folder(tmp_path: Path) -> None:
+def test_databases_want_their_folder(tmp_path: Path) -> None:
+    memo = Memo(tmp_path / "memo", {})
     with pytest.raises(InputError, match="needs --data DIR"):
-        ziletti_tables.materials_project_elements(mp_bench(None))
-    with pytest.raises(InputError, match="holds no materials_project"):
-        ziletti_tables.materials_project_elements(mp_bench(tmp_path))
+        ziletti_tables.databases(memo, FccEverywhere(None))  # type: ignore[arg-type]
 
 
-def test_materials_project_elements_of_the_eight_groups_are_taken(tmp_path: Path) -> None:
-    base = {"id": "x", "lattice": np.eye(3).tolist(), "frac": [[0, 0, 0]]}
+def test_elements_of_databases_are_counted_by_source(tmp_path: Path) -> None:
+    cubic, hexagonal = np.eye(3) * 2.5, [[3, 0, 0], [-1.5, 2.598, 0], [0, 0, 5]]
     entries = [
-        {**base, "Z": [84], "sg": 221},
-        {**base, "Z": [84], "sg": 62},
-        {**base, "Z": [55, 17], "frac": [[0, 0, 0], [0.5] * 3], "sg": 221},
+        {"id": "mp-1", "Z": [29], "sg": 225, "lattice": cubic.tolist(), "frac": [[0, 0, 0]]},
+        {"id": "mp-2", "Z": [26], "sg": 229, "lattice": cubic.tolist(), "frac": [[0, 0, 0]]},
+        {"id": "mp-3", "Z": [12], "sg": 194, "lattice": hexagonal, "frac": [[0, 0, 0]]},
+        {"id": "mp-4", "Z": [12], "sg": 62, "lattice": hexagonal, "frac": [[0, 0, 0]]},
     ]
     (tmp_path / "structures").mkdir()
-    file = tmp_path / "structures" / "materials_project_a.jsonl.gz"
-    with gzip.open(file, "wt") as lines:
+    with gzip.open(tmp_path / "structures" / "x.jsonl.gz", "wt") as lines:
         lines.writelines(json.dumps(entry) + "\n" for entry in entries)
-    found = ziletti_tables.materials_project_elements(mp_bench(tmp_path))
-    assert [(name, group, len(atoms)) for name, group, atoms in found] == [("x", 221, 1)]
-
-
-def test_materials_project_has_125_elements(data_dir: Path) -> None:
-    assert len(ziletti_tables.materials_project_elements(mp_bench(data_dir))) == 125
+    bench: Any = FccEverywhere(tmp_path)
+    report = ziletti_tables.databases(Memo(tmp_path / "memo", {}), bench)
+    first, second = report.tables
+    assert first.rows[0][:3] == ["Materials Project", 3, pytest.approx(100 / 3)]
+    assert first.rows[1][1] == 0
+    assert [row[:3] for row in second.rows] == [
+        ["Fe1 mp-2 (229)", "bcc", "fcc"],
+        ["Mg1 mp-3 (194)", "hex/rh", "none"],
+    ]
+    assert not report.checks[0].passed
 
 
 # ------------------------------------------------------------------ the command
@@ -184,7 +197,7 @@ def test_quick_run_of_everything(tmp_path: Path) -> None:
     page = (tmp_path / "ziletti2018.md").read_text()
     assert "**A quick run" in page
     store = Store(tmp_path / "ziletti2018", {})
-    for name in set(ziletti2018.STEPS) - {"materials-project"}:
+    for name in set(ziletti2018.STEPS) - {"databases"}:
         report = store.load(name)
         assert report is not None
         for table in report.tables:

@@ -41,10 +41,10 @@ _PARTS: tuple[tuple[str, str, str, _Run], ...] = (
         ziletti_tables.pristine,
     ),
     (
-        "materials-project",
-        "Materials Project elements",
-        "Elements as relaxed by others, in the eight space groups; no part of the training.",
-        ziletti_tables.materials_project,
+        "databases",
+        "Elements in databases",
+        "Elements of the eight space groups as others relaxed them; no part of the training.",
+        ziletti_tables.databases,
     ),
     (
         "table-s1",
@@ -132,7 +132,7 @@ def reproduce(
     quick : bool
         About a hundredth of the structures.
     data : Path, optional
-        Folder of external data; without it the Materials Project elements are left out.
+        Folder of external data; without it the elements of databases are left out.
     overwrite : bool
         Make steps again that are stored under other settings.
     model, local_model : str or Path
@@ -157,7 +157,7 @@ def reproduce(
     every = steps(bench, store)
     chosen = choose(every, only)
     if data is None and not only:
-        chosen = [step for step in chosen if step.name != "materials-project"]
+        chosen = [step for step in chosen if step.name != "databases"]
     done = run_steps(chosen, store, say)
     page = output / "ziletti2018.md"
     write_page(page, opening(bench, every, store), every, store, CLOSING)

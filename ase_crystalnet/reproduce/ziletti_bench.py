@@ -141,7 +141,7 @@ class Bench:
     model, local_model : str or Path
         Name or folder of the paper's network and of the local model.
     data : Path, optional
-        Folder of external data (Materials Project elements in ``structures/``).
+        Folder of external data (elements of databases in ``structures/``).
     """
 
     def __init__(

@@ -7,8 +7,6 @@ centres.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +28,8 @@ __all__ = [
     "SUBSTITUTIONS",
     "VACANCIES",
     "Condition",
+    "databases",
     "displacements",
-    "materials_project",
     "pristine",
     "substitutions",
     "table_1",
@@ -151,7 +149,7 @@ def score(labels: NDArray[Any], truth: NDArray[Any], classes: Sequence[str]) -> 
     )
     return {
         "structures": len(truth),
-        "percent": 100 * float(right.mean()),
+        "percent": 100 * float(right.mean()) if len(truth) else float("nan"),
         "percent_by_class": {
             classes[c]: 100 * float(right[truth == c].mean()) for c in np.unique(truth)
         },
@@ -341,49 +339,34 @@ def table_1(memo: Memo, store: Store) -> Report:
     return Report((Table("Table 1: accuracy in percent", ("defect", *_METHODS), rows),))
 
 
-# ------------------------------------------------------------------ Materials Project
-def materials_project_elements(bench: Bench) -> list[tuple[str, int, Atoms]]:
-    """Name, space group and cell of the elements of the eight groups.
+# ------------------------------------------------------------------ databases
+#: What the names of a database's entries begin with.
+_SOURCES = {"Materials Project": "mp-", "AFLOW": "aflow"}
+
+
+def databases(memo: Memo, bench: Bench) -> Report:
+    """Elements of the Materials Project and of AFLOW: test sets that no generator made.
 
     Raises
     ------
     InputError
-        The folder was not given, or does not hold the files.
+        The folder was not given, or holds none of them.
     """
-    from ase_crystalnet.training.elements import LABELS
+    from ase_crystalnet.training.evaluate_global import database_elements
 
     if bench.data is None:
-        raise InputError("materials-project needs --data DIR, a folder with structures/*.jsonl.gz")
-    files = sorted((bench.data / "structures").glob("materials_project_*.jsonl.gz"))
-    if not files:
-        raise InputError(f"{bench.data / 'structures'} holds no materials_project_*.jsonl.gz")
-    found = []
-    for file in files:
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                entry = json.loads(line)
-                if len(set(entry["Z"])) == 1 and entry["sg"] in LABELS:
-                    atoms = Atoms(
-                        entry["Z"], cell=entry["lattice"], scaled_positions=entry["frac"], pbc=True
-                    )
-                    found.append((str(entry["id"]), int(entry["sg"]), atoms))
-    return found
+        raise InputError("databases needs --data DIR, a folder with structures/*.jsonl.gz")
+    known = database_elements(bench.data / "structures")
 
-
-def materials_project(memo: Memo, bench: Bench) -> Report:
-    """Elements of the Materials Project: a test set that no generator made."""
-    from ase_crystalnet.training.elements import LABELS
-
-    def make() -> dict[str, Any]:
-        entries = materials_project_elements(bench)
-        truth = np.array([bench.classes.index(LABELS[group]) for _, group, _ in entries])
-        probabilities = bench.probabilities([atoms for *_, atoms in entries])
+    def make(prefix: str) -> dict[str, Any]:
+        entries = [k for k in known if k.name.split()[1].startswith(prefix)]
+        truth = np.array([bench.classes.index(k.label) for k in entries], np.int64)
+        probabilities = bench.probabilities([k.atoms for k in entries])
         labels = most_probable(probabilities)
         wrong = [
             [
-                entries[i][0],
-                str(entries[i][2].symbols.formula),
-                entries[i][1],
+                entries[i].name,
+                entries[i].label,
                 bench.classes[labels[i]] if labels[i] >= 0 else "none",
                 float(probabilities[i].max()),
             ]
@@ -391,21 +374,24 @@ def materials_project(memo: Memo, bench: Bench) -> Report:
         ]
         return score(labels, truth, bench.classes) | {"entries": wrong}
 
-    row = memo("elements", make)
+    rows = {name: memo(name, partial(make, prefix)) for name, prefix in _SOURCES.items()}
+    percent = rows["Materials Project"]["percent"]
     check = Check(
-        "Materials Project elements", "at least 99.5 %", f"{row['percent']:.2f} %",
-        row["percent"] >= 99.5,
-    )  # fmt: skip
-    by_class = [[c, row["percent_by_class"].get(c)] for c in bench.classes]
+        "Materials Project elements", "at least 99.5 %", f"{percent:.2f} %", percent >= 99.5
+    )
     tables = [
         Table(
-            "Materials Project elements",
-            ("class", "right (%)"),
-            [*by_class, ["all", row["percent"]]],
-            f"{row['structures']} elements of the eight space groups.",
+            "Elements of the eight space groups, percent right",
+            ("database", "elements", "all", *bench.classes),
+            [
+                [name, row["structures"], row["percent"]]
+                + [row["percent_by_class"].get(c) for c in bench.classes]
+                for name, row in rows.items()
+            ],
         )
     ]
-    if row["entries"]:
-        header = ("entry", "cell", "space group", "taken for", "certainty")
-        tables.append(Table("Taken for another class", header, row["entries"], decimals=3))
-    return Report(tuple(tables), (check,), (), {"row": row})
+    wrong = [entry for row in rows.values() for entry in row["entries"]]
+    if wrong:
+        header = ("cell, entry, space group", "class", "taken for", "certainty")
+        tables.append(Table("Taken for another class", header, wrong, decimals=3))
+    return Report(tuple(tables), (check,), (), {"rows": rows})
