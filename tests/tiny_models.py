@@ -44,3 +44,28 @@ def write_card(folder: Path, **changes: Any) -> None:
     card = {**CARD, "sha256": file_hash(folder / "model.keras"), **changes}
     kept = {key: value for key, value in card.items() if value is not None}
     (folder / "card.json").write_text(json.dumps(kept))
+
+
+def write_convolutions(path: Path, outputs: int = len(CLASSES)) -> None:
+    """Save a small ConvNet in the manner of Ziletti's Table 2: convolutions, maximum poolings."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    from keras import layers
+
+    seeds = iter(range(10))
+
+    def start() -> keras.Initializer:
+        return keras.initializers.HeNormal(seed=next(seeds))
+
+    inputs = x = keras.Input((64, 64, 3))
+    for filters in (6, 5, 4):
+        x = layers.Conv2D(
+            filters, 5, padding="same", activation="relu", kernel_initializer=start()
+        )(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Dropout(0.25, seed=next(seeds))(x)
+    x = layers.Dense(8, activation="relu", kernel_initializer=start())(layers.Flatten()(x))
+    x = layers.BatchNormalization()(x)
+    keras.Model(
+        inputs, layers.Dense(outputs, activation="softmax", kernel_initializer=start())(x)
+    ).save(path)
