@@ -132,6 +132,16 @@ def analyze(
         str | None,
         typer.Option(metavar="NAME", help="Format of TRAJ as ASE calls it, if it is not found."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Frames at a time, each in a process with its share of the cores."
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler (tcp://...)."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = (
         False
     ),
@@ -151,7 +161,7 @@ def analyze(
 
     The table of results goes to stdout, progress and remarks to stderr. Outputs appear under their
     names when all is done, never half-written. If a frame cannot be read, those before it are
-    kept and the exit code is 1.
+    kept and the exit code is 1. Results do not depend on --workers or --dask.
 
     **Examples**
 
@@ -160,7 +170,7 @@ def analyze(
     crystalnet analyze md.lammpstrj --frames ::10 -o run.h5 -o run.csv -o labelled.extxyz
     crystalnet analyze part1.traj part2.traj --lindemann 50 -o run.h5
     crystalnet analyze huge.dump --centers grid --spacing 6 --min-certainty 0.9 -o run.h5
-    crystalnet analyze long.extxyz -o run.h5 --resume
+    crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
     ```
     """
     from ase_crystalnet import cli_commands
@@ -177,6 +187,8 @@ def analyze(
             frames=frames,
             lindemann=lindemann,
             format=format,
+            workers=workers,
+            dask=dask,
             overwrite=overwrite,
             resume=resume,
             quiet=quiet,

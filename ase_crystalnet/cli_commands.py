@@ -46,6 +46,8 @@ class AnalyzeOptions:
     frames: str
     lindemann: str | None
     format: str | None
+    workers: int | None
+    dask: str | None
     overwrite: bool
     resume: bool
     quiet: bool
@@ -71,7 +73,8 @@ def make_analyzer(options: AnalyzeOptions) -> Analyzer:
     analyzer = CrystalNet(
         options.model, window_atoms=options.window_atoms, min_certainty=options.min_certainty
     )
-    quiet_tensorflow()
+    if options.workers is None and options.dask is None:
+        quiet_tensorflow()
     return analyzer
 
 
@@ -87,6 +90,10 @@ def analyze(options: AnalyzeOptions) -> None:
     lindemann = _parse_lindemann(options.lindemann)
     if options.spacing is not None and options.centers != "grid":
         raise InputError("--spacing is the spacing of the grid; give --centers grid with it")
+    if options.workers is not None and options.dask is not None:
+        raise InputError("--workers and --dask exclude each other: give one of them")
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers: wanted a number from 1 on, given {options.workers}")
     start, stop, step = frames.start or 0, frames.stop, frames.step or 1
     # Reads the file names, and for common formats counts the frames.
     total = count_frames(options.trajectory, format=options.format)
@@ -119,6 +126,8 @@ def analyze(options: AnalyzeOptions) -> None:
                 spacing=options.spacing,
                 format=options.format,
                 progress=within,
+                workers=options.workers,
+                dask=options.dask,
             )
             try:
                 for frame, last in pairs:

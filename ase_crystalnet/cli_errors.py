@@ -17,6 +17,7 @@ from ase_crystalnet.errors import (
     ModelError,
     OutputLockedError,
     SparseWindowError,
+    WorkerError,
 )
 
 __all__ = ["complain", "one_line_errors", "quiet_tensorflow"]
@@ -46,7 +47,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         warnings.showwarning = _show_warning
         try:
             command(*args, **kwargs)
-        except (ModelError, OutputLockedError, SparseWindowError) as error:
+        except (ModelError, OutputLockedError, SparseWindowError, WorkerError) as error:
             complain(str(error))
             raise typer.Exit(RUN_ERROR) from error
         except (CrystalNetError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:

@@ -25,3 +25,7 @@ class OutputExistsError(CrystalNetError):
 
 class OutputLockedError(CrystalNetError):
     """Another process is writing the same output."""
+
+
+class WorkerError(CrystalNetError):
+    """Processes that were to analyse frames died, did not start or could not be reached."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -13,11 +14,15 @@ import numpy as np
 
 from ase_crystalnet.disorder import LindemannTracker
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.stream import StreamFrame, iter_frames
+from ase_crystalnet.io.addresses import FrameAddress, FrameLoader
+from ase_crystalnet.io.stream import StreamFrame, iter_addresses, iter_frames, load_frame
+from ase_crystalnet.parallel import FrameJob, Result, WorkerPool, named
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from distributed import Client
 
+    from ase_crystalnet.parallel_dask import DaskPool
     from ase_crystalnet.results import FrameAnalysis
 
 __all__ = ["Analyzer", "LindemannWindow", "Observer", "analyze_frames", "run"]
@@ -53,8 +58,13 @@ def run(
     spacing: float | None = None,
     format: str | None = None,
     progress: Progress | None = None,
+    workers: int | None = None,
+    dask: str | Client | None = None,
 ) -> Iterator[FrameAnalysis]:
-    """Analyse the frames of one or more files, holding one at a time.
+    """Analyse the frames of one or more files, one after the other or several at a time.
+
+    Memory does not grow with the number of frames, and neither the results nor their order depend
+    on where they are computed.
 
     Parameters
     ----------
@@ -72,7 +82,15 @@ def run(
     format : str, optional
         ASE's name of the file format, where the file does not tell.
     progress : callable, optional
-        Called with (windows done, windows in all) of the frame at hand.
+        Called with (windows done, windows in all) of the frame at hand, where that is analysed here
+        and not by workers.
+    workers : int, optional
+        Analyse this many frames at a time, each in a process of its own with its share of the
+        cores. A script that asks for it must have its main part under
+        ``if __name__ == "__main__":``. By default frames are analysed in this process.
+    dask : str or distributed.Client, optional
+        Analyse frames on the workers of this Dask cluster, which must see the files under the same
+        names.
 
     Yields
     ------
@@ -85,6 +103,8 @@ def run(
         When a frame cannot be read, after those before it were yielded.
     InputError
         When a frame cannot be analysed, naming file and frame.
+    WorkerError
+        When workers die of a frame again and again, or no scheduler answers.
     """
     pairs = analyze_frames(
         analyzer,
@@ -97,6 +117,8 @@ def run(
         spacing=spacing,
         format=format,
         progress=progress,
+        workers=workers,
+        dask=dask,
     )
     return (analysis for _, analysis in pairs)
 
@@ -114,32 +136,75 @@ def analyze_frames(
     spacing: float | None = None,
     format: str | None = None,
     progress: Progress | None = None,
-) -> Iterator[tuple[StreamFrame, FrameAnalysis]]:
+    workers: int | None = None,
+    dask: str | Client | None = None,
+) -> Iterator[Result]:
     """As `run`, giving the frame with its analysis, and leaving out the first `skip` frames.
 
     The frames left out are those that an earlier run has done; they are read, not analysed, where
     the Lindemann parameter needs what came before.
     """
+    if workers is not None and dask is not None:
+        raise InputError("workers and dask exclude each other: give one of them")
     tracker = _tracker(lindemann)
     # A running window reaches no further back than its length.
     back = skip if lindemann == "all" else min(skip, (lindemann or 1) - 1)
     if start >= 0 and (stop is None or stop >= 0):
         start, skip = start + step * (skip - back), back
-    for place, frame in enumerate(iter_frames(source, start, stop, step, format=format)):
-        if place < skip:
+    job = FrameJob(analyzer, centers, spacing)
+    chosen = (source, start, stop, step)
+    results: Generator[Result, None, None]
+    if workers is None and dask is None:
+        results = _here(job, iter_frames(*chosen, format=format), skip, tracker, progress)
+    else:
+        addresses = iter_addresses(*chosen, format=format)
+        results = _elsewhere(job, addresses, skip, tracker, workers, dask)
+    with closing(results):
+        for frame, analysis in results:
             if tracker is not None:
-                tracker.add(frame.atoms, 1.0)
-            continue
-        try:
-            analysis = analyzer.analyze(
-                frame.atoms, centers=centers, spacing=spacing, progress=progress
-            )
-            analysis = _with_origin(analysis, frame.source, frame.number)
+                # Here, in order and one at a time, wherever the frames were analysed.
+                with named(frame):
+                    analysis = _with_lindemann(analysis, tracker, frame.atoms)
+            yield frame, analysis
+
+
+def _here(
+    job: FrameJob,
+    frames: Iterator[StreamFrame],
+    skip: int,
+    tracker: LindemannTracker | None,
+    progress: Progress | None,
+) -> Generator[Result, None, None]:
+    """Analyse frames in this process."""
+    for frame in islice(frames, skip):
+        if tracker is not None:
+            tracker.add(frame.atoms, 1.0)
+    for frame in frames:
+        yield frame, job(frame, progress)
+
+
+def _elsewhere(
+    job: FrameJob,
+    addresses: Iterator[FrameAddress],
+    skip: int,
+    tracker: LindemannTracker | None,
+    workers: int | None,
+    dask: str | Client | None,
+) -> Generator[Result, None, None]:
+    """Analyse frames in worker processes or on a Dask cluster."""
+    pool: WorkerPool | DaskPool
+    if workers is not None:
+        pool = WorkerPool(job, workers)
+    else:
+        from ase_crystalnet.parallel_dask import DaskPool
+
+        assert dask is not None
+        pool = DaskPool(job, dask)
+    with pool, FrameLoader() as loader:
+        for address in islice(addresses, skip):
             if tracker is not None:
-                analysis = _with_lindemann(analysis, tracker, frame.atoms)
-        except InputError as error:
-            raise InputError(f"{frame.source}: frame {frame.number} (from 0): {error}") from error
-        yield frame, analysis
+                tracker.add(load_frame(loader, address).atoms, 1.0)
+        yield from pool.results(addresses)
 
 
 def _tracker(lindemann: LindemannWindow) -> LindemannTracker | None:
@@ -147,10 +212,6 @@ def _tracker(lindemann: LindemannWindow) -> LindemannTracker | None:
         return None
     window = None if lindemann == "all" else lindemann
     return LindemannTracker(window, on_change="reset")
-
-
-def _with_origin(analysis: FrameAnalysis, source: str, number: int) -> FrameAnalysis:
-    return replace(analysis, metadata={**analysis.metadata, "source": source, "frame": number})
 
 
 def _with_lindemann(

@@ -1,34 +1,38 @@
 """Frames of trajectory files, one at a time: anything ase.io reads, and GSD.
 
-Extended XYZ and LAMMPS text dumps are cut into frames here and handed to ASE one by one, so that a
-long file is never held as a whole and the frames before a damaged one are kept; ``.traj``, netCDF
+Extended XYZ and LAMMPS text dumps are cut into frames (`text_frames`) and read one by one, so that
+a long file is never held as a whole and the frames before a damaged one are kept; ``.traj``, netCDF
 and GSD files are opened by their own packages, which read single frames. Other formats go through
 `ase.io.iread`, which reads the file at once where its format has no other way.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
 import os
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.addresses import FrameAddress, FrameLoader, find_frames
+from ase_crystalnet.io.formats import FrameError, format_of, reader_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["StreamFrame", "TruncatedTrajectoryError", "count_frames", "iter_frames", "parse_frames"]
+__all__ = [
+    "StreamFrame",
+    "TruncatedTrajectoryError",
+    "count_frames",
+    "iter_addresses",
+    "iter_frames",
+    "load_frame",
+    "parse_frames",
+]
 
 Path = str | os.PathLike[str]
-_Build = Callable[[], "Atoms"]
-_Builders = Generator[_Build, None, None]
-_HEAD = 4096
 
 
 class TruncatedTrajectoryError(InputError):
@@ -44,7 +48,11 @@ class TruncatedTrajectoryError(InputError):
 
     def __init__(self, source: str, number: int, reason: str) -> None:
         self.source, self.number = source, number
+        self.reason = reason
         super().__init__(f"{source}: frame {number} (from 0) cannot be read: {reason}")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # it comes back from other processes
+        return type(self), (self.source, self.number, self.reason)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,49 @@ def iter_frames(
     FileNotFoundError
         If a file is not there.
     """
+    with FrameLoader() as loader:
+        for address, atoms in _chosen(sources, start, stop, step, format):
+            if atoms is None:
+                yield load_frame(loader, address)
+            else:
+                yield StreamFrame(address.source, address.number, atoms)
+
+
+def iter_addresses(
+    sources: Path | Sequence[Path],
+    start: int = 0,
+    stop: int | None = None,
+    step: int = 1,
+    *,
+    format: str | None = None,
+) -> Iterator[FrameAddress]:
+    """Yield the addresses of the frames that `iter_frames` yields, for `load_frame`.
+
+    Parameters and errors are those of `iter_frames`; what is inside a frame is not looked at.
+    """
+    return (address for address, _ in _chosen(sources, start, stop, step, format))
+
+
+def load_frame(loader: FrameLoader, address: FrameAddress) -> StreamFrame:
+    """Read one frame.
+
+    Raises
+    ------
+    TruncatedTrajectoryError
+        When it cannot be read.
+    """
+    try:
+        atoms = loader.load(address)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # readers raise anything on a damaged file
+        raise TruncatedTrajectoryError(address.source, address.number, _reason(error)) from error
+    return StreamFrame(address.source, address.number, atoms)
+
+
+def _chosen(
+    sources: Path | Sequence[Path], start: int, stop: int | None, step: int, format: str | None
+) -> Iterator[tuple[FrameAddress, Atoms | None]]:
     files = _file_list(sources)
     if step < 1:
         raise InputError(f"frames: wanted a step of at least 1, given {step}")
@@ -118,20 +169,18 @@ def iter_frames(
     index = 0
     for source in files:
         number = 0
-        with closing(_builders(source, format)) as builders:
+        with closing(find_frames(source, format)) as found:
             while stop is None or index < stop:
                 try:
-                    build = next(builders)
-                    wanted = index >= start and (index - start) % step == 0
-                    atoms = build() if wanted else None
+                    address, atoms = next(found)
                 except StopIteration:
                     break
                 except (InputError, MemoryError):
                     raise
                 except Exception as error:  # readers raise anything on a damaged file
                     raise TruncatedTrajectoryError(source, number, _reason(error)) from error
-                if atoms is not None:
-                    yield StreamFrame(source, number, atoms)
+                if index >= start and (index - start) % step == 0:
+                    yield address, atoms
                 number += 1
                 index += 1
         if number == 0 and (stop is None or index < stop):
@@ -145,7 +194,7 @@ def count_frames(sources: Path | Sequence[Path], *, format: str | None = None) -
     """
     total = 0
     for source in _file_list(sources):
-        if _reader_name(_format_of(source, format)) == "ase":
+        if reader_of(format_of(source, format)) == "ase":
             return None
         total += _count(source, format)
     return total
@@ -168,7 +217,7 @@ def _file_list(sources: Path | Sequence[Path]) -> list[str]:
 def _count(source: str, format: str | None) -> int:
     count = 0
     try:
-        for _ in _builders(source, format):
+        for _ in find_frames(source, format):
             count += 1
     except InputError:
         raise
@@ -179,212 +228,4 @@ def _count(source: str, format: str | None) -> int:
 
 def _reason(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-    return first if isinstance(error, _FrameError) else f"{type(error).__name__}: {first}"
-
-
-class _FrameError(ValueError):
-    """What is wrong with a frame, in our own words."""
-
-
-def _format_of(source: str, format: str | None) -> str:
-    """ASE's name of the file's format, also where only the content tells a LAMMPS data file."""
-    from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
-
-    if format is not None:
-        return format
-    if source.lower().endswith(".gsd"):
-        return "gsd"
-    try:
-        with _open_text(source) as file:
-            head = file.read(_HEAD)
-    except (UnicodeDecodeError, EOFError, OSError):
-        head = ""  # binary or damaged: the name has to tell
-    if re.search(r"^\s*\d+\s+atoms\s*$", head, re.M) and re.search(r"\bxlo\s+xhi\b", head):
-        return "lammps-data"
-    if head.startswith("ITEM: TIMESTEP"):
-        return "lammps-dump-text"
-    if os.path.getsize(source) == 0:
-        raise InputError(f"{source}: the file is empty")
-    try:
-        try:
-            name = str(filetype(source))
-        except EOFError:  # a compressed file cut short: its beginning may still be read
-            name = str(filetype(source, read=False))
-        get_ioformat(name)
-    except (UnknownFileTypeError, OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{source}: format not recognised; name it as ASE does, for example format "
-            "extxyz, lammps-dump-text, lammps-data, vasp or traj (`ase info --formats` lists them)"
-        ) from error
-    return name
-
-
-def _reader_name(format: str) -> str:
-    return {
-        "extxyz": "xyz",
-        "xyz": "xyz",
-        "lammps-dump-text": "dump",
-        "gsd": "gsd",
-        "traj": "traj",
-    }.get(format, "ase")
-
-
-def _builders(source: str, format: str | None) -> _Builders:
-    """One function a frame, which makes its Atoms when called: frames passed over cost little."""
-    name = _format_of(source, format)
-    match _reader_name(name):
-        case "xyz":
-            yield from _xyz(source, name)
-        case "dump":
-            yield from _dump(source)
-        case "gsd":
-            yield from _gsd(source)
-        case "traj":
-            yield from _traj(source)
-        case _:
-            yield from _ase(source, name)
-
-
-def _open_text(source: str) -> IO[Any]:
-    from ase.io.formats import open_with_compression
-
-    return open_with_compression(source, "r")
-
-
-def _read_text(text: str, format: str) -> Atoms:
-    from ase.io import read
-
-    atoms = read(io.StringIO(text), index=0, format=format)
-    assert not isinstance(atoms, list)
-    return atoms
-
-
-def _xyz(source: str, format: str) -> _Builders:
-    with _open_text(source) as file:
-        while header := file.readline():
-            if not header.strip():
-                continue
-            if not header.strip().isdigit():
-                raise _FrameError(f"wanted a number of atoms, found {header.strip()[:40]!r}")
-            wanted = int(header)
-            comment = file.readline()
-            lines = [line for line in (file.readline() for _ in range(wanted)) if line.strip()]
-            if len(lines) < wanted:
-                raise _FrameError(f"cut short, {len(lines)} of {wanted} atom lines are there")
-            yield partial(_build_xyz, comment, lines, format)
-
-
-def _build_xyz(comment: str, lines: list[str], format: str) -> Atoms:
-    extended = format == "extxyz" and ("Properties=" in comment or 'Lattice="' in comment)
-    if extended and lines and _species_are_numbers(comment, lines[0]):
-        comment = comment.replace("species:S:1", "numbers:I:1")
-    text = f"{len(lines)}\n{comment if comment.endswith(chr(10)) else comment + chr(10)}"
-    # Only a comment that says so is read as key=value; prose may hold anything.
-    return _read_text(text + "".join(lines), "extxyz" if extended else "xyz")
-
-
-def _species_are_numbers(comment: str, line: str) -> bool:
-    """Whether type numbers stand in place of symbols, as LAMMPS and OVITO users write them."""
-    found = re.search(r'Properties="?([^\s"]+)', comment)
-    fields = found.group(1).split(":") if found else []
-    column = 0
-    for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
-        if (name, kind, width) == ("species", "S", "1"):
-            return line.split()[column].isdigit()
-        column += int(width)
-    return False
-
-
-def _dump(source: str) -> _Builders:
-    with _open_text(source) as file:
-        line = file.readline()
-        while line:
-            if not line.startswith("ITEM: TIMESTEP"):
-                if line.strip():
-                    raise _FrameError(f"wanted 'ITEM: TIMESTEP', found {line.strip()[:40]!r}")
-                line = file.readline()
-                continue
-            lines = [line]
-            while (line := file.readline()) and not line.startswith("ITEM: TIMESTEP"):
-                lines.append(line)
-            _check_dump(lines)
-            yield partial(_read_text, "".join(lines), "lammps-dump-text")
-
-
-def _check_dump(lines: list[str]) -> None:
-    """Hold a frame against its own header: ASE accepts fewer lines in silence. Mend old boxes."""
-    wanted = section = None
-    for row, line in enumerate(lines):
-        if line.startswith("ITEM: NUMBER OF ATOMS") and row + 1 < len(lines):
-            wanted = int(lines[row + 1])
-        elif line.strip() == "ITEM: BOX BOUNDS":
-            # LAMMPS before 2010 wrote no boundary flags; its readers take such a box as periodic.
-            lines[row] = "ITEM: BOX BOUNDS pp pp pp\n"
-        elif line.startswith("ITEM: ATOMS"):
-            section = row
-            break
-    if wanted is None or section is None:
-        raise _FrameError("cut short, it has no complete header")
-    rows = [line for line in lines[section + 1 :] if line.strip()]
-    if len(rows) != wanted:
-        raise _FrameError(f"cut short, {len(rows)} of {wanted} atom lines are there")
-    columns = len(lines[section].split()) - 2
-    for first_or_last in (rows[0], rows[-1]) if rows else ():
-        if (found := len(first_or_last.split())) != columns:
-            raise _FrameError(f"an atom line has {found} of {columns} columns")
-
-
-def _gsd(source: str) -> _Builders:
-    try:
-        hoomd = importlib.import_module("gsd.hoomd")
-    except ImportError as error:
-        raise InputError(f"{source}: GSD files need the package gsd (pip install gsd)") from error
-    with hoomd.open(source, "r") as trajectory:
-        for index in range(len(trajectory)):
-            yield partial(_gsd_atoms, trajectory, index)
-
-
-def _gsd_atoms(trajectory: Any, index: int) -> Atoms:
-    from ase import Atoms
-
-    snapshot = trajectory[index]
-    lx, ly, lz, xy, xz, yz = (float(value) for value in snapshot.configuration.box)
-    flat = snapshot.configuration.dimensions == 2 or lz == 0
-    cell = [[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz if lz else 1.0]]
-    atoms = Atoms(
-        numbers=snapshot.particles.typeid + 1,
-        positions=snapshot.particles.position,
-        cell=cell,
-        pbc=(True, True, not flat),
-    )
-    # GSD's box is centred on the origin.
-    atoms.set_celldisp([-sum(row[axis] for row in cell) / 2 for axis in range(3)])
-    return atoms
-
-
-def _traj(source: str) -> _Builders:
-    from ase.io.trajectory import Trajectory
-
-    with Trajectory(source, "r") as trajectory:
-        for index in range(len(trajectory)):
-            yield partial(trajectory.__getitem__, index)
-
-
-def _ase(source: str, format: str) -> _Builders:
-    from ase.io import iread
-    from ase.io.formats import UnknownFileTypeError, get_ioformat
-
-    try:
-        ioformat = get_ioformat(format)
-    except UnknownFileTypeError as error:
-        raise InputError(
-            f"format {format!r} is not one of ASE's; `ase info --formats` lists them"
-        ) from error
-    # A single-frame format takes no slice.
-    index: Any = 0 if ioformat.single else ":"
-    for atoms in iread(source, index=index, format=format, do_not_split_by_at_sign=True):
-        yield partial(_same, atoms)
-
-
-def _same(atoms: Atoms) -> Atoms:
-    return atoms
+    return first if isinstance(error, FrameError) else f"{type(error).__name__}: {first}"
