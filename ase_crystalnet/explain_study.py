@@ -25,8 +25,11 @@ from ase_crystalnet.bragg_spots import (
 )
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.explain import Explainer
+from ase_crystalnet.explain_subject import subject
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ase_crystalnet.analyzer import CrystalNet
     from ase_crystalnet.fingerprint import Fingerprint
 
@@ -36,6 +39,7 @@ __all__ = [
     "bootstrap_mean",
     "local_sample",
     "occlusion_correlations",
+    "sample_of",
     "share_rows",
 ]
 
@@ -245,6 +249,27 @@ def occlusion_correlations(
             if np.ptp(loss[:, label]) > 0 and np.ptp(told[:, label]) > 0:
                 out[b, label] = np.corrcoef(told[:, label], loss[:, label])[0, 1]
     return out
+
+
+def sample_of(net: CrystalNet, structures: Sequence[Atoms], labels: Sequence[int]) -> Sample:
+    """Sample of structures of known class, of either mode; in local mode about their first atom.
+
+    Structures in which no lattice is found are left out.
+
+    Parameters
+    ----------
+    net : CrystalNet
+    structures : sequence of ase.Atoms
+    labels : sequence of int
+        Index of each one's class.
+    """
+    found = [subject(net, atoms) for atoms in structures]
+    pairs = [(one, label) for one, label in zip(found, labels, strict=True) if one.spots]
+    return Sample(
+        np.stack([one.image for one, _ in pairs]),
+        np.array([label for _, label in pairs]),
+        [one.spots for one, _ in pairs if one.spots is not None],
+    )
 
 
 def local_sample(
