@@ -21,18 +21,19 @@ from ase_crystalnet._kernels.basis import (
     refine_cell,
 )
 from ase_crystalnet._kernels.motif import (
-    CENTER_WIDTH,
     MAX_SITES,
-    PROBE_REACH,
     PROBES,
     center_coherence,
     debye_waller,
+    probe_weights,
 )
 from ase_crystalnet._kernels.options import JIT, f32
 from ase_crystalnet._kernels.peaks import (
     BINS,
     MAX_AXIS,
+    MAX_COLUMNS,
     MAX_PEAKS,
+    MAX_TABLE,
     Q_MIN,
     find_peaks,
     first_shell,
@@ -55,12 +56,14 @@ FOUND = np.dtype(
 
 
 @njit(**JIT)
-def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, out, info):
+def window_lattice(
+    x, y, z, w, ones, near, n, penalty, tolerance, polishing, least, scratch, out, info
+):
     """One window, in nearest-neighbour distances: fills the reciprocal basis and a `FOUND`.
 
     Returns 1 where there is a lattice.
     """
-    work, s_map, pk, pv, q, s, ext, hkl, value, site, size = scratch
+    work, s_map, pk, pv, q, s, ext, hkl, value, site, size, wave = scratch
     total = 0.0
     square = 0.0
     m1 = np.zeros(3)
@@ -129,7 +132,7 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
     info.order = top / atoms
     # Rank of what rises above a liquid's S(q): noise reaches ln(independent points) = 7 times its
     # mean, which near a liquid's first maximum is 3.
-    bright = max(18.0, 0.12 * atoms)
+    bright = max(18.0, least * atoms)
     rank = 0
     for p in range(kept):
         if s[p] < bright:
@@ -191,7 +194,7 @@ def window_lattice(x, y, z, w, ones, near, n, penalty, tolerance, polishing, scr
         weight += s[p]
     info.lattice_order = mean / weight / atoms * share
     info.coherence = center_coherence(
-        x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best)
+        x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best), wave
     )
     info.msd = debye_waller(x, y, z, n, out, hkl, value, count, atoms, site, size)
     info.order = max(info.order, best / atoms)
@@ -211,6 +214,7 @@ def batch(
     penalty,
     tolerance,
     polishing,
+    least,
     scale,
     basis,
     found,
@@ -225,17 +229,19 @@ def batch(
     ones = np.ones(width, np.float32)
     near = np.empty((PROBES, width), np.float32)
     row = np.empty(width, np.float32)
+    close = np.empty(width, np.float32)
     hist = np.empty(BINS, np.float64)
     smooth = np.empty(BINS, np.float64)
     work = (
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((width, MAX_AXIS), np.float32),
-        np.empty((4, 2 * MAX_AXIS), np.float32),
-        np.empty((width, 2 * MAX_AXIS), np.float32),
+        np.empty((width, MAX_TABLE), np.float32),
+        np.empty((width, MAX_TABLE), np.float32),
+        np.empty((width, MAX_TABLE), np.float32),
+        np.empty((width, MAX_TABLE), np.float32),
+        np.empty((width, 2 * MAX_AXIS + 2), np.float32),
+        np.empty((width, MAX_COLUMNS), np.float32),
+        np.empty((width, MAX_COLUMNS), np.float32),
+        np.empty((2 * MAX_AXIS + 2, MAX_COLUMNS), np.float32),
+        np.empty(MAX_AXIS, np.int64),
     )
     scratch = (
         work,
@@ -249,6 +255,7 @@ def batch(
         np.empty(MAX_HKL),
         np.empty((MAX_SITES, 3)),
         np.empty(MAX_SITES),
+        np.empty((2, width), np.float32),
     )
     for b in range(start, stop):
         n = counts[b]
@@ -260,16 +267,8 @@ def batch(
             y[m] = positions[b, m, 1]
             z[m] = positions[b, m, 2]
             w[m] = weights[b, m]
-            # Probes: the centre, and six points on the axes.
-            for k in range(PROBES):
-                r2 = 0.0
-                for c in range(3):
-                    d = positions[b, m, c]
-                    if k > 0 and (k - 1) // 2 == c:
-                        d -= (1.0 if k % 2 else -1.0) * PROBE_REACH * radius[b]
-                    r2 += d * d
-                near[k, m] = math.exp(-0.5 * r2 / (CENTER_WIDTH * radius[b]) ** 2)
-        d = first_shell(x, y, z, n, row, hist, smooth)
+        probe_weights(positions[b], n, radius[b], near)
+        d = first_shell(x, y, z, n, row, close, hist, smooth)
         scale[b] = d
         if d <= 0:
             continue
@@ -278,5 +277,18 @@ def batch(
             y[m] /= d
             z[m] /= d
         found[b] = window_lattice(
-            x, y, z, w, ones, near, n, penalty, tolerance, polishing, scratch, basis[b], info[b]
+            x,
+            y,
+            z,
+            w,
+            ones,
+            near,
+            n,
+            penalty,
+            tolerance,
+            polishing,
+            least,
+            scratch,
+            basis[b],
+            info[b],
         )

@@ -124,13 +124,13 @@ def debye_waller(x, y, z, n, basis, hkl, value, count, atoms, site, size):
 
 
 @njit(**STRICT)
-def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
+def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor, wave):
     """How well the atoms at the centre scatter in phase with the window's lattice.
 
     The amplitude of the lit reflections, in the window's own phases, of the atoms about the
     centre, over the largest such amplitude about seven points of the window: 1 in one crystal, 1/2
     on a plane that bounds it, 0 beyond. The window's mean amplitude would not do as a reference,
-    since it falls with the crystal's part of the window.
+    since it falls with the crystal's part of the window. `wave` (2, n) is work space.
     """
     inner = np.zeros(PROBES)
     for k in range(PROBES):
@@ -145,7 +145,7 @@ def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
         g0 = f32(hkl[p, 0] * basis[0, 0] + hkl[p, 1] * basis[1, 0] + hkl[p, 2] * basis[2, 0])
         g1 = f32(hkl[p, 0] * basis[0, 1] + hkl[p, 1] * basis[1, 1] + hkl[p, 2] * basis[2, 1])
         g2 = f32(hkl[p, 0] * basis[0, 2] + hkl[p, 1] * basis[1, 2] + hkl[p, 2] * basis[2, 2])
-        probe_amplitudes(x, y, z, w, near, n, g0, g1, g2, sums)
+        probe_amplitudes(x, y, z, w, near, n, g0, g1, g2, wave, sums)
         re = sums[2 * PROBES]
         im = sums[2 * PROBES + 1]
         size = math.sqrt(re * re + im * im)
@@ -161,15 +161,41 @@ def center_coherence(x, y, z, w, n, near, basis, hkl, value, count, floor):
 
 
 @njit(**JIT)
-def probe_amplitudes(x, y, z, w, near, n, qx, qy, qz, sums):
+def probe_weights(positions, n, radius, near):
+    """Gaussian weight of each atom about the probes: the centre, and six points on the axes."""
+    s = 0.5 / (CENTER_WIDTH * radius) ** 2
+    reach = PROBE_REACH * radius
+    shift = math.exp(-s * reach * reach)
+    for m in range(n):
+        x, y, z = positions[m, 0], positions[m, 1], positions[m, 2]
+        here = math.exp(-s * (x * x + y * y + z * z))
+        near[0, m] = here
+        here *= shift
+        for c in range(3):
+            slope = math.exp(2.0 * s * reach * positions[m, c])
+            near[2 * c + 1, m] = here * slope
+            near[2 * c + 2, m] = here / slope
+
+
+@njit(**JIT)
+def dot(a, b, n):
+    """Sum of a b over n atoms."""
+    total = f32(0)
+    for m in range(n):
+        total += a[m] * b[m]
+    return total
+
+
+@njit(**JIT)
+def probe_amplitudes(x, y, z, w, near, n, qx, qy, qz, wave, sums):
     """Re and Im of sum w near_k exp(i q.x) for every probe k, and of sum w exp(i q.x)."""
-    sums[:] = 0
+    cosines, sines = wave[0], wave[1]
     for m in range(n):
         s, c = sincos(qx * x[m] + qy * y[m] + qz * z[m])
-        s *= w[m]
-        c *= w[m]
-        for k in range(PROBES):
-            sums[2 * k] += near[k, m] * c
-            sums[2 * k + 1] += near[k, m] * s
-        sums[2 * PROBES] += c
-        sums[2 * PROBES + 1] += s
+        cosines[m] = w[m] * c
+        sines[m] = w[m] * s
+    for k in range(PROBES):
+        sums[2 * k] = dot(near[k], cosines, n)
+        sums[2 * k + 1] = dot(near[k], sines, n)
+    sums[2 * PROBES] = cosines[:n].sum()
+    sums[2 * PROBES + 1] = sines[:n].sum()

@@ -73,7 +73,7 @@ def tile(blocks: int):
             fma = cgutils.get_or_insert_function(
                 builder.module,
                 ir.FunctionType(vector, [vector] * 3),
-                f"llvm.fma.v{LANES}f32",
+                f"llvm.fmuladd.v{LANES}f32",
             )
             before = builder.block
             loop = builder.append_basic_block("tile")
