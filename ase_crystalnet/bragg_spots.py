@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 
-__all__ = ["BraggSpots", "bragg_spots", "energy_share", "radius_of", "ring", "shuffled_share"]
+__all__ = ["BraggSpots", "bragg_spots", "energy_share", "ring", "shuffled_share"]
 
 Float64 = NDArray[np.float64]
 
-#: First zero of the scattering of a ball, in q times its radius.
-_BALL = 4.4934
+#: A reflection ends, for a ball of radius R, at the first zero of its scattering, q R = 4.49: there
+#: q.C.q = 4.49^2 / 5 with C the covariance of the positions in it.
+_WIDTH = 4.4934**2 / 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +60,17 @@ def bragg_spots(
     image: ArrayLike,
     lattice: ArrayLike,
     fingerprint: Fingerprint,
+    positions: ArrayLike,
     *,
-    radius: float,
     least: float = 0.01,
 ) -> BraggSpots:
     """Bragg spots of a crystal whose lattice is known.
 
-    A reciprocal-lattice point gives a spot where it comes within the width of its own reflection
-    of the Ewald sphere, at the nearest point of the sphere, if the perfect crystal's fingerprint
-    is bright there (that is, if the motif does not extinguish it).
+    About each point of the reciprocal lattice there is a reflection as wide as the crystal is
+    small, by its outer shape: near its middle exp(-s.C.s) at a distance s, with C the covariance of
+    the positions. It gives a spot where that is largest on the Ewald sphere, unless it ends before
+    it reaches the sphere, or the perfect crystal's fingerprint is dark there (that is, the motif
+    extinguishes it).
 
     Parameters
     ----------
@@ -77,15 +80,16 @@ def bragg_spots(
         Primitive lattice vectors in rows, in the frame and the unit of the fingerprint's positions.
     fingerprint : Fingerprint
         Constants with which the image was made.
-    radius : float
-        Of the atoms, see `radius_of`: a reflection is 1 / radius wide.
+    positions : (N, 3) array
+        Atoms of the perfect crystal, for its outer shape only.
     least : float
         Leave out spots dimmer than this share of the brightest pixel.
 
     Raises
     ------
     InputError
-        The lattice is singular or not finite, or the image does not fit the fingerprint.
+        The lattice is singular or not finite, the image does not fit the fingerprint, or all atoms
+        lie in one plane.
     """
     image, lattice = np.asarray(image), np.asarray(lattice, float)
     if lattice.shape != (3, 3) or not np.isfinite(lattice).all() or _singular(lattice):
@@ -95,13 +99,22 @@ def bragg_spots(
         raise InputError(f"fingerprint has shape {image.shape}; expected {(size, size, 3)}")
     k = 2 * np.pi / fingerprint.wavelength
     points = _reciprocal_points(lattice, k, fingerprint)
+    covariance = np.cov(np.asarray(positions, float), rowvar=False)
+    if np.linalg.eigvalsh(covariance)[0] < 1e-6:
+        raise InputError("Bragg spots are those of a solid body; these atoms all lie in one plane")
     channels, places = [], []
     for channel, pair in enumerate(fingerprint._rotations()):
         for rotation in pair:
-            scattered = points @ rotation.T + [0, 0, k]
-            length = np.linalg.norm(scattered, axis=1)
-            direction = scattered / length[:, None]
-            lit = (np.abs(length - k) < _BALL / radius) & (direction[:, 2] > 0)
+            scattered = points @ rotation.T + [0, 0, k]  # k1, if it were as long as k
+            length = np.linalg.norm(scattered, axis=1, keepdims=True)
+            normal = scattered / length
+            # Of the plane that touches the sphere, the point where s.C.s is least.
+            lean = normal @ np.linalg.inv(rotation @ covariance @ rotation.T)
+            across = np.sum(lean * normal, axis=1, keepdims=True)
+            off = length - k
+            direction = scattered - off * lean / across
+            direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+            lit = ((off**2 / across)[:, 0] < _WIDTH) & (direction[:, 2] > 0)
             flat = direction[lit, :2] / direction[lit, 2:] * fingerprint.detector_distance
             radii = np.linalg.norm(flat, axis=1) / fingerprint.pixel_size
             flat = flat[(radii > fingerprint.inner_radius) & (radii < fingerprint.outer_radius)]
@@ -113,12 +126,6 @@ def bragg_spots(
     )
     kept = np.flatnonzero(brightness >= least)
     return BraggSpots(of_channel[kept], pixel[kept], brightness[kept], size)
-
-
-def radius_of(positions: ArrayLike) -> float:
-    """Radius of the ball of the same mean square extent as some positions (N, 3)."""
-    points = np.asarray(positions, float)
-    return float(np.sqrt(5 / 3 * np.sum(np.var(points, axis=0))))
 
 
 def _singular(lattice: Float64) -> bool:

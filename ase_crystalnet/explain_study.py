@@ -19,7 +19,6 @@ from ase_crystalnet.bragg_spots import (
     BraggSpots,
     bragg_spots,
     energy_share,
-    radius_of,
     ring,
     shuffled_share,
 )
@@ -322,7 +321,7 @@ def local_sample(
                     net.fingerprint(perfect[None])[0],
                     lattices.lattice[0] @ turn,
                     net.fingerprint,
-                    radius=radius_of(perfect),
+                    perfect,
                 )
             )
             labels.append(label)

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_crystalnet.bragg_spots import BraggSpots, bragg_spots, radius_of
+from ase_crystalnet.bragg_spots import BraggSpots, bragg_spots
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _window(net: CrystalNet, atoms: Atoms, center: Any) -> Subject:
             image,
             lattices.lattice[0] @ lattices.frame[0].T / lattices.scale[0],
             net.fingerprint,
-            radius=radius_of(positions[batch.mask]),
+            positions[batch.mask],
             least=_LEAST,
         )
     return Subject(image, spots, int(batch.mask.sum()))
@@ -106,6 +106,5 @@ def _structure(net: CrystalNet, atoms: Atoms) -> Subject:
         exact_fingerprints(net.fingerprint, (a.positions / unit)[None], None, a.numbers[None])[0]
         for a in (cluster, perfect)
     )
-    radius = radius_of(perfect.positions / unit)
-    spots = bragg_spots(model, cell.lattice / unit, net.fingerprint, radius=radius)
+    spots = bragg_spots(model, cell.lattice / unit, net.fingerprint, perfect.positions / unit)
     return Subject(image, spots, len(cluster))

@@ -14,7 +14,6 @@ from scipy.ndimage import maximum_filter
 from ase_crystalnet.bragg_spots import (
     bragg_spots,
     energy_share,
-    radius_of,
     ring,
     shuffled_share,
 )
@@ -48,7 +47,7 @@ def test_spots_are_where_the_perfect_crystal_is_bright(
     cell, sites = prototype(name, *parameters)
     positions = ball(cell, sites)
     image = FINGERPRINT.exact(positions[None])[0]
-    spots = bragg_spots(image, primitive @ cell, FINGERPRINT, radius=radius_of(positions))
+    spots = bragg_spots(image, primitive @ cell, FINGERPRINT, positions)
     assert len(spots) >= 15
     # Each is within a pixel and a half of a maximum of its channel; two spots may be one maximum
     # where they overlap.
@@ -60,9 +59,7 @@ def test_spots_are_where_the_perfect_crystal_is_bright(
     assert spots.near(2.0)[image > 0.05].mean() > 0.97
     assert energy_share(image, spots.near(2.0)) > 0.98
     # A cell of twice the volume allows spots between them, which the image denies.
-    doubled = bragg_spots(
-        image, np.diag([2.0, 1, 1]) @ primitive @ cell, FINGERPRINT, radius=radius_of(positions)
-    )
+    doubled = bragg_spots(image, np.diag([2.0, 1, 1]) @ primitive @ cell, FINGERPRINT, positions)
     assert len(doubled) <= 1.25 * len(spots)
 
 
@@ -76,7 +73,7 @@ def test_spots_of_a_turned_crystal_turn_with_it() -> None:
     for frame in (np.eye(3), turn):
         atoms = positions @ frame.T
         image = FINGERPRINT.exact(atoms[None])[0]
-        spots = bragg_spots(image, lattice @ frame.T, FINGERPRINT, radius=radius_of(atoms))
+        spots = bragg_spots(image, lattice @ frame.T, FINGERPRINT, atoms)
         seen.append(spots.near()[:, :, 2])
     np.testing.assert_array_equal(np.rot90(seen[0]), seen[1])
 
@@ -85,21 +82,50 @@ def test_bad_input_is_named() -> None:
     image = np.zeros((64, 64, 3))
     for lattice in (np.zeros((3, 3)), np.full((3, 3), np.nan), np.eye(2)):
         with pytest.raises(InputError, match="independent, finite"):
-            bragg_spots(image, lattice, FINGERPRINT, radius=3.0)
+            bragg_spots(image, lattice, FINGERPRINT, np.eye(3))
     with pytest.raises(InputError, match=r"shape \(32, 32, 3\)"):
-        bragg_spots(image[:32, :32], np.eye(3), FINGERPRINT, radius=3.0)
+        bragg_spots(image[:32, :32], np.eye(3), FINGERPRINT, np.eye(3))
+
+
+def test_flat_crystals_are_refused() -> None:
+    flat = ball(np.eye(3), np.zeros((1, 3))) * [1, 1, 0]
+    with pytest.raises(InputError, match="all lie in one plane"):
+        bragg_spots(np.zeros((64, 64, 3)), np.eye(3), FINGERPRINT, flat)
 
 
 def test_no_spots_on_a_dark_detector() -> None:
-    spots = bragg_spots(np.zeros((64, 64, 3)), np.eye(3), FINGERPRINT, radius=3.0)
+    spots = bragg_spots(
+        np.zeros((64, 64, 3)), np.eye(3), FINGERPRINT, ball(np.eye(3), np.zeros((1, 3)))
+    )
     assert len(spots) == 0
     assert not spots.near().any()
 
 
-def test_radius_of_a_ball(rng: np.random.Generator) -> None:
-    points = rng.normal(size=(40_000, 3))
-    points *= 2.5 * rng.random((40_000, 1)) ** (1 / 3) / np.linalg.norm(points, axis=1)[:, None]
-    assert radius_of(points + 7) == pytest.approx(2.5, rel=0.01)
+def block(name: str) -> tuple[Any, Any]:
+    """Atoms of an oblique block of primitive cells of about 250 sites, and its lattice."""
+    cell = prototype(name)[0]
+    primitive = {
+        "fcc": [[0, 1, 1], [1, 0, 1], [1, 1, 0]],
+        "bcc": [[-1, 1, 1], [1, -1, 1], [1, 1, -1]],
+    }
+    lattice = np.array(primitive[name]) / 2 @ cell
+    steps = np.stack(np.meshgrid(*[np.arange(6)] * 3), -1).reshape(-1, 3)
+    return (steps - 2.5) @ lattice, lattice
+
+
+@pytest.mark.parametrize("name", ["fcc", "bcc"])
+def test_spots_of_an_oblique_block_lie_along_its_streaks(name: str) -> None:
+    """Reflections of a block are oblique: they cross the Ewald sphere beside its nearest point."""
+    positions, lattice = block(name)
+    image = FINGERPRINT.exact(positions[None])[0]
+    spots = bragg_spots(image, lattice, FINGERPRINT, positions)
+    peaks = (maximum_filter(image, (3, 3, 1)) == image) & (image > 0.2)
+    strong = np.argwhere(peaks)
+    assert len(strong) > 8
+    for x, y, channel in strong:
+        here = spots.pixel[spots.channel == channel]
+        assert np.linalg.norm(here - [x, y], axis=1).min() < 1.2
+    assert energy_share(image, spots.near(2.0)) > 0.97
 
 
 maps = arrays(np.float32, (12, 12, 3), elements=st.floats(-4, 4, width=32))
