@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from ase.io import write
@@ -22,7 +23,8 @@ from hypothesis import strategies as st
 from test_cli import files, refused
 from test_cli import run as command
 
-from ase_crystalnet import cli_commands
+from ase_crystalnet import _worker, cli_commands
+from ase_crystalnet._threads import thread_count
 from ase_crystalnet.errors import InputError, OutputLockedError, WorkerError
 from ase_crystalnet.io.hdf5 import ResultFile
 from ase_crystalnet.io.lock import FileLock
@@ -243,6 +245,21 @@ def test_no_more_than_so_many_frames_are_under_way(
         assert str(error) == ("bad" if bad < count else "the end is damaged")
         assert len(got) == min(bad, count)
     assert got == list(range(len(got)))
+
+
+def test_threads_of_a_worker() -> None:
+    names = _worker._VARIABLES
+    kept = {name: os.environ.get(name) for name in names}
+    try:
+        _worker.limit_threads(3)
+        assert {os.environ[name] for name in names} == {"3"}
+        assert thread_count(None) == 3
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+        numba.config.reload_config()
 
 
 # ---------------------------------------------------------------------- the command
