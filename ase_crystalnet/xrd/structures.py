@@ -13,7 +13,7 @@ import gzip
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache
@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.reflections import Reflections, reflections, sites_of
+from ase_crystalnet.xrd.reflections import Reflections, reflections, reflections_of, sites_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["SYMPREC", "StructureSet", "build_structure_set"]
+__all__ = ["SYMPREC", "StructureSet", "build_structure_set", "structure_set_of"]
 
 #: Tolerance of the space-group labels, Angstrom (spglib).
 SYMPREC = 0.01
@@ -223,11 +223,17 @@ def _read_cif(path: Path) -> Atoms:
 
 
 def _from_atoms(atoms: Atoms, identifier: str) -> _Crystal:
-    """Of ASE's atoms; sites of different occupancy are different."""
+    """Of ASE's atoms; sites that hold other elements or other shares of them are different."""
     lattice = np.asarray(atoms.cell.array)
-    kinds = atoms.arrays.get("spacegroup_kinds", atoms.numbers) + 1
+    numbers, positions, shares = sites_of(atoms)
+    held: dict[tuple[float, ...], list[tuple[int, float]]] = {}
+    for number, position, share in zip(numbers, positions, shares, strict=True):
+        held.setdefault(tuple(position), []).append((int(number), round(float(share), 4)))
+    contents = [tuple(sorted(held[tuple(p)])) for p in atoms.get_scaled_positions(wrap=False)]
+    known = sorted(set(contents))
+    kinds = np.array([known.index(content) + 1 for content in contents])
     rotations, orbits, group = _symmetry(lattice, atoms.get_scaled_positions(), kinds, identifier)
-    return _Crystal(lattice, *sites_of(atoms), rotations, orbits, group, identifier)
+    return _Crystal(lattice, numbers, positions, shares, rotations, orbits, group, identifier)
 
 
 def _symmetry(
@@ -422,6 +428,21 @@ def _work(job: tuple[Path, list[str]]) -> tuple[StructureSet | None, dict[str, i
         else:
             parts.append(_as_set(crystal, found, path.name.split(".")[0]))
     return (StructureSet.concatenate(parts) if parts else None), refused
+
+
+def structure_set_of(structures: Mapping[str, Atoms]) -> StructureSet:
+    """Set of a few structures, by name; their space groups are found by spglib.
+
+    Raises
+    ------
+    InputError
+        One of them is no crystal.
+    """
+    parts = []
+    for name, atoms in structures.items():
+        found = reflections_of(atoms)
+        parts.append(_as_set(_from_atoms(atoms, name), found, "atoms"))
+    return StructureSet.concatenate(parts)
 
 
 def build_structure_set(
