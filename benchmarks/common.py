@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["markdown", "show", "where", "write_json"]
+__all__ = ["markdown", "peak_memory", "show", "where", "write_json"]
 
 
 def where() -> dict[str, Any]:
@@ -30,6 +30,20 @@ def where() -> dict[str, Any]:
         "python": platform.python_version(),
         "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, MB.
+
+    Linux keeps it by itself; what `getrusage` says begins with the size of the parent process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -40,11 +40,6 @@ def machine_rate() -> float:
     return 1536**3 / timed(lambda: a @ a, 5)
 
 
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def memory_now() -> float:
     """Resident memory of this process now, MB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -106,7 +101,7 @@ def large_frame(model: str, atoms: int) -> dict[str, float]:
     """Seconds and memory of one grid-mode frame, in a process of its own."""
     code = (
         "import sys, time; sys.path.insert(0, 'benchmarks');"
-        "from speed import copper, peak_memory, memory_now, load;"
+        "from common import peak_memory; from speed import copper, memory_now, load;"
         f"net = load({model!r}); net.classifier.predict(__import__('numpy').zeros((1,64,64,3)));"
         "before = memory_now();"
         f"a = copper({atoms}); t = time.perf_counter(); f = net.analyze(a, centers='grid');"
