@@ -52,7 +52,8 @@ def defect_images(images: NDArray[Any], names: Sequence[str]) -> Figure:
         shown = panel.imshow(difference.T, origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach)
         panel.set_title(f"difference, at most {np.abs(difference).max():.3f}", fontsize=8)
     if shown is not None:
-        bar = figure.colorbar(shown, ax=panels[1, 0], fraction=0.9, aspect=8, location="right")
+        place = panels[1, 0].inset_axes((0.55, 0.1, 0.1, 0.8))
+        bar = figure.colorbar(shown, cax=place)
         bar.set_label("mean of the channels", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure

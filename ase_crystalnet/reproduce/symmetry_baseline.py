@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ TOLERANCES: tuple[tuple[str, float, float], ...] = (
 
 def space_group(atoms: Atoms, symprec: float, angle_tolerance: float) -> int:
     """Space group number of a periodic structure, 0 where spglib finds none."""
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # at loose tolerances it says much to stderr
     import spglib
 
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)

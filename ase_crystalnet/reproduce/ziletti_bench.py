@@ -39,22 +39,37 @@ class Sizes:
         Those of them the local model is given.
     repeats : int
         Random defects at each point of a path.
-    points : int
-        Of the rhombohedral path.
+    removals, displacements, ratios : int
+        Points of the paths: body centres removed, Lindemann parameters, rhombohedral c/a.
     maps : int
         Crystals of each class whose response maps are measured.
+    untrained : int
+        Networks with random weights beside them.
     """
 
     structures: int = 1000
-    spglib: int = 250
+    spglib: int = 200
     local: int = 1000
     repeats: int = 20
-    points: int = 161
+    removals: int = 21
+    displacements: int = 31
+    ratios: int = 161
     maps: int = 20
+    untrained: int = 3
 
 
 FULL = Sizes()
-QUICK = Sizes(structures=24, spglib=12, local=8, repeats=1, points=9, maps=2)
+QUICK = Sizes(
+    structures=12,
+    spglib=5,
+    local=4,
+    repeats=1,
+    removals=5,
+    displacements=7,
+    ratios=9,
+    maps=1,
+    untrained=1,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +171,7 @@ class Bench:
 
         self.sizes, self.seed, self.data = sizes, seed, data
         self.classifier: Classifier = Classifier(model)
-        self._local_model = local_model
+        self._model, self._local_model = model, local_model
         self._local_hash = str(Classifier(local_model).card.data["sha256"])
 
     @property
@@ -173,6 +188,13 @@ class Bench:
     def classes(self) -> tuple[str, ...]:
         """Classes of the paper's network."""
         return self.classifier.classes
+
+    @cached_property
+    def net(self) -> CrystalNet:
+        """Analyzer of whole structures, with the paper's network."""
+        from ase_crystalnet.analyzer import CrystalNet
+
+        return CrystalNet(self._model, mode="global")
 
     @cached_property
     def local(self) -> CrystalNet:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
@@ -13,10 +10,6 @@ from ase_crystalnet.reproduce import figures
 from ase_crystalnet.reproduce.report import Cell, Check, Picture, Report, Table
 from ase_crystalnet.reproduce.steps import Memo
 from ase_crystalnet.reproduce.ziletti_bench import Bench
-
-if TYPE_CHECKING:
-    from ase_crystalnet.bragg_spots import BraggSpots
-    from ase_crystalnet.fingerprint import Fingerprint
 
 __all__ = ["PROTOTYPES", "fingerprints", "prototype_cell", "response_maps"]
 
@@ -32,7 +25,7 @@ PROTOTYPES: dict[str, tuple[str, str, str, tuple[float, ...], float]] = {
     "bct139 (In)": ("bct139", "In", "bct139", (1.521,), 3.253),
     "bct141 (Sn)": ("bct141", "Sn", "bct141", (0.5456,), 3.022),
 }
-_DEFECTS = ("25 % vacancies", "displaced, 0.06 Å", "half substituted")
+_DEFECTS = ("25 % vacancies", "displaced, 0.06 Å", "half of Po is Al")
 
 
 def prototype_cell(name: str) -> Atoms:
@@ -57,7 +50,7 @@ def fingerprints(memo: Memo, bench: Bench) -> Report:
         cubic,
         defects.with_vacancies(cubic, 0.25, rng),
         defects.displaced(cubic, 0.06, rng),
-        defects.substituted(cubic, ["Po", "Bi"], rng),
+        defects.substituted(cubic, ["Po", "Al"], rng),
     ]
     defective = np.asarray(global_fingerprints(spoilt), float)
     p = bench.probabilities(supercells)
@@ -114,24 +107,33 @@ _EXPLAINED = ("fcc (Cu)", "bcc (Fe)")
 def response_maps(memo: Memo, bench: Bench) -> Report:
     """Fig. 5: attentive response maps, and how much of them lies on Bragg spots."""
     from ase_crystalnet.explain import Explainer
-    from ase_crystalnet.explain_study import Sample, share_rows
-    from ase_crystalnet.fingerprint import Fingerprint
+    from ase_crystalnet.explain_study import sample_of, share_rows
+    from ase_crystalnet.explain_subject import subject
     from ase_crystalnet.plotting_responses import plot_explanation, plot_filter_sums
 
-    explainer = Explainer(bench.classifier)
-    fingerprint = Fingerprint(**bench.classifier.card.data["fingerprint"])
-    images, spots = with_spots([prototype_cell(name) for name in PROTOTYPES], fingerprint)
+    net = bench.net
+    explainer = Explainer(net.classifier)
+    subjects = {name: subject(net, prototype_cell(name)) for name in PROTOTYPES}
+    images = np.stack([one.image for one in subjects.values()])
 
     def shares() -> list[list[Cell]]:
+        sample = bench.sample
         chosen = np.concatenate(
             [
-                np.flatnonzero(bench.sample.truth == c)[: bench.sizes.maps]
+                np.flatnonzero(sample.truth == c)[: bench.sizes.maps]
                 for c in range(len(bench.classes))
             ]
         )
-        many, their_spots = with_spots([bench.sample.cells[i] for i in chosen], fingerprint)
-        sample = Sample(many, bench.sample.truth[chosen].astype(np.intp), their_spots)
-        found = share_rows(explainer, sample, fingerprint, bench.rng("maps"), say=memo.say)
+        labels = [int(c) for c in sample.truth[chosen]]
+        crystals = sample_of(net, [sample.cells[i] for i in chosen], labels)
+        found = share_rows(
+            explainer,
+            crystals,
+            net.fingerprint,
+            bench.rng("maps"),
+            untrained=bench.sizes.untrained,
+            say=memo.say,
+        )
         return [
             [r.label, r.maps, r.count, r.share, r.low, r.high, r.shuffled, r.untrained, r.area]
             for r in found
@@ -163,32 +165,13 @@ def response_maps(memo: Memo, bench: Bench) -> Report:
         )
     ]
     for name in _EXPLAINED:
-        place = list(PROTOTYPES).index(name)
-        label = PROTOTYPES[name][0]
+        label, one = PROTOTYPES[name][0], subjects[name]
         pictures.append(
             Picture(
                 label,
                 f"The four brightest filters of the first, third and last convolution for {name}, "
                 "and the evidence for each class (Fig. 5).",
-                plot_explanation(explainer.explain(images[place], label), name, spots[place]),
+                plot_explanation(explainer.explain(one.image, label), name, one.spots),
             )
         )
     return Report((table,), (check,), tuple(pictures))
-
-
-def with_spots(
-    cells: Sequence[Atoms], fingerprint: Fingerprint
-) -> tuple[NDArray[np.float32], list[BraggSpots]]:
-    """Fingerprints of pristine crystals in global mode, and where their Bragg spots are."""
-    from ase_crystalnet.average_cell import average_cell
-    from ase_crystalnet.bragg_spots import bragg_spots, radius_of
-    from ase_crystalnet.global_mode import exact_fingerprints, scaled_clusters
-
-    positions, mask, numbers = scaled_clusters(cells)
-    images = exact_fingerprints(fingerprint, positions, mask, numbers)
-    spots = []
-    for atoms, image, points, there in zip(cells, images, positions, mask, strict=True):
-        cell = average_cell(atoms)
-        lattice = cell.lattice / cell.nearest_neighbor_distance
-        spots.append(bragg_spots(image, lattice, fingerprint, radius=radius_of(points[there])))
-    return images, spots

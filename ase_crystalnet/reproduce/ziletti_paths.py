@@ -4,7 +4,7 @@ Fig. 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from ase_crystalnet.reproduce import figures
 from ase_crystalnet.reproduce.report import Cell, Check, Picture, Report, Table
 from ase_crystalnet.reproduce.steps import Memo
-from ase_crystalnet.reproduce.ziletti_bench import Bench
+from ase_crystalnet.reproduce.ziletti_bench import Bench, evenly
 
 __all__ = ["body_centers", "crossing", "lindemann", "rhombohedral", "rhombohedral_cell"]
 
 #: c/a of the rhombohedral lattice (hexagonal axes) in units of this: 1 bcc, 2 sc, 4 fcc.
 MU = float(np.sqrt(3 / 8))
 _CUBIC = {1.0: "bcc", 2.0: "sc", 4.0: "fcc"}
-_FRACTIONS = np.linspace(0, 1, 21)
-_DELTAS = np.linspace(0, 0.3, 31)
-_SHOWN = 5  # every fifth displacement in the table
+_LARGEST_DELTA = 0.3
+_SHOWN = 7  # displacements in the table
+_CHUNK = 5  # points of a path that are kept at a time
 
 
 def crossing(x: NDArray[np.float64], y: NDArray[np.float64], level: float = 0.5) -> float | None:
@@ -35,16 +35,32 @@ def crossing(x: NDArray[np.float64], y: NDArray[np.float64], level: float = 0.5)
     return float(x[i - 1] + (x[i] - x[i - 1]) * (y[i - 1] - level) / (y[i - 1] - y[i]))
 
 
+def _along(
+    memo: Memo,
+    name: str,
+    points: NDArray[np.float64],
+    make: Callable[[float], Sequence[Atoms]],
+    bench: Bench,
+) -> NDArray[np.float64]:
+    """Mean probabilities (X, C) of the structures that `make` gives at each point of a path."""
+
+    def at(chosen: NDArray[np.float64]) -> list[list[float]]:
+        made = [make(float(x)) for x in chosen]
+        # A structure without a lattice has no class: it counts as no probability for any.
+        p = np.nan_to_num(bench.probabilities([atoms for some in made for atoms in some]))
+        ends = np.cumsum([len(some) for some in made])[:-1]
+        return [[float(v) for v in part.mean(axis=0)] for part in np.split(p, ends)]
+
+    parts = np.array_split(points, max(1, len(points) // _CHUNK))
+    return np.concatenate(
+        [memo(f"{name} {x[0]:.3g} to {x[-1]:.3g}", partial(at, x)) for x in parts]
+    )
+
+
 def _turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     from ase_crystalnet.testing import rotated
 
     return rotated(atoms, rng)[0]
-
-
-def _mean(bench: Bench, structures: Sequence[Atoms]) -> list[float]:
-    # A structure without a lattice has no class: it counts as no probability for any.
-    p = np.nan_to_num(bench.probabilities(structures))
-    return [float(v) for v in p.mean(axis=0)]
 
 
 # ------------------------------------------------------------------ Fig. 4b
@@ -56,17 +72,15 @@ def body_centers(memo: Memo, bench: Bench) -> Report:
 
     supercell = bulk("Fe", "bcc", a=2.866, cubic=True).repeat(5)
 
-    def at(fraction: float) -> list[float]:
-        rng = bench.rng("body centers", f"{fraction:.3f}")
+    def at(percent: float) -> list[Atoms]:
+        rng = bench.rng("body centers", f"{percent:.3f}")
         repeats = range(bench.sizes.repeats)
-        return _mean(
-            bench,
-            [_turned(without_body_centers(supercell, fraction, rng), rng) for _ in repeats],
-        )
+        return [_turned(without_body_centers(supercell, percent / 100, rng), rng) for _ in repeats]
 
-    p = np.array([memo(f"{100 * f:.0f} percent", partial(at, f)) for f in _FRACTIONS])
+    percents = np.linspace(0, 100, bench.sizes.removals)
+    p = _along(memo, "percent removed", percents, at, bench)
     bcc, sc = bench.classes.index("bcc"), bench.classes.index("sc")
-    turn = crossing(100 * _FRACTIONS, p[:, bcc] - p[:, sc], 0.0)
+    turn = crossing(percents, p[:, bcc] - p[:, sc], 0.0)
     others = 1 - p[:, bcc] - p[:, sc]
     checks = (
         Check(
@@ -86,17 +100,21 @@ def body_centers(memo: Memo, bench: Bench) -> Report:
         "Probabilities while body centres are removed",
         ("removed (%)", "bcc", "sc", "other classes"),
         [
-            [f"{100 * f:.0f}", float(row[bcc]), float(row[sc]), float(rest)]
-            for f, row, rest in zip(_FRACTIONS, p, others, strict=True)
+            [f"{x:.0f}", float(row[bcc]), float(row[sc]), float(rest)]
+            for x, row, rest in zip(percents, p, others, strict=True)
         ],
         f"Mean over {bench.sizes.repeats} random removals from 250 sites, in random orientation.",
         decimals=3,
     )
     figure = figures.probability_lines(
-        100 * _FRACTIONS, p, bench.classes, "body centres removed (%)", band=(60, 90)
+        percents, p, bench.classes, "body centres removed (%)", band=(60, 90)
     )
     picture = Picture("bcc-sc", "From bcc to simple cubic (the paper's Fig. 4b).", figure)
-    data = {"removed": _FRACTIONS.tolist(), "classes": bench.classes, "probabilities": p.tolist()}
+    data = {
+        "percent removed": percents.tolist(),
+        "classes": bench.classes,
+        "probabilities": p.tolist(),
+    }
     return Report((table,), checks, (picture,), {**data, "turns over at percent": turn})
 
 
@@ -113,19 +131,13 @@ def rhombohedral(memo: Memo, bench: Bench) -> Report:
     """Fig. 4d: c/a takes one rhombohedral crystal through bcc, simple cubic and fcc."""
     from ase_crystalnet.global_mode import perfect_supercell
 
-    ratios = np.linspace(1, 5, bench.sizes.points)
+    def at(x: float) -> list[Atoms]:
+        rng = bench.rng("rhombohedral", f"{x:.4f}")
+        supercell = perfect_supercell(rhombohedral_cell(MU * x))
+        return [_turned(supercell, rng) for _ in range(_ORIENTATIONS)]
 
-    def at(chosen: NDArray[np.float64]) -> list[list[float]]:
-        structures = []
-        for x in chosen:
-            rng = bench.rng("rhombohedral", f"{x:.4f}")
-            supercell = perfect_supercell(rhombohedral_cell(MU * x))
-            structures += [_turned(supercell, rng) for _ in range(_ORIENTATIONS)]
-        p = np.nan_to_num(bench.probabilities(structures)).reshape(len(chosen), _ORIENTATIONS, -1)
-        return p.mean(axis=1).tolist()
-
-    parts = np.array_split(ratios, max(1, len(ratios) // 20))
-    p = np.concatenate([memo(f"c/a from {part[0]:.3f}", partial(at, part)) for part in parts])
+    ratios = np.linspace(1, 5, bench.sizes.ratios)
+    p = _along(memo, "c/a", ratios, at, bench)
     labels = np.array(bench.classes)[p.argmax(axis=1)]
     rows: list[list[Cell]] = []
     for x, name in _CUBIC.items():
@@ -213,26 +225,22 @@ def lindemann(memo: Memo, bench: Bench) -> Report:
 
     crystals = crystals_to_melt()
 
-    def at(name: str, delta: float) -> list[float]:
+    def at(delta: float, name: str) -> list[Atoms]:
         rng = bench.rng("lindemann", name, f"{delta:.3f}")
         supercell = perfect_supercell(crystals[name])
         # The parameter is the rms length of the displacement vector over the distance.
         sigma = delta * nearest_distance(crystals[name]) / np.sqrt(3)
-        repeats = range(bench.sizes.repeats)
-        return _mean(bench, [_turned(displaced(supercell, sigma, rng), rng) for _ in repeats])
+        return [_turned(displaced(supercell, sigma, rng), rng) for _ in range(bench.sizes.repeats)]
 
-    p = np.array(
-        [
-            [memo(f"{name} {delta:.2f}", partial(at, name, delta)) for delta in _DELTAS]
-            for name in crystals
-        ]
-    )
+    deltas = np.linspace(0, _LARGEST_DELTA, bench.sizes.displacements)
+    p = np.array([_along(memo, name, deltas, partial(at, name=name), bench) for name in crystals])
+    shown = evenly(len(deltas), _SHOWN)
     checks: list[Check] = []
     rows: list[list[Cell]] = []
     falls: dict[str, float | None] = {}
     for name, values in zip(crystals, p, strict=True):
         own = values[:, bench.classes.index(name)]
-        falls[name] = crossing(_DELTAS, own)
+        falls[name] = crossing(deltas, own)
         place = falls[name]
         checks.append(
             Check(
@@ -242,8 +250,8 @@ def lindemann(memo: Memo, bench: Bench) -> Report:
                 place is not None and 0.1 <= place <= 0.2,
             )
         )
-        rows.append([name, *(float(v) for v in own[::_SHOWN])])
-    header = ("crystal", *(f"{d:.2f}" for d in _DELTAS[::_SHOWN]))
+        rows.append([name, *(float(v) for v in own[shown])])
+    header = ("crystal", *(f"{d:.2f}" for d in deltas[shown]))
     table = Table(
         "Probability of the crystal's own class against the Lindemann parameter",
         header,
@@ -252,7 +260,7 @@ def lindemann(memo: Memo, bench: Bench) -> Report:
         decimals=3,
     )
     figure = figures.probability_lines(
-        _DELTAS,
+        deltas,
         p,
         bench.classes,
         "Lindemann parameter",
@@ -261,7 +269,7 @@ def lindemann(memo: Memo, bench: Bench) -> Report:
     )
     caption = "Probabilities against the Lindemann parameter (Supplementary Fig. 1)."
     data = {
-        "lindemann": _DELTAS.tolist(),
+        "lindemann": deltas.tolist(),
         "classes": bench.classes,
         "probabilities": {n: v.tolist() for n, v in zip(crystals, p, strict=True)},
         "half at": falls,
