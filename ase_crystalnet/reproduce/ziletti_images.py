@@ -140,12 +140,13 @@ def response_maps(memo: Memo, bench: Bench) -> Report:
         ]
 
     rows = memo("shares", shares)
-    ratios = [float(row[3]) / float(row[6]) for row in rows if row[1] != "evidence"]
+    filters = [row for row in rows if str(row[1]).startswith("convolution")]
+    ratios = [float(row[3]) / float(row[6]) for row in filters]
     check = Check(
         "response maps put their weight on diffraction spots",
         "more energy within two pixels of a spot than in shuffled maps, in every class and layer",
         f"{min(ratios):.2f} to {max(ratios):.2f} times as much",
-        all(float(row[4]) > float(row[6]) for row in rows if row[1] != "evidence"),
+        all(float(row[4]) > float(row[6]) for row in filters),
     )
     header = ("class", "maps", "fingerprints", "share", "95 % from", "to", "shuffled", "untrained",
               "area")  # fmt: skip
