@@ -30,6 +30,8 @@ from ase_crystalnet.periodic import PeriodicSpace, validated_positions
 __all__ = ["AverageCell", "average_cell", "standard_bases"]
 
 Array = NDArray[np.float64]
+#: Sum of S over the reflections of a reciprocal lattice, their number, and its basis (rows).
+Candidate = tuple[float, int, Array]
 
 #: Distance within which spglib takes atoms for equivalent, Angstrom.
 SYMPREC = 0.01
@@ -40,7 +42,13 @@ SYMMETRY_ATOMS, COMMENSURATE_ATOMS = 512, 4096
 #: Weight S that a reflection predicted by a lattice must repay on average (see `LatticeFinder`). In
 #: a periodic cell the diffuse scattering of vacancies repeats from zone to zone, so one strong
 #: fluctuation is seen many times over.
-PENALTY = 5.0
+PENALTIES = (5.0, 1.5)
+#: Symmetric cells of so few atoms are primitive beyond doubt; cells of fewer have no average.
+FEW_SITES, LEAST_ATOMS = 4, 24
+#: Candidates for the lattice whose sites are looked at, and the largest divisor of a cell's vector.
+CANDIDATES, LARGEST_DIVISOR = 24, 10
+#: Sites nearer to each other than this share of the nearest-neighbour distance are no sites.
+LEAST_APART = 0.75
 #: Reflections looked at have |q| below this, per nearest-neighbour distance.
 REACH = 11.0
 #: Vectors this much longer than the shortest count as equally short.
@@ -64,8 +72,8 @@ class AverageCell:
         are as far from the sites as they can be.
     numbers : (n,) int array
         Commonest species of each site.
-    occupancy : (n,) array
-        Atoms on the site, relative to the best occupied one.
+    atoms : (n,) int array
+        Atoms of the structure on each site.
     origin : (3,) array
         Of the cell, fractional, in the frame of the structure turned by `frame`.
     """
@@ -74,7 +82,7 @@ class AverageCell:
     frame: Array
     sites: Array
     numbers: NDArray[np.int64]
-    occupancy: Array
+    atoms: NDArray[np.int64]
     origin: Array
 
     @property
@@ -85,14 +93,17 @@ class AverageCell:
         occupied at random by their relative occupancies. Unlike the mean over the displaced atoms
         it is not shortened by noise, nor lengthened by vacancies that all sites share.
         """
+        # Sites with too few atoms by no more than chance are as full as the others.
+        counts = self.atoms + 2 * np.sqrt(self.atoms)
+        occupancies = np.minimum(counts / self.atoms.max(), 1.0)
         steps = np.array(list(product((-2, -1, 0, 1, 2), repeat=3)))
         total = weight = 0.0
-        for site, occupancy in zip(self.sites, self.occupancy, strict=True):
+        for site, occupancy in zip(self.sites, occupancies, strict=True):
             difference = (self.sites - site)[:, None] + steps
             lengths = np.linalg.norm(difference @ self.lattice, axis=-1).ravel()
-            chance = np.repeat(self.occupancy, len(steps))
+            chance = np.repeat(occupancies, len(steps))
             order = np.argsort(lengths, kind="stable")[1:65]  # the first is the site itself
-            lengths, chance = lengths[order], np.minimum(chance[order], 1.0)
+            lengths, chance = lengths[order], chance[order]
             first = chance * np.concatenate([[1.0], np.cumprod(1 - chance)[:-1]])
             total += occupancy * float((first * lengths).sum() / first.sum())
             weight += occupancy
@@ -121,21 +132,40 @@ def average_cell(atoms: Atoms, lattice: Array | None = None) -> AverageCell:
 
 # ---------------------------------------------------------------------- lattice
 def _lattice(atoms: Atoms, positions: Array) -> Array:
-    if atoms.pbc.all():
-        cell = PeriodicSpace.of(atoms).basis
-        fractional = positions @ np.linalg.inv(cell)
-        if len(atoms) <= SYMMETRY_ATOMS:
-            primitive = _by_symmetry(cell, fractional, atoms.numbers)
-            if primitive is not None:
-                return _commensurate(primitive, cell)
-        if len(atoms) <= COMMENSURATE_ATOMS:
-            return _by_scattering(cell, fractional)
-    elif atoms.pbc.any():
-        raise InputError(
-            f"pbc is {atoms.pbc.tolist()}: a whole structure is classified when it is periodic in "
-            "all directions or in none; use windows (mode='local') for slabs and wires"
-        )
-    return _by_window(atoms, positions)
+    if not atoms.pbc.all():
+        if atoms.pbc.any():
+            raise InputError(
+                f"pbc is {atoms.pbc.tolist()}: a whole structure is classified when it is "
+                "periodic in all directions or in none; use a model of windows for slabs and wires"
+            )
+        return _by_window(atoms, positions)
+    cell = PeriodicSpace.of(atoms).basis
+    count = len(atoms)
+    fractional = positions @ np.linalg.inv(cell)
+    primitive = None
+    if count <= SYMMETRY_ATOMS:
+        primitive = _by_symmetry(cell, fractional, atoms.numbers)
+    if primitive is not None:
+        primitive = _commensurate(primitive, cell)
+        if _sites_of(primitive, cell, count) <= FEW_SITES:
+            return primitive
+    if count > COMMENSURATE_ATOMS:
+        return _by_window(atoms, positions)
+    average = None
+    if count >= LEAST_ATOMS:
+        average = _by_scattering(cell, fractional, _typical_distance(atoms, positions))
+    if primitive is None:
+        return cell if average is None else average
+    if average is None:
+        return primitive
+    # A few vacancies in a supercell may lie symmetrically; its average lattice is much finer.
+    ratio = _sites_of(primitive, cell, count) / _sites_of(average, cell, count)
+    return average if ratio > 3 else primitive
+
+
+def _sites_of(lattice: Array, cell: Array, count: int) -> float:
+    """Mean number of atoms in a cell of the lattice."""
+    return float(count * abs(np.linalg.det(lattice) / np.linalg.det(cell)))
 
 
 def _by_symmetry(cell: Array, fractional: Array, numbers: NDArray[np.int64]) -> Array | None:
@@ -167,37 +197,105 @@ def _commensurate(lattice: Array, cell: Array) -> Array:
     return np.asarray(np.linalg.solve(whole, cell), np.float64)
 
 
-def _by_scattering(cell: Array, fractional: Array) -> Array:
-    """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice."""
+def _by_scattering(cell: Array, fractional: Array, distance: float) -> Array | None:
+    """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice.
+
+    Of the lattices whose sites keep their distance, the one whose reflections hold the most; None
+    if there is none.
+    """
     reduced = minkowski_reduce(cell[None])[0]
     whole = np.rint(reduced @ np.linalg.inv(cell))
     points = fractional @ np.linalg.inv(whole)
-    distance = (abs(np.linalg.det(cell)) / len(points)) ** (1 / 3)
-    hkl, strength = _reflections(reduced, points, REACH / distance)
-    order = np.argsort(-strength, kind="stable")[:96]
-    basis = np.zeros((3, 3), np.int64)  # of the reflections that the lattice explains
-    best, score = None, 0.0
+    spacing = (abs(np.linalg.det(cell)) / len(points)) ** (1 / 3)
+    hkl, strength, length = _reflections(reduced, points, REACH / spacing)
+    candidates = _grown(hkl, strength, length) + _divided(hkl, strength, whole)
+    # A cell of many sites spreads its scattering over many reflections: it repays little on each,
+    # and is asked for less when no other is found.
+    for penalty in PENALTIES:
+        candidates.sort(key=lambda item: item[0] - penalty * item[1], reverse=True)
+        found = _first_valid(candidates, penalty, points @ reduced, reduced, distance)
+        if found is not None:
+            return found
+    return None
+
+
+def _first_valid(
+    candidates: list[Candidate], penalty: float, positions: Array, reduced: Array, distance: float
+) -> Array | None:
+    seen: set[bytes] = set()
+    for total, count, basis in candidates:
+        if total <= penalty * count or len(seen) >= CANDIDATES:
+            break
+        # Reciprocal lattice vectors are basis @ inv(reduced).T; the direct lattice is dual to it.
+        lattice = minkowski_reduce((np.linalg.inv(basis).T @ reduced)[None])[0]
+        key = np.rint(np.sort(np.linalg.norm(lattice, axis=1)) * 1e4).tobytes()
+        if key in seen:
+            continue
+        seen.add(key)
+        if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
+            return lattice
+    return None
+
+
+def _grown(hkl: NDArray[np.int64], strength: Array, length: Array) -> list[Candidate]:
+    """Reciprocal lattices spanned by more and more of the strongest reflections."""
+    # The strongest may all be equal and in one plane: among equals the shortest come first.
+    order = np.argsort(-strength * (1 - 0.5 * (length / length.max()) ** 2), kind="stable")[:512]
+    found = []
+    basis = np.zeros((3, 3), np.int64)
     for index in order:
         trial = _extended(basis, hkl[index])
         if trial is None:
             continue
-        determinant = round(abs(float(np.linalg.det(trial))))
-        if determinant == 0:  # reflections in a plane so far: there is no lattice to score
-            basis = trial
-            continue
-        lit = _on_lattice(hkl, trial, determinant)
-        value = float((strength[lit] - PENALTY).sum())
-        if best is None or value > score:
-            best, score, basis = trial, value, trial
-    if best is None:
-        return reduced
-    # Reciprocal lattice vectors are best @ inv(reduced).T; the direct lattice is dual to it.
-    result: Array = np.linalg.inv(best.astype(float)).T @ reduced
-    return result
+        basis = trial
+        determinant = round(abs(float(np.linalg.det(basis))))
+        if determinant > 0:
+            lit = _on_lattice(hkl, basis, determinant)
+            found.append((float(strength[lit].sum()), int(lit.sum()), basis.astype(float)))
+            if determinant == 1:
+                break
+    return found
 
 
-def _reflections(cell: Array, points: Array, reach: float) -> tuple[NDArray[np.int64], Array]:
-    """Indices (M, 3) of a half space of reflections within `reach`, and S(q) of each."""
+def _divided(hkl: NDArray[np.int64], strength: Array, whole: Array) -> list[Candidate]:
+    """Reciprocal lattices of the given cell's vectors divided by whole numbers."""
+    given = np.rint(hkl @ np.linalg.inv(whole).T).astype(np.int64)
+    steps = range(1, LARGEST_DIVISOR + 1)
+    multiple = [[given[:, axis] % n == 0 for n in steps] for axis in range(3)]
+    found = []
+    for i, first in enumerate(multiple[0], 1):
+        for j, second in enumerate(multiple[1], 1):
+            both = first & second
+            for k, third in enumerate(multiple[2], 1):
+                lit = both & third
+                total, count = float(strength[lit].sum()), int(lit.sum())
+                if i * j * k > 1 and total > min(PENALTIES) * count:
+                    # Rows: n_i times the reciprocal vectors of the given cell, in reduced indices.
+                    found.append((total, count, np.diag([i, j, k]).astype(float) @ whole.T))
+    return found
+
+
+def _sites_keep_apart(folded: Array, lattice: Array, distance: float) -> bool:
+    """Whether the atoms fold onto sites, and not onto places too near to be sites of their own."""
+    per_cell = abs(np.linalg.det(lattice)) / distance**3
+    means, site = _sites(folded, lattice, SITE_RADIUS * distance, most=int(2 * per_cell) + 8)
+    if len(means) == 0:
+        return False
+    counts = np.bincount(site, minlength=len(means))
+    difference = means[:, None] - means
+    difference -= np.rint(difference)
+    apart = np.linalg.norm(difference @ lattice, axis=-1)
+    larger = (counts[None] > counts[:, None]) | (
+        (counts[None] == counts[:, None]) & np.tri(len(means), k=-1, dtype=bool)
+    )
+    crowded = ((apart < LEAST_APART * distance) & larger).any(axis=1)
+    return bool(counts[crowded].sum() <= 0.1 * counts.sum())
+
+
+def _reflections(
+    cell: Array, points: Array, reach: float
+) -> tuple[NDArray[np.int64], Array, Array]:
+    """Indices (M, 3) of a half space of reflections within `reach`, S(q) and |q| of each."""
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     limit = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
     phases = [
@@ -213,11 +311,11 @@ def _reflections(cell: Array, points: Array, reach: float) -> tuple[NDArray[np.i
     amplitude = np.concatenate(
         [((row * phases[1]) @ last).ravel() for row in phases[0]]  # (n2, N) @ (N, n3)
     )
-    near = np.linalg.norm(hkl @ reciprocal, axis=1) < reach
+    length = np.linalg.norm(hkl @ reciprocal, axis=1)
     h, k, m = hkl.T
     half = (h > 0) | ((h == 0) & ((k > 0) | ((k == 0) & (m > 0))))
-    chosen = near & half
-    return hkl[chosen], np.abs(amplitude[chosen]) ** 2 / len(points)
+    chosen = (length < reach) & half
+    return hkl[chosen], np.abs(amplitude[chosen]) ** 2 / len(points), length[chosen]
 
 
 def _extended(basis: NDArray[np.int64], vector: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -341,7 +439,7 @@ def _settle(
         frame=frame,
         sites=inside,
         numbers=species,
-        occupancy=counts / counts.max(),
+        atoms=counts,
         origin=origin,
     )
 
@@ -351,8 +449,13 @@ def _before(first: Array, second: Array) -> bool:
     return bool(len(different)) and bool(first[different[0]] < second[different[0]])
 
 
-def _sites(folded: Array, basis: Array, radius: float) -> tuple[Array, NDArray[np.int64]]:
-    """Mean fractional positions of the sites that atoms fold onto, and the site of each atom."""
+def _sites(
+    folded: Array, basis: Array, radius: float, most: int | None = None
+) -> tuple[Array, NDArray[np.int64]]:
+    """Mean fractional positions of the sites that atoms fold onto, and the site of each atom.
+
+    Empty if there are more than `most`.
+    """
     means: list[Array] = []
     left = np.arange(len(folded))
     while len(left):
@@ -368,6 +471,8 @@ def _sites(folded: Array, basis: Array, radius: float) -> tuple[Array, NDArray[n
         inside[0] = True  # an atom that is alone is a site of its own
         means.append(center % 1.0)
         left = left[~inside]
+        if most is not None and len(means) > most:
+            return np.empty((0, 3)), np.empty(0, np.int64)
     sites = np.array(means)
     nearest = np.empty(len(folded), np.int64)
     for start in range(0, len(folded), 512):

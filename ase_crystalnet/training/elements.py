@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
+from ase.build import bulk
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_crystalnet.training.stackings import stackings
@@ -183,6 +184,9 @@ PROTOTYPES: tuple[Prototype, ...] = (
 )  # fmt: skip
 #: Share of layered structures (close-packed, diamond and graphite stackings) by space group.
 LAYERED = {166: 0.17, 194: 0.43}
+#: Volume of an atom, cubic Angstrom, where ASE knows no cell of the solid.
+_VOLUMES = {1: 11.0, 2: 19.0, 5: 7.3, 7: 22.0, 8: 14.0, 9: 16.0, 15: 19.0, 16: 25.8, 17: 29.0,
+            25: 12.2, 31: 19.6, 34: 27.3, 35: 33.0, 52: 34.0, 53: 43.0, 61: 33.6}  # fmt: skip
 #: Structures of each space group in 10,500.
 _COUNTS = {139: 1300, 141: 1200, 166: 1500, 194: 1500, 221: 1200, 225: 1300, 227: 1300, 229: 1200}
 
@@ -224,20 +228,31 @@ def _structure(group: int, z: int, place: float, rng: np.random.Generator) -> El
             name, cell, sites = stackings(group, rng)
         else:
             name, (cell, sites) = kind[1].name, kind[1].sample(rng)
-        bond = 2 * covalent_radii[z] * rng.uniform(1.0, 1.25)
-        atoms = _confirmed(group, z, cell, sites, bond)
+        # The element's own volume: databases give each prototype about that.
+        scale = (_volume(z) * rng.uniform(0.9, 1.15) * len(sites) / abs(np.linalg.det(cell))) ** (
+            1 / 3
+        )
+        atoms = _confirmed(group, z, cell * scale, sites)
         if atoms is not None:
             return Element(atoms, group, LABELS[group], name)
     raise RuntimeError(f"no structure of space group {group} passed: {name}")
 
 
-def _confirmed(group: int, z: int, cell: Array, sites: Array, bond: float) -> Atoms | None:
-    """Primitive cell with nearest neighbours `bond` apart; None if spglib names another group."""
+@cache
+def _volume(z: int) -> float:
+    """Volume of an atom of the element's solid, cubic Angstrom."""
+    if z in _VOLUMES:
+        return _VOLUMES[z]
+    solid = bulk(chemical_symbols[z])
+    return float(solid.get_volume() / len(solid))
+
+
+def _confirmed(group: int, z: int, cell: Array, sites: Array) -> Atoms | None:
+    """Primitive cell of the conventional one; None if spglib names another group."""
     import spglib
 
     numbers = np.full(len(sites), z)
-    length = _shortest(cell, sites)
-    given: Any = (cell * (bond / length), sites, numbers)
+    given: Any = (cell, sites, numbers)
     tolerances = TOLERANCES_HEXAGONAL if group in (166, 194) else TOLERANCES
     for tolerance in tolerances:
         found = spglib.get_symmetry_dataset(given, symprec=tolerance)
@@ -248,15 +263,6 @@ def _confirmed(group: int, z: int, cell: Array, sites: Array, bond: float) -> At
     )
     lattice, fractional, species = primitive
     return Atoms(species, cell=lattice, scaled_positions=fractional, pbc=True)
-
-
-def _shortest(cell: Array, sites: Array) -> float:
-    """Nearest-neighbour distance of a conventional cell, in its units."""
-    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
-    difference = sites[:, None] - sites
-    difference -= np.rint(difference)
-    lengths = np.linalg.norm((difference[:, :, None] + steps) @ cell, axis=-1)
-    return float(lengths[lengths > 1e-6].min())
 
 
 def _cell(group: int, ratio: float) -> Array:
