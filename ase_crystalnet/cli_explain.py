@@ -24,7 +24,6 @@ __all__ = ["explain"]
 
 FIGURES = (".png", ".pdf", ".svg")
 _KINDS = (*FIGURES, ".npz", ".json")
-_RESULTS = (".h5", ".hdf5")
 
 
 class Pooling(StrEnum):
@@ -114,6 +113,8 @@ def explain(
         raise InputError(f"model {model!r} sees a structure as a whole: leave out the window")
     explainer = Explainer(net.classifier, unpooling.value)
     chosen = None if for_class is None else explainer.index(for_class)
+    if net.mode == "local" and os.path.exists(what) and not _is_result(what):
+        title = f"{title}, atom {center}"
     found = subject(net, atoms, middle)
     explanation = explainer.explain(found.image, chosen, top)
     numbers = _numbers(explanation, found.spots)
@@ -133,7 +134,7 @@ def _read(
     format: str | None,
 ) -> tuple[Atoms, Any, int | None, str]:
     """Atoms, the window's centre (index or point), its size, and words for them."""
-    result = Path(what).suffix.lower() in _RESULTS
+    result = _is_result(what)
     if window is not None and not result:
         raise InputError(f"--window is of a RESULT.h5, given {what}; use --center for an atom")
     if result:
@@ -147,7 +148,11 @@ def _read(
     found = next(iter_frames(what, frame, frame + 1 if frame != -1 else None, format=format), None)
     if found is None:
         raise InputError(f"--frame: {what} has no frame {frame}")
-    return found.atoms, center, window_atoms, f"{what}, atom {center}"
+    return found.atoms, center, window_atoms, what if frame == 0 else f"{what}, frame {frame}"
+
+
+def _is_result(what: str) -> bool:
+    return Path(what).suffix.lower() in (".h5", ".hdf5")
 
 
 def _prototype(name: str) -> Atoms | None:

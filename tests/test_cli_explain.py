@@ -74,7 +74,7 @@ def test_an_atom_of_a_file_and_a_class(folder: Path, model: Path) -> None:
     one, other = (json.loads(Path(name).read_text()) for name in ("17.json", "bcc.json"))
     assert one["ranked_for"] is None and other["ranked_for"] == "bcc"
     assert one["probabilities"] == other["probabilities"]
-    assert "md.extxyz, atom 17" in one["what"]
+    assert one["what"] == "md.extxyz, frame 1, atom 17"
     repeated = run(*common, "--unpooling", "repeat", "--center", 17, "-o", "repeat.json")
     assert repeated.exit_code == 0
     assert json.loads(Path("repeat.json").read_text())["layers"] != one["layers"]
