@@ -14,7 +14,7 @@ import numpy as np
 
 from ase_crystalnet.errors import InputError
 
-__all__ = ["share", "thread_count"]
+__all__ = ["share", "thread_count", "thread_number"]
 
 #: A thread with fewer windows costs more than it brings.
 LEAST = 8
@@ -49,3 +49,8 @@ def share(work: Callable[[int, int], object], windows: int, threads: int | None)
     edges = np.linspace(0, windows, parts + 1).astype(int).tolist()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda bounds: work(*bounds), pairwise(edges)))
+
+
+def thread_number(workers: int) -> int | None:
+    """SciPy's number of workers (-1: all) as a number of threads (None: all)."""
+    return None if workers < 1 else workers

@@ -184,7 +184,7 @@ class CrystalNet(Calculator):
         points, center_indices = prepared.centers(centers, spacing)
         found = self._windows(atoms, prepared, points, progress)
         if self.divide:
-            self._look_again(atoms, points, found)
+            self._look_again(atoms, prepared, points, found)
         return self._result(prepared, points, center_indices, found, centers)
 
     def _windows(
@@ -241,7 +241,11 @@ class CrystalNet(Calculator):
         }
 
     def _look_again(
-        self, atoms: Atoms, points: NDArray[np.float64], found: dict[str, NDArray[Any]]
+        self,
+        atoms: Atoms,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        found: dict[str, NDArray[Any]],
     ) -> None:
         """Settle windows whose centre is not part of the crystal they show, in place.
 
@@ -256,8 +260,7 @@ class CrystalNet(Calculator):
             size = max(int(share * self.windower.window_atoms), 64)
             if len(divided) == 0 or size >= self.windower.window_atoms:
                 break
-            smaller = Windower(window_atoms=size, on_sparse="refuse").prepare(atoms)
-            again = self._windows(atoms, smaller, points[divided])
+            again = self._windows(atoms, prepared.with_windows_of(size), points[divided])
             usable = ~again["sparse"]
             for name, values in again.items():
                 found[name][divided[usable]] = values[usable]

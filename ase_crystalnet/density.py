@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ase_crystalnet._threads import thread_number
+from ase_crystalnet.neighbors import CellList
 from ase_crystalnet.periodic import PeriodicSpace
 
 #: Up to this many atoms each one is a probe: then the radii are exactly the same whatever the
 #: order, translation or rotation of the atoms. Beyond, they agree statistically (below 1 %).
 ALL_PROBES = 1000
+#: Atoms that tell the volume of an atom.
+SAMPLE = 4096
 #: Atoms a probe stands for in larger structures.
 ATOMS_PER_PROBE = 12
 #: Quantile over the probes of a window, of the radius.
@@ -32,6 +36,10 @@ LEVELS = ((1.0, 0.0), (0.5, 0.1), (0.25, 0.2), (0.125, 0.3))
 #: Radii are at most this many times the median one: gas around a crystal needs no larger window
 #: (it will be found sparse), and the layer of ghost images stays bounded.
 LARGEST = 3.0
+#: A structure without periodic directions is looked at whole if it has at most so many windows.
+WHOLE = 4
+#: Probes of a window there is room for at first, and at most.
+FEW, MANY = 48, 512
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,9 @@ def estimate_radii(
     workers : int
         Threads of the neighbour search.
     """
-    probes, weight = _probes(space, positions, workers)
-    levels, nearest = _probe_radii(space, positions, probes, weight, window_atoms, workers)
+    volume = _atom_volume(positions, workers)
+    probes, weight = _probes(space, positions, volume)
+    levels, nearest = _probe_radii(space, positions, probes, weight, window_atoms, volume, workers)
     apart = nearest[np.isfinite(nearest)]
     if len(apart) and np.median(apart) == 0.0:  # every second atom doubled
         apart = apart[apart > 0.0]
@@ -112,18 +121,27 @@ def uniform_radius(
     )
 
 
+def _atom_volume(positions: NDArray[np.float64], workers: int) -> float:
+    """Volume of an atom in the material, Angstrom^3, whatever the empty space.
+
+    From the distance of the eighth neighbour, which noise changes little; 0 for fewer atoms.
+    """
+    some = positions[:: max(len(positions) // SAMPLE, 1)]
+    tree = cKDTree(positions, leafsize=32, balanced_tree=False, compact_nodes=False)
+    eighth = tree.query(some, k=[9], workers=workers)[0]
+    eighth = eighth[np.isfinite(eighth)]
+    if not len(eighth):
+        return 0.0
+    return 4.0 * np.pi / 3.0 * float(np.median(eighth)) ** 3 / 8.5
+
+
 def _probes(
-    space: PeriodicSpace, positions: NDArray[np.float64], workers: int
+    space: PeriodicSpace, positions: NDArray[np.float64], volume: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Indices of the probe atoms, one per voxel, and the number of atoms in each's voxel."""
     count = len(positions)
     if count <= ALL_PROBES:
         return np.arange(count), np.ones(count)
-    # The eighth neighbour's distance gives the volume of an atom, whatever the empty space.
-    eighth = cKDTree(positions, leafsize=32, balanced_tree=False).query(
-        positions, k=[9], workers=workers
-    )[0]
-    volume = 4.0 * np.pi / 3.0 * float(np.median(eighth)) ** 3 / 8.5
     edge = max((ATOMS_PER_PROBE * volume) ** (1.0 / 3.0), 1e-6)
     fractional = positions @ np.linalg.inv(space.reduced)
     fractional -= np.where(space.pbc, 0.0, fractional.min(axis=0))
@@ -145,6 +163,7 @@ def _probe_radii(
     probes: NDArray[np.int64],
     weight: NDArray[np.float64],
     window_atoms: int,
+    volume: float,
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Window radius by each level (L, P), inf where unbounded, and nearest neighbour (P,)."""
@@ -153,31 +172,38 @@ def _probe_radii(
     levels = np.full((len(LEVELS), len(probes)), np.inf)
     nearest = np.full(len(probes), np.inf)
     todo = np.arange(len(probes))
-    depth = np.inf if finite else _first_depth(space, positions, window_atoms)
+    # A cluster is looked at whole. Elsewhere the first guess is a little more than a window's
+    # radius in the bulk; probes at a surface need more.
+    whole = finite and len(positions) <= WHOLE * window_atoms
+    depth = 1.15 * (3.0 * window_atoms * volume / (4.0 * np.pi)) ** (1.0 / 3.0)
+    if depth == 0.0:
+        depth = _box_depth(space, positions, window_atoms)
     while True:
         images, _ = space.with_ghosts(positions, 0.0 if finite else depth)
-        tree = cKDTree(images, leafsize=32, balanced_tree=False, compact_nodes=False)
+        if whole:
+            tree = cKDTree(images, leafsize=32, balanced_tree=False, compact_nodes=False)
+        else:
+            cells = CellList(images, depth / 2.5, threads=thread_number(workers))
         for start in range(0, len(todo), 4096):
             rows = todo[start : start + 4096]
-            distance, _ = tree.query(
-                positions[probes[rows]],
-                k=list(range(1, width + 1)),
-                distance_upper_bound=depth,
-                workers=workers,
-            )
+            places = positions[probes[rows]]
+            if whole:
+                distance, _ = tree.query(places, k=list(range(1, width + 1)), workers=workers)
+            else:
+                distance = cells.sorted_distances(places, width, depth)
             for number, (share, _) in enumerate(LEVELS):
                 levels[number, rows] = _level_radius(distance, window_atoms, share)
             if width > 1:
                 nearest[rows] = distance[:, 1]
         todo = todo[~np.isfinite(levels[0, todo])]
         enough = LARGEST * _weighted_median(levels[0], weight)
-        if not len(todo) or depth >= enough:
+        if whole or not len(todo) or depth >= enough:
             return levels, nearest
-        # Ghosts so far did not reach: add deeper ones, for those probes alone.
-        depth = min(1.6 * depth, enough)
+        # Not far enough: look farther, for those probes alone.
+        depth = min(1.4 * depth, enough)
 
 
-def _first_depth(space: PeriodicSpace, positions: NDArray[np.float64], window_atoms: int) -> float:
+def _box_depth(space: PeriodicSpace, positions: NDArray[np.float64], window_atoms: int) -> float:
     """Guess of a window's radius from the mean density of the occupied box."""
     along = positions @ np.linalg.inv(space.reduced)
     span = np.where(space.pbc, 1.0, np.ptp(along, axis=0) + 2.0)
@@ -207,20 +233,19 @@ def _low_quantile(
     """Low quantile (L, P) of each level's radius over the probes within each probe's window."""
     reach = levels[0]
     images, source = space.with_ghosts(points, float(reach.max()))
-    tree = cKDTree(images, balanced_tree=False)
+    cells = CellList(images, float(np.median(reach)) / 2.5, threads=thread_number(workers))
     result = np.empty((len(levels), len(points)))
-    width = min(256, len(images))
     for start in range(0, len(points), 4096):
         rows = slice(start, start + 4096)
-        distance, found = tree.query(
-            points[rows],
-            k=list(range(1, width + 1)),
-            distance_upper_bound=float(reach[rows].max()) * (1 + 1e-9) + 1e-9,
-            workers=workers,
-        )
-        inside = distance <= reach[rows, None]
-        near = np.where(inside, np.append(source, 0)[np.minimum(found, len(source))], 0)
-        rank = np.floor(QUANTILE * (inside.sum(axis=1) - 1)).astype(np.int64)
+        bound = reach[rows] * (1 + 1e-9) + 1e-9
+        room = FEW
+        found, counts = cells.cut(points[rows], bound, room)[1:]
+        if counts.max() > room:
+            room = min(int(counts.max()), MANY)
+            found, counts = cells.cut(points[rows], bound, room)[1:]
+        inside = found >= 0
+        near = np.where(inside, source[found], 0)
+        rank = np.floor(QUANTILE * (np.minimum(counts, room) - 1)).astype(np.int64)
         for number, radius in enumerate(levels):
             values = np.sort(np.where(inside, radius[near], np.inf), axis=1)
             result[number, rows] = values[np.arange(len(values)), rank]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from ase_crystalnet._threads import thread_number
 from ase_crystalnet.density import estimate_radii, uniform_radius
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.grid import candidates
+from ase_crystalnet.neighbors import CellList
 from ase_crystalnet.periodic import PeriodicSpace, validated_positions
 
 __all__ = ["PreparedSystem", "SparseWindowWarning", "WindowBatch", "Windower"]
@@ -32,7 +35,7 @@ SPARSE_SHARE = 0.25
 #: Default spacing of grid centres in nearest-neighbour distances, and at the least in cube roots of
 #: the volume of an atom. The second is the smaller in every dense crystal; it takes over where the
 #: nearest neighbour says little about the density (many vacancies, atom probe, molecules).
-GRID_SPACING, GRID_SPACING_VOLUME = 2.5, 2.15
+GRID_SPACING = 2.75
 #: Grid centres farther than this share of the window radius from every atom are dropped. It is
 #: 1.2 nearest-neighbour distances in a close-packed metal, and grows with vacancies.
 GRID_REACH = 0.35
@@ -55,7 +58,7 @@ class WindowBatch:
     positions : (B, N, 3) float32 array
         Relative to the centre, Angstrom, nearest first; zeros after the last atom.
     mask : (B, N) bool array
-        True for atoms, which come first in each row.
+        True for atoms, which come first in each row, in no order.
     indices : (B, N) int64 array
         Index of the atom in the structure, -1 for padding. A periodic image has the index of its
         atom, so an index can repeat in a small cell.
@@ -161,7 +164,7 @@ class Windower:
             space=space,
             given=given,
             nearest_neighbor_distance=radii.nearest_neighbor_distance,
-            _tree=cKDTree(positions, leafsize=32, balanced_tree=False, compact_nodes=False),
+            _positions=positions,
             _source=source,
             _probe_tree=radii.tree,
             _probe_radius=radii.radius,
@@ -189,10 +192,39 @@ class PreparedSystem:
     space: PeriodicSpace
     given: NDArray[np.float64]
     nearest_neighbor_distance: float
-    _tree: Any = field(repr=False)
+    _positions: NDArray[np.float64] = field(repr=False)
     _source: NDArray[np.int64] = field(repr=False)
     _probe_tree: Any = field(repr=False)
     _probe_radius: NDArray[np.float64] = field(repr=False)
+
+    @cached_property
+    def _cells(self) -> CellList:
+        edge = float(np.median(self._probe_radius)) / 2.5
+        return CellList(self._positions, edge, threads=thread_number(self.windower.workers))
+
+    @cached_property
+    def _tree(self) -> Any:
+        """For what asks for the nearest atoms however far, or for some of too many."""
+        return cKDTree(self._positions, leafsize=32, balanced_tree=False, compact_nodes=False)
+
+    def with_windows_of(self, window_atoms: int) -> PreparedSystem:
+        """The same structure cut into smaller windows, by the density already known.
+
+        Parameters
+        ----------
+        window_atoms : int
+            At most what the structure was prepared for.
+        """
+        given = self.windower.window_atoms
+        if window_atoms > given:
+            raise InputError(f"window_atoms={window_atoms} is more than the {given} prepared for")
+        smaller = replace(
+            self,
+            windower=replace(self.windower, window_atoms=window_atoms, on_sparse="refuse"),
+            _probe_radius=self._probe_radius * (window_atoms / given) ** (1.0 / 3.0),
+        )
+        smaller.__dict__["_cells"] = self._cells  # what is sorted once need not be again
+        return smaller
 
     @property
     def wrapped(self) -> NDArray[np.float64]:
@@ -211,8 +243,9 @@ class PreparedSystem:
             Every atom; a regular grid (where there are atoms); atoms by index (negative from the
             end); atoms by mask of length N; points in Angstrom.
         spacing : float, optional
-            Largest spacing of the grid in Angstrom, default 2.5 nearest-neighbour distances (more
-            where atoms are missing). A periodic cell is divided evenly.
+            Largest spacing of the grid in Angstrom; by default 2.75 times the cube root of an
+            atom's volume, which in a close-packed crystal is 2.45 neighbour distances. A periodic
+            cell is divided evenly.
 
         Returns
         -------
@@ -270,18 +303,16 @@ class PreparedSystem:
         if spacing is None:
             volume = 4.0 / 3.0 * np.pi / self.windower.window_atoms  # of an atom, over radius^3
             apart = float(np.median(self._probe_radius)) * volume ** (1.0 / 3.0)
-            spacing = max(
-                GRID_SPACING * self.nearest_neighbor_distance, GRID_SPACING_VOLUME * apart
-            )
+            spacing = GRID_SPACING * apart if self.nearest_neighbor_distance > 0 else np.nan
             if not np.isfinite(spacing):  # a lone atom: it is its own grid
                 return self.given.copy()
         reach = GRID_REACH * float(self._probe_radius.max())
         points = candidates(self.space, self.wrapped, spacing, reach)
-        nearest = self._tree.query(self.space.wrap(points), k=1, workers=self.windower.workers)[0]
+        nearest = self._cells.nearest(self.space.wrap(points), 1, reach)[1][:, 0]
         return np.asarray(points[nearest <= GRID_REACH * self._density_radii(points)])
 
     def nearest_centers(
-        self, centers: NDArray[np.float64], count: int = 1
+        self, centers: NDArray[np.float64], count: int = 1, within: float | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """For every atom the nearest of some centres, across periodic faces.
 
@@ -291,6 +322,8 @@ class PreparedSystem:
             Angstrom.
         count : int
             How many centres for each atom.
+        within : float, optional
+            Farthest they may be, Angstrom; by default the largest radius of a window.
 
         Returns
         -------
@@ -300,13 +333,12 @@ class PreparedSystem:
             Angstrom; inf where there are fewer.
         """
         wrapped = self.space.wrap(np.asarray(centers, dtype=np.float64))
-        depth = float(self._probe_radius.max())
-        positions, source = self.space.with_ghosts(wrapped, depth)
-        distances, found = cKDTree(positions).query(
-            self.space.wrap(self.given), k=list(range(1, count + 1)), workers=self.windower.workers
-        )
-        missing = ~np.isfinite(distances)
-        return np.where(missing, -1, np.append(source, -1)[found]), distances
+        if within is None:
+            within = float(self._probe_radius.max())
+        positions, source = self.space.with_ghosts(wrapped, within)
+        cells = CellList(positions, within / 2.0, threads=thread_number(self.windower.workers))
+        found, distances = cells.nearest(self.space.wrap(self.given), count, within)
+        return np.where(found >= 0, source[found], -1), distances
 
     # ------------------------------------------------------------------ windows
     def radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -376,34 +408,34 @@ class PreparedSystem:
         wanted = self.windower.window_atoms
         origin = self.space.wrap(centers)
         radius = self.radii(centers)
-        bound = float(radius.max(initial=0.0)) * (1 + 1e-9)
-        width = int(1.3 * wanted)
-        distance, found = self._query(origin, width, bound)
-        if len(origin) and bool((distance[:, -1] <= radius).any()):
-            # Denser than expected somewhere: ask again for up to the cap.
-            distance, found = self._query(origin, CAP * wanted, bound)
-        mask = distance <= radius[:, None]
-        count = mask.sum(axis=1)
+        room, cap = int(1.3 * wanted), CAP * wanted
+        relative, found, count = self._cells.cut(origin, radius, room)
+        if len(origin) and count.max() > room:
+            # Denser than expected somewhere: once more, with room for all, or up to the cap.
+            crowded = count > cap
+            reach = np.where(crowded, self._shrunk(origin, crowded, cap), radius)
+            relative, found, count = self._cells.cut(origin, reach, min(int(count.max()), cap))
         length = max(int(count.max(initial=1)), 1)
-        mask, found = mask[:, :length], np.where(mask, found, 0)[:, :length]
-        relative = self._tree.data[found] - origin[:, None]
-        relative[~mask] = 0.0
+        found = found[:, :length]
         return WindowBatch(
             centers=centers,
-            positions=relative.astype(np.float32),
-            mask=mask,
-            indices=np.where(mask, self._source[found], -1),
+            positions=relative[:, :length],
+            mask=found >= 0,
+            indices=np.where(found >= 0, self._source[found], -1),
             radius=radius,
             sparse=count < self.windower.sparse_below,
         )
 
-    def _query(
-        self, origin: NDArray[np.float64], width: int, bound: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        distance, found = self._tree.query(
-            origin, k=width, distance_upper_bound=bound, workers=self.windower.workers
-        )
-        return distance, found
+    def _shrunk(
+        self, origin: NDArray[np.float64], crowded: NDArray[np.bool_], cap: int
+    ) -> NDArray[np.float64]:
+        """Radii (W,) within which crowded windows have the nearest `cap` atoms; 0 for others."""
+        radius = np.zeros(len(origin))
+        if not crowded.any():
+            return radius
+        farthest = self._tree.query(origin[crowded], k=[cap], workers=self.windower.workers)[0]
+        radius[crowded] = farthest[:, 0]
+        return radius
 
 
 _CENTERS_EXPECTED = (

@@ -28,7 +28,7 @@ def slab(layers: int, across: int = 14) -> Atoms:
 
 
 # ---------------------------------------------------------------- contents of a batch
-def test_batch_is_padded_sorted_and_consistent(rng):
+def test_batch_is_padded_and_consistent(rng):
     atoms = testing.supercell(testing.fcc(), 1500, sigma=0.05, vacancies=0.3, rng=rng)
     system = Windower(workers=1).prepare(atoms)
     centers, owners = system.centers("atoms")
@@ -46,11 +46,11 @@ def test_batch_is_padded_sorted_and_consistent(rng):
         assert (batch.positions[~batch.mask] == 0).all()
         assert (batch.indices[~batch.mask] == -1).all()
         distance = np.linalg.norm(batch.positions, axis=2)
-        inner = batch.mask[:, 1:]
-        assert (np.diff(distance, axis=1)[inner] >= -1e-5).all()
         assert (distance <= batch.radius[:, None] * (1 + 1e-6)).all()
-        # The centre atom comes first, and each entry is an image of the atom it names.
-        assert (batch.indices[:, 0] == owners[seen : seen + len(batch)]).all()
+        # The centre atom is the nearest, and each entry is an image of the atom it names.
+        nearest = np.where(batch.mask, distance, np.inf).argmin(axis=1)
+        owner = batch.indices[np.arange(len(batch)), nearest]
+        assert (owner == owners[seen : seen + len(batch)]).all()
         absolute = batch.positions + batch.centers[:, None]
         off = (absolute - atoms.positions[batch.indices])[batch.mask] @ inverse
         assert np.abs(off - np.rint(off)).max() < 1e-5
@@ -88,7 +88,7 @@ def test_equal_counts_by_brute_force(rng):
         distance = np.linalg.norm(images - batch.centers[row], axis=1)
         expected = np.sort(distance[distance <= batch.radius[row]])
         got = np.linalg.norm(batch.positions[row][batch.mask[row]], axis=1)
-        assert np.allclose(got, expected, atol=1e-5)
+        assert np.allclose(np.sort(got), expected, atol=1e-5)
 
 
 # ---------------------------------------------------------------- surfaces, clusters, two phases
@@ -199,25 +199,28 @@ def test_grid_divides_a_periodic_cell_evenly():
         assert len(values) == number[axis]
         assert np.allclose(np.diff(values), lengths[axis] / number[axis], atol=1e-5)
     default, _ = system.centers("grid")
-    assert len(default) == np.ceil(lengths / (2.5 * 2.5)).prod()
+    spacing = 2.75 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
+    assert len(default) == np.ceil(lengths / spacing).prod()
 
 
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139"])
 @pytest.mark.parametrize("wanted", [64, 250, 512])
-def test_default_spacing_is_in_nearest_neighbours_for_crystals(name, wanted):
+def test_default_spacing_follows_the_volume_of_an_atom(name, wanted):
     atoms = testing.supercell(testing.unit_cell(name), 1000)
     centers, _ = Windower(window_atoms=wanted, workers=1).prepare(atoms).centers("grid")
-    assert len(centers) == np.ceil(atoms.cell.lengths() / (2.5 * 2.5) - 1e-6).prod()
+    spacing = 2.75 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
+    number = np.ceil(atoms.cell.lengths() / spacing * np.array([[0.98], [1.0], [1.02]]))
+    assert len(centers) in number.prod(axis=1)
 
 
-def test_default_spacing_grows_where_nearest_neighbours_mislead(rng):
+def test_default_spacing_is_not_misled_by_near_neighbours(rng):
     gas = Atoms("Si4000", rng.random((4000, 3)) * 60.0, cell=[60.0] * 3, pbc=True)
     system = Windower(workers=1).prepare(gas)
     volume = 60.0**3 / 4000
     assert 2.5 * system.nearest_neighbor_distance < 1.6 * volume ** (1 / 3)
     centers, _ = system.centers("grid")
     spacing = (60.0**3 / len(centers)) ** (1 / 3)
-    assert 1.9 < spacing / volume ** (1 / 3) < 2.3
+    assert 2.3 < spacing / volume ** (1 / 3) < 2.85
 
 
 def test_grid_leaves_out_empty_space():
@@ -261,12 +264,16 @@ def test_nearest_centers_crosses_the_faces():
     system = Windower(workers=1).prepare(atoms)
     edge = atoms.cell[0, 0]
     centers = np.array([[0.01, 0.0, 0.0], [edge / 2, edge / 2, edge / 2]])
-    found, distance = system.nearest_centers(centers, 1)
+    found, distance = system.nearest_centers(centers, 1, within=edge)
     offset = atoms.positions[:, None] - centers[None]
     offset -= edge * np.rint(offset / edge)
     expected = np.linalg.norm(offset, axis=2)
     assert np.allclose(distance[:, 0], expected.min(axis=1))
     assert np.allclose(expected[np.arange(len(atoms)), found[:, 0]], expected.min(axis=1))
+    near, distance = system.nearest_centers(centers, 1, within=edge / 4)
+    there = expected.min(axis=1) <= edge / 4
+    assert ((near[:, 0] >= 0) == there).all()
+    assert np.isinf(distance[~there]).all()
 
 
 # ---------------------------------------------------------------- refusal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -18,7 +20,18 @@ TOLERANCE = 1e-4
 def cut(atoms: Atoms, spec: object = "atoms") -> WindowBatch:
     system = Windower(workers=1).prepare(atoms)
     centers, _ = system.centers(spec)
-    return next(system.batches(centers, max(len(centers), 1)))
+    return by_distance(next(system.batches(centers, max(len(centers), 1))))
+
+
+def by_distance(batch: WindowBatch) -> WindowBatch:
+    """The atoms of each window in the order of their distance: a window has none of its own."""
+    distance = np.where(batch.mask, np.linalg.norm(batch.positions, axis=2), np.inf)
+    order = np.argsort(distance, axis=1, kind="stable")
+    return replace(
+        batch,
+        positions=np.take_along_axis(batch.positions, order[:, :, None], axis=1),
+        indices=np.take_along_axis(batch.indices, order, axis=1),
+    )
 
 
 def fingerprints(batch: WindowBatch) -> np.ndarray:
