@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 
+from ase_crystalnet.cli_apt import apt
 from ase_crystalnet.cli_errors import one_line_errors
 from ase_crystalnet.cli_explain import explain
 from ase_crystalnet.cli_models import evaluate, models, train_app
 from ase_crystalnet.cli_reproduce import reproduce_app
+from ase_crystalnet.xrd.cli import xrd_app
 
 __all__ = ["app", "main"]
 
@@ -61,6 +63,7 @@ app = typer.Typer(
 )
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
+app.add_typer(xrd_app, name="xrd")
 
 
 def _version(wanted: bool) -> None:
@@ -302,6 +305,7 @@ def fingerprint(
 
 
 app.command()(explain)
+app.command()(apt)
 app.command()(models)
 app.command()(evaluate)
 

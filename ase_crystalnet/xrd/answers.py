@@ -1,0 +1,255 @@
+"""From probabilities and library matches to an answer, or to none.
+
+A network's word and a library's are combined by the two ways a match can be meant. Either the
+sample is the nearest entry or its twin (with a probability that rises with the correlation; its
+space group then decides), or the likeness is an accident, and then the network speaks, with a
+little weight for groups whose entries look alike. The six numbers of this mixture are fitted on
+measured patterns, once for each network and once for the library alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.xrd.library import Matches
+from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, SYSTEM_MATRIX
+from ase_crystalnet.xrd.subgroups import neighbors
+
+__all__ = ["Combination", "PowderAnswers", "answered"]
+
+#: Correlation around which the fit of the trust in a match is centered.
+_CENTER = 0.6
+#: The fit's parameters are drawn to these by `_WEIGHT`, in units of `_SPREADS`: matters only
+#: where the data do not speak.
+_START = (-2.0, 18.0, 0.3, 30.0, 0.8, 3.0)
+_SPREADS = (2.0, 10.0, 0.5, 20.0, 0.5, 5.0)
+_WEIGHT = 0.002
+_SMALLEST = 1e-8
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Weights of a network (or of the frequencies of space groups) and of a library.
+
+    Attributes
+    ----------
+    offset, slope : float
+        Trust in the nearest entry: logistic function of ``offset + slope (correlation - 0.6)``.
+    network_near, library_near : float
+        Where the entry is trusted: weights of the logarithm of the network's probabilities, and of
+        the best correlation in each space group.
+    network_far, library_far : float
+        The same where it is not.
+    """
+
+    offset: float
+    slope: float
+    network_near: float
+    library_near: float
+    network_far: float
+    library_far: float
+
+    def trust(self, correlation: ArrayLike) -> NDArray[np.float64]:
+        """Probability that a match of this correlation is the sample or its twin."""
+        logit = self.offset + self.slope * (np.asarray(correlation, float) - _CENTER)
+        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
+
+    def probabilities(self, network: NDArray[Any], matches: Matches) -> NDArray[np.float32]:
+        """Combined probabilities of the space groups (B, 230), rows sum to 1.
+
+        Parameters
+        ----------
+        network : (B, 230) array
+            Probabilities by the network; by their frequencies, where there is none.
+        matches : Matches
+            Of the same patterns.
+        """
+        said = np.log(np.maximum(network, _SMALLEST))
+        alike = np.maximum(matches.by_group, 0).astype(float)
+        near = _softmax(self.network_near * said + self.library_near * alike)
+        far = _softmax(self.network_far * said + self.library_far * alike)
+        trust = self.trust(matches.correlation[:, 0])[:, None]
+        return np.asarray(trust * near + (1 - trust) * far, np.float32)
+
+    @classmethod
+    def fit(cls, network: NDArray[Any], matches: Matches, truth: ArrayLike) -> Combination:
+        """The combination that gives true space groups the highest probability.
+
+        Parameters
+        ----------
+        network, matches
+            As of `probabilities`.
+        truth : (B,) array of int
+            Space groups, 1 to 230.
+
+        Raises
+        ------
+        InputError
+            Fewer than 50 patterns.
+        """
+        from scipy.optimize import minimize
+
+        label = np.asarray(truth) - 1
+        if len(label) < 50:
+            raise InputError(f"{len(label)} labelled patterns; 50 at least are needed")
+        rows = np.arange(len(label))
+        start, spread = np.array(_START), np.array(_SPREADS)
+
+        def loss(units: NDArray[np.float64]) -> float:
+            found = cls(*(start + units * spread)).probabilities(network, matches)
+            likelihood = -np.log(np.maximum(found[rows, label], 1e-12)).mean()
+            return float(likelihood + _WEIGHT * (units**2).sum())
+
+        options = {"maxiter": 6000, "maxfev": 9000, "xatol": 1e-3, "fatol": 1e-6}
+        best = minimize(loss, np.zeros(6), method="Nelder-Mead", options=options)
+        return cls(*(float(v) for v in np.round(start + best.x * spread, 4)))
+
+    def to_dict(self) -> dict[str, float]:
+        """For a JSON file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Combination:
+        """From a JSON file.
+
+        Raises
+        ------
+        ModelError
+            A number is missing or is none.
+        """
+        try:
+            found = cls(**{k: float(v) for k, v in data.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"damaged combination of network and library ({error})") from None
+        if not np.isfinite(astuple(found)).all():
+            raise ModelError("damaged combination of network and library: not finite")
+        return found
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def answered(
+    certainty: ArrayLike, *, min_certainty: float | None = None, coverage: float | None = None
+) -> NDArray[np.bool_]:
+    """Which patterns are answered; the others are refused (Vecsei et al. 2019, Sec. V).
+
+    Parameters
+    ----------
+    certainty : (B,) array
+    min_certainty : float, optional
+        Smallest certainty of an answer, 0 to 1.
+    coverage : float, optional
+        Share of these patterns that is answered, the most certain first, 0 to 1.
+
+    Raises
+    ------
+    InputError
+        Both were given, or one is not 0 to 1.
+    """
+    c = np.asarray(certainty, float)
+    if min_certainty is not None and coverage is not None:
+        raise InputError("a smallest certainty and a coverage were given; give one of them")
+    for name, value in (("min_certainty", min_certainty), ("coverage", coverage)):
+        if value is not None and not 0 <= value <= 1:
+            raise InputError(f"{name} is {value}; expected 0 to 1")
+    if coverage is not None:
+        keep = np.zeros(len(c), bool)
+        keep[np.argsort(-c, kind="stable")[: round(coverage * len(c))]] = True
+        return keep
+    return np.asarray(c >= (min_certainty or 0.0))
+
+
+@dataclass(frozen=True)
+class PowderAnswers:
+    """What is said of B powder patterns.
+
+    Attributes
+    ----------
+    probabilities : (B, 230) float32 array
+        Of the space groups 1 to 230, calibrated.
+    matches : Matches
+        Nearest entries of the library.
+    trust : (B,) array
+        Probability that the nearest entry is the sample or its twin.
+    network : (B, 230) float32 array or None
+        What the network alone says; None without a network.
+    answered : (B,) bool array
+        False where the space group is refused.
+    """
+
+    probabilities: NDArray[np.float32]
+    matches: Matches
+    trust: NDArray[np.float64]
+    network: NDArray[np.float32] | None
+    answered: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @cached_property
+    def certainty(self) -> NDArray[np.float32]:
+        """Largest probability of a space group (B,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @cached_property
+    def space_group(self) -> NDArray[np.int64]:
+        """Most probable space group (B,), 1 to 230; -1 where refused."""
+        return np.where(self.answered, self.probabilities.argmax(axis=1) + 1, -1)
+
+    @cached_property
+    def system_probabilities(self) -> NDArray[np.float32]:
+        """Of the crystal systems (B, 7), in the order of `pattern.CRYSTAL_SYSTEMS`."""
+        return np.asarray(self.probabilities @ SYSTEM_MATRIX)
+
+    @cached_property
+    def system(self) -> tuple[str, ...]:
+        """Most probable crystal system of each pattern, refused or not."""
+        return tuple(CRYSTAL_SYSTEMS[i] for i in self.system_probabilities.argmax(axis=1))
+
+    @cached_property
+    def system_certainty(self) -> NDArray[np.float32]:
+        """Largest probability of a crystal system (B,)."""
+        return np.asarray(self.system_probabilities.max(axis=1))
+
+    def top(self, number: int = 5) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The most probable space groups (B, number), best first, and their probabilities."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :number]
+        return order + 1, np.take_along_axis(self.probabilities, order, 1)
+
+    def alternatives(self, index: int) -> Sequence[tuple[int, str, float]]:
+        """Sub- and supergroups of the most probable group of one pattern, most probable first.
+
+        What a small distortion, or extinctions too weak to see, would make of it.
+
+        Returns
+        -------
+        list of (space group, relation, probability)
+            Relation "subgroup" or "supergroup" (or both, of different settings).
+        """
+        row = self.probabilities[index]
+        near = neighbors(int(row.argmax()) + 1)
+        below = {step.space_group for step in near.subgroups}
+        above = {step.space_group for step in near.supergroups}
+        found = [
+            (
+                number,
+                " and ".join(
+                    word
+                    for word, group in (("subgroup", below), ("supergroup", above))
+                    if number in group
+                ),
+                float(row[number - 1]),
+            )
+            for number in near.numbers
+        ]
+        return sorted(found, key=lambda entry: -entry[2])

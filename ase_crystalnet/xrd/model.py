@@ -1,0 +1,198 @@
+"""Trained networks on powder patterns: finding, checking and running one.
+
+A model is a folder under ``models/xrd`` with ``model.keras``; ``card.json``, which holds the hash
+of the weights and what they were made from; and ``combination.json``: how its word and the
+library's are weighed.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_crystalnet.classifier import file_hash, import_keras, models_folder
+from ase_crystalnet.errors import ModelError
+from ase_crystalnet.io.outputs import write_whole
+from ase_crystalnet.xrd.answers import Combination
+from ase_crystalnet.xrd.pattern import INPUT_POINTS, network_input
+
+__all__ = [
+    "PowderNetwork",
+    "default_network",
+    "find_xrd_model",
+    "read_combination",
+    "shipped_xrd_models",
+    "write_combination",
+]
+
+CARD_VERSION = 1
+#: File beside a model's weights: its combination with the library.
+COMBINATION = "combination.json"
+INPUT = "log_sin_theta_2125_sqrt"
+_NEEDED = ("card_version", "name", "sha256", "input", "classes")
+
+
+def find_xrd_model(model: str | Path) -> Path:
+    """Folder of a model of powder patterns, by name or path.
+
+    Raises
+    ------
+    ModelError
+        There is none of that name.
+    """
+    if isinstance(model, Path) or "/" in model:
+        return Path(model)
+    folder = models_folder() / "xrd" / model
+    if not (folder / "card.json").is_file():
+        known = ", ".join(shipped_xrd_models()) or "(none installed)"
+        raise ModelError(
+            f"model of powder patterns {model!r} is unknown: use one of {known}, or a folder that "
+            "holds model.keras and card.json"
+        )
+    return folder
+
+
+def shipped_xrd_models() -> list[str]:
+    """Names of the shipped models of powder patterns."""
+    return sorted(path.parent.name for path in (models_folder() / "xrd").glob("*/card.json"))
+
+
+def default_network(model: str | None) -> PowderNetwork | None:
+    """Network of the name a user gives: "none" is none, None the first shipped (or none)."""
+    if model is None:
+        shipped = shipped_xrd_models()
+        model = shipped[0] if shipped else "none"
+    return None if model == "none" else PowderNetwork(find_xrd_model(model))
+
+
+class PowderNetwork:
+    """A trained network on powder patterns and its card.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.keras`` and ``card.json``.
+
+    Raises
+    ------
+    ModelError
+        One of them is missing or damaged, or they do not belong together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.card = _read_card(folder)
+        self._weights = folder / "model.keras"
+        if not self._weights.is_file():
+            raise ModelError(f"{self._weights} is missing: install the model again")
+        if file_hash(self._weights) != self.card["sha256"]:
+            raise ModelError(f"{self._weights} does not fit its card: install the model again")
+
+    @cached_property
+    def _predict(self) -> Any:
+        keras = import_keras()
+        import tensorflow as tf
+
+        try:
+            network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
+        except Exception as error:
+            # Keras raises whatever its readers raise, in many lines.
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
+        wanted = (None, INPUT_POINTS), (None, 230)
+        if (network.input_shape, network.output_shape) != wanted:
+            raise ModelError(
+                f"{self._weights} maps {network.input_shape} to {network.output_shape}; expected "
+                f"{wanted[0]} to {wanted[1]}"
+            )
+        signature = [tf.TensorSpec(wanted[0], tf.float32)]
+        return tf.function(
+            lambda x: network(x, training=False), input_signature=signature, autograph=False
+        )
+
+    def predict(self, patterns: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
+        """Probabilities of the space groups.
+
+        Parameters
+        ----------
+        patterns : (B, 8500) array
+        batch_size : int
+            Patterns the network sees at a time.
+
+        Returns
+        -------
+        (B, 230) float32 array
+        """
+        seen = network_input(patterns)
+        out = np.empty((len(seen), 230), np.float32)
+        for start in range(0, len(seen), batch_size):
+            part = slice(start, start + batch_size)
+            out[part] = self._predict(seen[part]).numpy()
+        return out
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    path = folder / "card.json"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is damaged ({error}): install the model again") from None
+    missing = [key for key in _NEEDED if not isinstance(data, dict) or key not in data]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
+    if data["card_version"] != CARD_VERSION:
+        raise ModelError(
+            f"{path} is of card version {data['card_version']}, this program reads {CARD_VERSION}"
+        )
+    if data["input"] != INPUT or data["classes"] != 230:
+        raise ModelError(
+            f"{path}: a network on {data['input']} with {data['classes']} classes cannot answer; "
+            f"expected {INPUT} and 230 space groups"
+        )
+    return data
+
+
+def _combination_file(network: PowderNetwork | None) -> tuple[Path, str]:
+    """Where the combination is kept, and the hash of the weights it belongs to."""
+    if network is None:
+        return Path(str(files("ase_crystalnet.xrd").joinpath("data"))) / COMBINATION, ""
+    return network.folder / COMBINATION, str(network.card["sha256"])
+
+
+def read_combination(network: PowderNetwork | None) -> Combination:
+    """How a network's word and the library's are combined; None: the library alone.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged, or belongs to other weights.
+    """
+    path, sha256 = _combination_file(network)
+    again = "`crystalnet xrd calibrate` makes it"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: {again}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is damaged ({error}): {again}") from None
+    if not isinstance(data, dict) or data.get("sha256") != sha256:
+        raise ModelError(f"{path} belongs to other weights: {again}")
+    return Combination.from_dict(data.get("combination"))
+
+
+def write_combination(
+    network: PowderNetwork | None, combination: Combination, fitted_on: str
+) -> Path:
+    """Store what `read_combination` reads, beside the weights it was fitted with."""
+    path, sha256 = _combination_file(network)
+    content = {"sha256": sha256, "combination": combination.to_dict(), "fitted_on": fitted_on}
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+    return path
