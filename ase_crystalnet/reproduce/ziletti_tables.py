@@ -125,6 +125,7 @@ def measure(bench: Bench, condition: Condition) -> dict[str, Any]:
         for column, (name, *_) in enumerate(symmetry_baseline.TOLERANCES)
     }
     part = evenly(len(sample), bench.sizes.local)
+    rng = bench.rng("local", condition.kind, condition.value)
     labels = local_labels(bench, [sample.cells[i] for i in part], condition, rng)
     names = bench.local.classes
     truth = np.array([names.index(bench.classes[c]) for c in sample.truth[part]])
