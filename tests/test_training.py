@@ -251,7 +251,7 @@ def test_calibration_finds_the_temperature_that_was_put_in(tmp_path):
     warm /= warm.sum(axis=1, keepdims=True)
     truth = np.array([rng.choice(8, p=p / p.sum()) for p in warm.astype(float)])
     targets = np.eye(8, dtype=np.float32)[truth]
-    assert fit._calibrate(network, images, targets) == pytest.approx(2.0, rel=0.1)
+    assert fit.calibrate(network, images, targets) == pytest.approx(2.0, rel=0.1)
     after = network.predict_on_batch(images.astype(np.float32) / 255)
     assert evaluate.calibration_error(after, truth) < 0.03
     assert evaluate.calibration_error(cold, truth) > 0.08

@@ -28,7 +28,7 @@ from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
 from ase_crystalnet.training.networks import Design, local_network
 
-__all__ = ["TrainingPlan", "code_version", "train_local"]
+__all__ = ["TrainingPlan", "calibrate", "code_version", "train_local", "write_card"]
 
 Log = Callable[[str], None]
 WINDOW_ATOMS = (64, 512)
@@ -125,20 +125,21 @@ def train_local(
         )
     network = _fit(plan, work, log)
     images, targets = read_shards(work / "validation", plan.validation_shards)
-    temperature = _calibrate(network, images, targets)
+    temperature = calibrate(network, images, targets)
     log(f"temperature {temperature:.3f}")
     out.mkdir(parents=True, exist_ok=True)
     network.save(out / "model.part.keras")
     (out / "model.part.keras").replace(out / "model.keras")
     card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
     card["code_version"] = started.read_text()
-    _write_card(out, card)
+    write_card(out, card)
     card["accuracy"] = _evaluate(out, work, md_files, evaluation_windows, log)
-    _write_card(out, card)
+    write_card(out, card)
     return out
 
 
-def _write_card(out: Path, card: dict[str, Any]) -> None:
+def write_card(out: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json`` of a model folder, whole or not at all."""
     temporary = out / "card.json.part"
     temporary.write_text(json.dumps(card, indent=1) + "\n")
     temporary.replace(out / "card.json")
@@ -237,7 +238,7 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
     return keras.saving.load_model(final, compile=False)
 
 
-def _calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> float:
+def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> float:
     """Divide the logits by the temperature that is likeliest on held-out windows; in place."""
     from scipy.optimize import minimize_scalar
 
