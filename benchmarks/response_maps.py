@@ -122,6 +122,45 @@ def table(rows: Sequence[ShareRow]) -> str:
     return "\n".join(lines)
 
 
+def markdown(report: dict[str, Any]) -> str:
+    """Tables of docs/explain.md: means over the classes, and the last layer class by class."""
+    lines = [
+        "| crystals | maps | % near spots (classes) | shuffled | untrained | area |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, condition in report["conditions"].items():
+        for row in condition["over_classes"]:
+            share, low, high, *rest = (
+                f"{100 * row[key]:.0f}"
+                for key in ("share", "low", "high", "shuffled", "untrained", "area")
+            )
+            untrained = "-" if row["maps"] == "input" else rest[1]
+            lines.append(
+                f"| {name} | {row['maps']} | {share} ({low}-{high}) | {rest[0]} | {untrained} | "
+                f"{rest[2]} |"
+            )
+    names = list(report["conditions"])
+    lines += ["", "| class | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    rows = {name: report["conditions"][name]["rows"] for name in names}
+    last = [row["maps"] for row in rows[names[0]]][-2]
+    for label in dict.fromkeys(row["label"] for row in rows[names[0]]):
+        cells = [
+            f"{100 * row['share']:.1f} ({100 * row['low']:.1f}-{100 * row['high']:.1f}), "
+            f"{100 * row['shuffled']:.0f}"
+            for name in names
+            for row in rows[name]
+            if (row["label"], row["maps"]) == (label, last)
+        ]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for name, condition in report["conditions"].items():
+        (r, low, high), others = condition["occlusion"].values()
+        lines.append(
+            f"\n{name}: r = {r:.2f} ({low:.2f}-{high:.2f}) for the right class, {others:.2f} for "
+            f"the others; {condition['crystals']} crystals"
+        )
+    return "\n".join(lines)
+
+
 def draw(net: CrystalNet, folder: Path) -> None:
     """Figures of the prototypes."""
     explainer = Explainer(net.classifier)
@@ -164,7 +203,7 @@ def main() -> None:
     write_whole(output, json.dumps(report, indent=1) + "\n")
     if options.figures is not None:
         draw(net, options.figures)
-    print(f"written to {output}")
+    print(f"{markdown(report)}\n\nwritten to {output}")
 
 
 if __name__ == "__main__":
