@@ -94,11 +94,14 @@ class LatticeFinder:
         peak.
     polishing : int
         Least-squares iterations on all predicted reflections.
+    least_order : float
+        Order below which peaks may be a liquid's and no lattice is reported.
     """
 
     penalty: float = 1.5
     tolerance: float = 0.9
     polishing: int = 2
+    least_order: float = 0.12
 
     def __call__(
         self,
@@ -149,7 +152,7 @@ class LatticeFinder:
         info = np.zeros(total, FOUND)
         if total:
             weights = np.ascontiguousarray(weights, np.float32)
-            constants = (self.penalty, self.tolerance, self.polishing)
+            constants = (self.penalty, self.tolerance, self.polishing, self.least_order)
 
             def part(start: int, stop: int) -> None:
                 given = (positions, counts, weights, radius, start, stop, *constants)
