@@ -207,18 +207,24 @@ def _maps(explainer: Explainer, sample: Sample, number: int) -> NDArray[np.float
 
 
 def occlusion_correlations(
-    explainer: Explainer, sample: Sample, *, distance: float = 2.5
+    explainer: Explainer,
+    sample: Sample,
+    maps: NDArray[np.float32] | None = None,
+    *,
+    distance: float = 2.5,
 ) -> NDArray[np.float64]:
-    """Correlation, over spots, of evidence with what wiping out a spot does to the logit.
+    """Correlation, over spots, of maps with what wiping out a spot does to the logit.
 
     Each spot of a fingerprint is set to zero, to a distance in pixels, in its channel, and the
     logit of a class above the mean of the others is computed anew. That is compared with the sum of
-    the evidence for the class over the same pixels.
+    the map for the class over the same pixels.
 
     Parameters
     ----------
     explainer : Explainer
     sample : Sample
+    maps : (B, C, P, P, 3) array, optional
+        Default: the evidence for each class.
     distance : float
         Pixels.
 
@@ -229,7 +235,8 @@ def occlusion_correlations(
     """
     axis = np.arange(sample.images.shape[1])
     out = np.full((len(sample.images), len(explainer.classes)), np.nan)
-    evidence = explainer.class_maps(sample.images)
+    if maps is None:
+        maps = explainer.class_maps(sample.images)
     whole = explainer.margins(sample.images)
     for b, spots in enumerate(sample.spots):
         if len(spots) < 3:
@@ -243,7 +250,7 @@ def occlusion_correlations(
         )
         loss = whole[b] - explainer.margins(wiped)
         changed = wiped != sample.images[b]
-        told = np.einsum("sxyk,cxyk->sc", changed, evidence[b])
+        told = np.einsum("sxyk,cxyk->sc", changed, maps[b])
         for label in range(out.shape[1]):
             if np.ptp(loss[:, label]) > 0 and np.ptp(told[:, label]) > 0:
                 out[b, label] = np.corrcoef(told[:, label], loss[:, label])[0, 1]

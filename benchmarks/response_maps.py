@@ -77,21 +77,33 @@ def study(net: CrystalNet, per_class: int, untrained: int, seed: int) -> dict[st
         else:
             sample = local_sample(net, per_class, rng, sigma=sigma, vacancy_fraction=vacancies)
         rows = share_rows(explainer, sample, net.fingerprint, rng, untrained=untrained, say=print)
-        told = occlusion_correlations(explainer, sample)
-        right = np.arange(len(told)), sample.labels
-        others = told[sample.labels[:, None] != np.arange(told.shape[1])]
+        sums = explainer.filter_sums(sample.images)[:, None].repeat(len(net.classes), axis=1)
+        occlusion = {
+            "evidence": correlations(explainer, sample, None, rng),
+            "sum over filters": correlations(explainer, sample, sums, rng),
+        }
         conditions[name] = {
             "crystals": len(sample.labels),
             "rows": [asdict(row) for row in rows],
             "over_classes": [asdict(row) for row in over_classes(rows)],
-            "occlusion": {
-                "right class": bootstrap_mean(told[right][np.isfinite(told[right])], rng),
-                "other classes": float(np.nanmean(others)),
-            },
+            "occlusion": occlusion,
         }
         print(f"\n{name}\n{table(rows + over_classes(rows))}")
-        print(f"evidence against loss by occlusion, r: {conditions[name]['occlusion']}\n")
+        print(f"maps against loss by occlusion, r: {occlusion}\n")
     return conditions
+
+
+def correlations(
+    explainer: Explainer, sample: Sample, maps: np.ndarray | None, rng: np.random.Generator
+) -> dict[str, tuple[float, float, float]]:
+    """Mean correlation over crystals and its interval, for the right class and for the others."""
+    told = occlusion_correlations(explainer, sample, maps)
+    right = sample.labels[:, None] == np.arange(told.shape[1])
+    ours, others = told[right], np.nanmean(np.where(right, np.nan, told), axis=1)
+    return {
+        "right class": bootstrap_mean(ours[np.isfinite(ours)], rng),
+        "other classes": bootstrap_mean(others[np.isfinite(others)], rng),
+    }
 
 
 def over_classes(rows: Sequence[ShareRow]) -> list[ShareRow]:
@@ -152,12 +164,11 @@ def markdown(report: dict[str, Any]) -> str:
             if (row["label"], row["maps"]) == (label, last)
         ]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines += ["", "| crystals | maps | r, right class | r, other classes |", "|---|---|---|---|"]
     for name, condition in report["conditions"].items():
-        (r, low, high), others = condition["occlusion"].values()
-        lines.append(
-            f"\n{name}: r = {r:.2f} ({low:.2f}-{high:.2f}) for the right class, {others:.2f} for "
-            f"the others; {condition['crystals']} crystals"
-        )
+        for maps, r in condition["occlusion"].items():
+            cells = (f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in r.values())
+            lines.append(f"| {name}, {condition['crystals']} | {maps} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
