@@ -46,9 +46,9 @@ class BackProjection:
     """Feature maps of a network, and their way back to its input.
 
     Going back, a rectifier passes what is positive, and only where it was lit on the way forward
-    (the rule of the paper's code, later known as guided backpropagation); a maximum pooling returns
-    its input to the pixel that had won (`"switches"`, Zeiler & Fergus, ECCV 2014) or to all pixels
-    of its window (`"repeat"`, the paper's code). Biases are left out.
+    (as in the code of Ziletti et al. 2018 and in guided backpropagation, Springenberg et al. 2015);
+    a maximum pooling returns its input to the pixel that had won (`"switches"`, Zeiler & Fergus,
+    ECCV 2014) or to all pixels of its window (`"repeat"`, Ziletti et al.). Biases are left out.
 
     Parameters
     ----------
