@@ -111,7 +111,7 @@ def test_a_library_of_ones_own(tmp_path: Path) -> None:
     for symbol in ("Cu", "Al", "Fe", "Si"):
         write(folder / f"{symbol}.cif", bulk(symbol, cubic=True))
     said: list[str] = []
-    own = build_library(folder, log=said.append)
+    own = build_library([folder], log=said.append)
     assert sorted(own.identifier) == ["Al", "Cu", "Fe", "Si"]
     assert dict(zip(own.identifier, own.space_group, strict=True)) == {
         "Cu": 225, "Al": 225, "Fe": 229, "Si": 227
@@ -130,7 +130,7 @@ def test_near_duplicates_become_one(tmp_path: Path) -> None:
     folder.mkdir()
     for i, a in enumerate((5.640, 5.643, 5.9)):
         write(folder / f"{i}.cif", bulk("NaCl", "rocksalt", a, cubic=True))
-    assert sorted(build_library(folder).identifier) == ["0", "2"]
+    assert sorted(build_library([folder]).identifier) == ["0", "2"]
 
 
 def test_formulas_of_the_database(data_dir: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_formulas_of_the_database(data_dir: Path, tmp_path: Path) -> None:
         file.writelines(rows)
     settings = "amcsd_spacegroup_settings.json.gz"
     (tmp_path / settings).write_bytes((source / settings).read_bytes())
-    own = build_library(tmp_path / "amcsd.jsonl.gz")
+    own = build_library([tmp_path / "amcsd.jsonl.gz"])
     known = {f"amcsd{r['amcsd_id']}": r for r in map(json.loads, rows)}
     for identifier, formula, group in zip(
         own.identifier, own.formula, own.space_group, strict=True
@@ -189,9 +189,9 @@ def test_damaged_and_missing_files(tmp_path: Path, minerals: PatternLibrary) -> 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="CIF files"):
-        build_library(tmp_path / "none")
+        build_library([tmp_path / "none"])
     with pytest.raises(InputError, match="no structures"):
-        build_library(tmp_path)
+        build_library([tmp_path])
 
 
 def test_matches_know_what_is_close() -> None:

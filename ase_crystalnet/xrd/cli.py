@@ -157,8 +157,9 @@ def simulate(
 @xrd_app.command("library")
 @one_line_errors
 def make_library(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder of CIF files, or a .jsonl.gz list.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="Folders of CIF files, or .jsonl.gz lists."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Library to write.")
@@ -181,7 +182,7 @@ def make_library(
     from ase_crystalnet.xrd import commands
 
     commands.make_library(
-        source, output, processes=processes, overwrite=overwrite, say=_hush if quiet else _say
+        sources, output, processes=processes, overwrite=overwrite, say=_hush if quiet else _say
     )
 
 

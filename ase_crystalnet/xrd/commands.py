@@ -297,16 +297,16 @@ def _figure(curve: NDArray[Any], lines: NDArray[Any], title: str) -> Figure:
 
 
 def make_library(
-    source: Path,
+    sources: Sequence[Path],
     output: Path,
     *,
     processes: int,
     overwrite: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Write a library of the structures of a folder or list."""
+    """Write a library of the structures of folders and lists."""
     _check_outputs([output], (".npz",), overwrite)
-    library = build_library(source, processes=processes, log=say)
+    library = build_library(sources, processes=processes, log=say)
     library.save(output)
     print(f"wrote {output}: {len(library)} patterns")
 

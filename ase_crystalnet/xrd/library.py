@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
@@ -310,15 +310,16 @@ class PatternLibrary:
 
 
 def build_library(
-    source: Path, *, processes: int = 1, log: Callable[[str], None] = lambda text: None
+    sources: Sequence[Path], *, processes: int = 1, log: Callable[[str], None] = lambda text: None
 ) -> PatternLibrary:
-    """Library of a folder of structures, or of one list of them.
+    """Library of folders of structures, and of lists of them.
 
     Parameters
     ----------
-    source : Path
-        A folder of ``*.cif`` files or lists (`structures.build_structure_set`), or one list such
-        as ``amcsd.jsonl.gz`` with what belongs to it beside it.
+    sources : sequence of Path
+        Folders of ``*.cif`` files or lists (`structures.build_structure_set`), or lists such as
+        ``amcsd.jsonl.gz``. A list in the database's form needs the table of space-group settings
+        beside it, or beside another of the sources.
     processes : int
         Worker processes.
     log : callable
@@ -327,28 +328,37 @@ def build_library(
     Raises
     ------
     InputError
-        There is no usable structure.
+        A source is none, or there is no usable structure.
     """
     from ase_crystalnet.xrd.structures import build_structure_set
 
-    if source.is_dir():
-        found = build_structure_set(source, processes=processes, log=log)
-        lists = sorted(source.glob("*.jsonl.gz"))
-    else:
-        if not source.name.endswith(".jsonl.gz") or not source.is_file():
+    files: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            lists = [*source.glob("*.jsonl.gz"), *source.glob("*.json.gz")]
+            files += [*sorted(lists), *sorted(source.rglob("*.cif"))]
+        elif source.name.endswith(".jsonl.gz") and source.is_file():
+            files += [source, *source.parent.glob("*settings.json.gz")]
+        else:
             raise InputError(f"{source}: expected a folder of CIF files, or a .jsonl.gz list")
-        with TemporaryDirectory() as place:
-            for path in (source, *source.parent.glob(f"{source.name.split('.')[0]}*.json.gz")):
-                (Path(place) / path.name).symlink_to(path.resolve())
-            found = build_structure_set(Path(place), processes=processes, log=log)
-        lists = [source]
     formulas: dict[str, str] = {}
-    for path in lists:
-        with gzip.open(path, "rt") as file:
-            for record in map(json.loads, file):
-                if "amcsd_id" in record:
-                    formulas[f"amcsd{record['amcsd_id']}"] = " ".join(record["formula"].split())
+    with TemporaryDirectory() as place:
+        for number, path in enumerate(dict.fromkeys(files)):
+            # CIF files of one name in two folders are both wanted, lists keep theirs.
+            name = path.name if path.name.endswith(".gz") else f"{number:06d}/{path.name}"
+            (Path(place) / name).parent.mkdir(exist_ok=True)
+            (Path(place) / name).symlink_to(path.resolve())
+            if path.name.endswith(".jsonl.gz"):
+                formulas |= _given_formulas(path)
+        found = build_structure_set(Path(place), processes=processes, log=log)
     return PatternLibrary.from_structures(found, formulas, log)
+
+
+def _given_formulas(path: Path) -> dict[str, str]:
+    """Identifier -> formula as the database writes it."""
+    with gzip.open(path, "rt") as file:
+        records = [record for record in map(json.loads, file) if "amcsd_id" in record]
+    return {f"amcsd{r['amcsd_id']}": " ".join(r["formula"].split()) for r in records}
 
 
 def _bins(covered: tuple[float, float]) -> tuple[int, int]:
