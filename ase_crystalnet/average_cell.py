@@ -27,7 +27,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
 from ase_crystalnet.periodic import PeriodicSpace, validated_positions
 
-__all__ = ["AverageCell", "average_cell", "standard_bases"]
+__all__ = ["AverageCell", "NoLatticeError", "average_cell", "standard_bases"]
 
 Array = NDArray[np.float64]
 #: Sum of S over the reflections of a reciprocal lattice, their number, and its basis (rows).
@@ -55,6 +55,10 @@ REACH = 11.0
 EQUAL_LENGTH = 0.02
 #: Atoms belong to a site within this share of the nearest-neighbour distance.
 SITE_RADIUS = 0.33
+
+
+class NoLatticeError(InputError):
+    """There is no lattice in the structure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +126,10 @@ def average_cell(atoms: Atoms, lattice: Array | None = None) -> AverageCell:
 
     Raises
     ------
+    NoLatticeError
+        No lattice is found (finite and large structures only).
     InputError
-        The structure is periodic in one or two directions only, or no lattice is found in it.
+        The structure is periodic in one or two directions only.
     """
     positions = validated_positions(atoms)
     bases = standard_bases(_lattice(atoms, positions) if lattice is None else lattice)
@@ -179,8 +185,11 @@ def _by_symmetry(cell: Array, fractional: Array, numbers: NDArray[np.int64]) -> 
             return None
         # Centring translations multiply the operations; what is left is the point group's order.
         identity = (found["rotations"] == np.eye(3, dtype=int)).all(axis=(1, 2))
-        if len(identity) // max(int(identity.sum()), 1) < LEAST_OPERATIONS:
+        centrings = max(int(identity.sum()), 1)
+        if len(identity) // centrings < LEAST_OPERATIONS:
             return None
+        if centrings == 1:
+            return cell
         primitive = spglib.standardize_cell(
             given, to_primitive=True, no_idealize=True, symprec=SYMPREC
         )
@@ -356,7 +365,7 @@ def _by_window(atoms: Atoms, positions: Array) -> Array:
     batch = next(iter(prepared.batches(middle[None], 1)))
     found = LatticeFinder()(batch.positions, batch.mask)
     if batch.sparse[0] or found.rank[0] < 3:
-        raise InputError(
+        raise NoLatticeError(
             f"no lattice was found in the middle of the structure ({len(atoms)} atoms); a whole "
             "structure is classified by its lattice, use windows (mode='local') instead"
         )

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ase_crystalnet._fingerprint_batch import AtomBatch
 from ase_crystalnet._threads import share
-from ase_crystalnet.average_cell import AverageCell, average_cell
-from ase_crystalnet.classifier import Classifier
+from ase_crystalnet.average_cell import AverageCell, NoLatticeError, average_cell
+from ase_crystalnet.classifier import Classifier, labels_of
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.orientation import conventional_setting
@@ -67,8 +67,10 @@ def standard_conventional_cell(atoms: Atoms) -> Atoms:
 
     Raises
     ------
+    NoLatticeError
+        No lattice is found.
     InputError
-        No lattice is found, or the structure is periodic in one or two directions only.
+        The structure is periodic in one or two directions only.
     """
     cell = average_cell(atoms)
     return Atoms(cell.numbers, cell=cell.lattice, scaled_positions=cell.sites, pbc=True)
@@ -154,6 +156,8 @@ def scaled_clusters(
 ) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
     """Clusters in nearest-neighbour distances, padded to one length.
 
+    A structure in which no lattice is found has no atoms in its row.
+
     Returns
     -------
     positions : (B, N, 3) float64 array
@@ -164,7 +168,11 @@ def scaled_clusters(
     """
     clusters = []
     for atoms in structures:
-        cell = average_cell(atoms)
+        try:
+            cell = average_cell(atoms)
+        except NoLatticeError:
+            clusters.append((np.empty((0, 3)), np.empty(0, np.int64)))
+            continue
         cluster = cluster_of(atoms, cell, size)
         clusters.append((cluster.positions / cell.nearest_neighbor_distance, cluster.numbers))
     return padded(clusters)
@@ -201,6 +209,11 @@ def global_fingerprints(
         Sites of the cluster.
     threads : int, optional
         Default: numba's number (``NUMBA_NUM_THREADS``).
+
+    Returns
+    -------
+    (B, 64, 64, 3) float32 array
+        Zero everywhere where no lattice is found.
     """
     given = Fingerprint() if fingerprint is None else fingerprint
     positions, mask, numbers = scaled_clusters(structures, size)
@@ -285,6 +298,11 @@ def global_probabilities(
         For the fingerprints.
     progress : callable, optional
         Called with the number of structures done and in all.
+
+    Returns
+    -------
+    (B, C) float32 array
+        nan in rows of structures without a lattice.
     """
     classifier = model if isinstance(model, Classifier) else model.classifier
     fingerprint = Fingerprint(**classifier.card.data["fingerprint"])
@@ -292,7 +310,9 @@ def global_probabilities(
     for start in range(0, len(structures), batch):
         part = structures[start : start + batch]
         images = global_fingerprints(part, fingerprint, threads=threads)
+        dark = ~images.any(axis=(1, 2, 3))
         out[start : start + len(part)] = classifier.predict(images)
+        out[start : start + len(part)][dark] = np.nan
         if progress is not None:
             progress(start + len(part), len(structures))
     return out
@@ -305,8 +325,10 @@ def analyze(net: CrystalNet, atoms: Atoms, centers: Any = "atoms") -> FrameAnaly
 
     Raises
     ------
+    NoLatticeError
+        No lattice is found.
     InputError
-        No lattice is found, or the structure is periodic in one or two directions only.
+        The structure is periodic in one or two directions only.
     """
     if not isinstance(centers, str) or centers != "atoms":
         raise InputError(
@@ -317,12 +339,12 @@ def analyze(net: CrystalNet, atoms: Atoms, centers: Any = "atoms") -> FrameAnaly
     distance = cell.nearest_neighbor_distance
     cluster = cluster_of(atoms, cell)
     if len(cluster) == 0:
-        raise InputError("the block of cells in the middle of the structure holds no atoms")
+        raise NoLatticeError("the block of cells in the middle of the structure holds no atoms")
     positions, mask, numbers = padded([(cluster.positions / distance, cluster.numbers)])
     probabilities = net.classifier.predict(
         exact_fingerprints(net.fingerprint, positions, mask, numbers)
     )
-    labels, certainty = net._labels(probabilities)
+    labels, certainty = labels_of(probabilities, net.min_certainty)
     lattice = (cell.lattice @ cell.frame)[None]
     setting = conventional_setting(lattice, labels, net.classes)
     order, displacement = _order(cluster, cell)

@@ -83,6 +83,11 @@ class Prototype:
     excluded: tuple[float, ...] = ()
     spread: float = 0.0
 
+    @property
+    def fixed(self) -> bool:
+        """Whether all its structures are the same but for their size."""
+        return not self.ranges and self.spread == 0 and len(self.c_over_a) == 1
+
     def sample(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Conventional cell (rows, a = 1) and fractional sites."""
         ratio = float(rng.choice(self.c_over_a))
@@ -214,6 +219,11 @@ def _species(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate([rng.permutation(ELEMENTS) for _ in range(rounds)])[:count]
 
 
+def prototype_of(element: Element) -> Prototype | None:
+    """Prototype of a structure; None of a stacking."""
+    return next((p for p in PROTOTYPES if p.name == element.prototype), None)
+
+
 def _structure(group: int, z: int, place: float, rng: np.random.Generator) -> Element:
     """One structure; `place` in 0 .. 1 picks the prototype, so that shares are met exactly."""
     kinds: list[tuple[float, Prototype | None]] = [
@@ -236,6 +246,17 @@ def _structure(group: int, z: int, place: float, rng: np.random.Generator) -> El
         if atoms is not None:
             return Element(atoms, group, LABELS[group], name)
     raise RuntimeError(f"no structure of space group {group} passed: {name}")
+
+
+@cache
+def _fixed(kind: Prototype) -> Atoms:
+    """Primitive cell, confirmed at a = 4 Angstrom and then given a = 1."""
+    cell, sites = kind.sample(np.random.default_rng(0))
+    atoms = _confirmed(kind.space_group, 1, 4.0 * cell, sites)
+    if atoms is None:
+        raise RuntimeError(f"spglib does not confirm {kind.name}")
+    atoms.set_cell(atoms.cell.array / 4.0, scale_atoms=True)
+    return atoms
 
 
 @cache

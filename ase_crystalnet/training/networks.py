@@ -97,7 +97,7 @@ def local_network(classes: int, design: Design | None = None, *, seed: int = 0) 
     return keras.Model(inputs, outputs, name="local")
 
 
-def ziletti_network(classes: int, *, seed: int = 0) -> keras.Model:
+def ziletti_network(classes: int, *, seed: int = 0, mixed: bool = False) -> keras.Model:
     """ConvNet of Ziletti et al., Nat. Commun. 9, 2775 (2018), Table 2.
 
     Convolutions 7 x 7 with 32, 32, 16, 16, 8 and 8 filters, 'same' padding, orthogonal start and
@@ -110,11 +110,15 @@ def ziletti_network(classes: int, *, seed: int = 0) -> keras.Model:
         Length of the softmax.
     seed : int
         Of the weights and the dropout.
+    mixed : bool
+        Calculate in bfloat16; weights and probabilities stay float32.
     """
     import keras
     from keras import layers
 
     initializer = iter(range(seed * 1000, seed * 1000 + 1000))
+
+    policy = keras.DTypePolicy("mixed_bfloat16" if mixed else "float32")
 
     def orthogonal() -> object:
         return keras.initializers.Orthogonal(seed=next(initializer))
@@ -124,11 +128,16 @@ def ziletti_network(classes: int, *, seed: int = 0) -> keras.Model:
     for pair, width in enumerate((32, 16, 8)):
         for _ in range(2):
             x = layers.Conv2D(
-                width, 7, padding="same", activation="relu", kernel_initializer=orthogonal()
+                width,
+                7,
+                padding="same",
+                activation="relu",
+                kernel_initializer=orthogonal(),
+                dtype=policy,
             )(x)
         if pair < 2:
-            x = layers.MaxPooling2D(2)(x)
-    x = layers.Dropout(0.25, seed=next(initializer))(x)
+            x = layers.MaxPooling2D(2, dtype=policy)(x)
+    x = layers.Dropout(0.25, seed=next(initializer), dtype=policy)(x)
     x = layers.Flatten()(x)
     x = layers.Dense(128, activation="relu", kernel_initializer=orthogonal())(x)
     x = layers.BatchNormalization()(x)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,15 @@ from numpy.typing import NDArray
 from ase_crystalnet.average_cell import AverageCell, average_cell
 from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.fingerprint import Fingerprint
-from ase_crystalnet.global_mode import CLUSTER_SIZE, cell_cluster, exact_fingerprints, padded
+from ase_crystalnet.global_mode import CLUSTER_SIZE, cell_cluster, exact_fingerprints
 from ase_crystalnet.io.outputs import part_of, write_whole
-from ase_crystalnet.training.elements import ELEMENTS, LABELS, Element, elemental_structures
+from ase_crystalnet.training.elements import (
+    ELEMENTS,
+    LABELS,
+    Element,
+    elemental_structures,
+    prototype_of,
+)
 from ase_crystalnet.training.fit import code_version
 
 __all__ = ["CLASSES", "ZilettiPlan", "held_out", "pristine_structures", "train_ziletti"]
@@ -52,6 +59,8 @@ class ZilettiPlan:
     held_out : float
         Share of the structures not trained on.
     epochs, batch_size : int
+    mixed : bool
+        Train with bfloat16 arithmetic (weights stay float32): faster on processors that have it.
     learning_rate : float
         Adam's.
     """
@@ -64,6 +73,7 @@ class ZilettiPlan:
     epochs: int = 5
     batch_size: int = 32
     learning_rate: float = 1e-3
+    mixed: bool = True
 
 
 def train_ziletti(
@@ -93,7 +103,7 @@ def train_ziletti(
     _keep_plan(work / "plan.json", plan)
     images, labels = _data(plan, work, processes, log)
     train, test = _split(plan, len(labels))
-    network = _fit(plan, work, images[train], labels[train], images[test], labels[test], log)
+    network = _fit(plan, work, images[train], labels[train], log)
     out.mkdir(parents=True, exist_ok=True)
     network.save(out / "model.part.keras")
     (out / "model.part.keras").replace(out / "model.keras")
@@ -167,19 +177,37 @@ def _conventional(atoms: Atoms) -> AverageCell:
 def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
     """Fingerprints (float16) and labels of one shard, written whole."""
     rng = np.random.default_rng([plan.seed, shard, 1])
-    clusters, labels = [], []
+    known: dict[tuple[str, bool], NDArray[np.float32]] = {}
+    rows, labels = [], []
     for element in pristine_structures(plan, shard):
         atoms = turned(element.atoms, rng)
-        cell = _conventional(atoms) if rng.random() < plan.conventional else average_cell(atoms)
-        cluster = cell_cluster(cell, CLUSTER_SIZE)
-        clusters.append((cluster.positions / cell.nearest_neighbor_distance, cluster.numbers))
+        conventional = bool(rng.random() < plan.conventional)
+        prototype = prototype_of(element)
+        key = (element.prototype, conventional)
+        pattern = known.get(key)
+        if pattern is None:
+            cell = _conventional(atoms) if conventional else average_cell(atoms)
+            positions = cell_cluster(cell, CLUSTER_SIZE).positions / cell.nearest_neighbor_distance
+            pattern = exact_fingerprints(Fingerprint(), positions[None], threads=1)[0]
+            if prototype is not None and prototype.fixed:
+                known[key] = pattern
+        # One species: the form factor is a factor of the whole pattern.
+        image = pattern * _form_factor(int(element.atoms.numbers[0]))[..., None] ** 2
+        rows.append((image / image.max()).astype(np.float16))
         labels.append(CLASSES.index(element.label))
-    images = exact_fingerprints(Fingerprint(), *padded(clusters), threads=1)
+    images = np.array(rows)
     part = part_of(path)
     with open(part, "wb") as file:
-        np.savez(file, images=images.astype(np.float16), labels=np.array(labels, np.int64))
+        np.savez(file, images=images, labels=np.array(labels, np.int64))
     part.replace(path)
     return path
+
+
+@cache
+def _form_factor(z: int) -> NDArray[np.float64]:
+    """Form factor of Z + 2 at every pixel, (64, 64)."""
+    fingerprint = Fingerprint()
+    return fingerprint._form_factors((z,), fingerprint.wave_vectors())[0]
 
 
 def _data(
@@ -206,64 +234,41 @@ def _fit(
     work: Path,
     images: NDArray[np.float16],
     labels: NDArray[np.int64],
-    test_images: NDArray[np.float16],
-    test_labels: NDArray[np.int64],
     log: Log,
 ) -> Any:
-    keras = import_keras()
-    final = work / "trained.keras"
-    if final.is_file():
-        return keras.saving.load_model(final, compile=False)
+    """The trained network, in float32; a checkpoint is kept after every epoch."""
     from ase_crystalnet.training.networks import ziletti_network
 
-    keras.utils.set_random_seed(plan.seed)
-    network = ziletti_network(len(CLASSES), seed=plan.seed)
-    network.compile(
-        keras.optimizers.Adam(plan.learning_rate),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    keras = import_keras()
+    checkpoint = work / "checkpoint.keras"
     steps = len(images) // plan.batch_size
-
-    def batch(number: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        # By the number of the batch alone, so that a resumed run sees the same order.
-        epoch, step = divmod(int(number), steps)
+    if checkpoint.is_file():
+        network = keras.saving.load_model(checkpoint)
+    else:
+        keras.utils.set_random_seed(plan.seed)
+        network = ziletti_network(len(CLASSES), seed=plan.seed, mixed=plan.mixed)
+        network.compile(
+            keras.optimizers.Adam(plan.learning_rate),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+    begin = int(network.optimizer.iterations) // max(steps, 1)
+    for epoch in range(begin, plan.epochs):
         order = np.random.default_rng([plan.seed, 2, epoch]).permutation(len(images))
-        rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
-        return images[rows].astype(np.float32), labels[rows]
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
-        epoch = 0
-
-        def __len__(self) -> int:
-            return max(steps, 1)
-
-        def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-            return batch(self.epoch * steps + index)
-
-    data = Batches()
-
-    def begin(epoch: int, logs: Any = None) -> None:
-        data.epoch = epoch
-
-    def end(epoch: int, logs: Any) -> None:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
-        log(f"epoch {epoch + 1} of {plan.epochs}: {shown}")
-
-    network.fit(
-        data,
-        epochs=plan.epochs,
-        shuffle=False,
-        validation_data=(test_images.astype(np.float32), test_labels),
-        verbose=0,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(work / "checkpoint"),
-            keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end),
-        ],
-    )
-    network.save(work / "trained.part.keras")
-    (work / "trained.part.keras").replace(final)
-    return keras.saving.load_model(final, compile=False)
+        network.reset_metrics()
+        for step in range(steps):
+            rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
+            logs = network.train_on_batch(
+                images[rows].astype(np.float32), labels[rows], return_dict=True
+            )
+            if step % 50 == 49:
+                shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
+                log(f"epoch {epoch + 1} of {plan.epochs}, batch {step + 1} of {steps}: {shown}")
+        network.save(work / "checkpoint.part.keras")
+        (work / "checkpoint.part.keras").replace(checkpoint)
+    trained = ziletti_network(len(CLASSES), seed=plan.seed)
+    trained.set_weights(network.get_weights())
+    return trained
 
 
 def _card(plan: ZilettiPlan, structures: int, parameters: int, out: Path) -> dict[str, Any]:
