@@ -15,25 +15,19 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier import Classifier
+from ase_crystalnet.classifier import Classifier, labels_of
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.interpolation import blend, window_weights
 from ase_crystalnet.lattice import LatticeFinder
 from ase_crystalnet.orientation import conventional_setting
 from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet.second_look import SMALLER_WINDOWS, divided, give_way, unsettled_atoms
 from ase_crystalnet.windows import PreparedSystem, WindowBatch, Windower
 
 __all__ = ["CrystalNet"]
 
 Progress = Callable[[int, int], None]
-
-#: Coherence (`Lattices.coherence`) of a centre that is no part of the crystal its window shows, and
-#: of one that surely is; the middle is the plane that bounds a crystal. In bulk it stays above,
-#: at sigma 0.10 in windows of 64 atoms and more, at 0.15 in windows of 250 (tests/test_lattice.py).
-COHERENCE_RANGE = (0.35, 0.65)
-#: Smaller windows tried in turn, as shares of `window_atoms`, about a centre that is in doubt.
-SMALLER_WINDOWS = (0.4,)
 
 
 class CrystalNet(Calculator):
@@ -158,10 +152,11 @@ class CrystalNet(Calculator):
         ----------
         atoms : ase.Atoms
             Any mix of periodic directions.
-        centers : {'atoms', 'grid'}, int array, bool array or (W, 3) float array
-            Where windows are cut: every atom, a grid, atoms by index or mask, points (Angstrom).
+        centers : {'atoms', 'grid', 'adaptive'}, int array, bool array or (W, 3) float array
+            Where windows are cut: every atom, a grid, a grid and every atom where its windows
+            disagree or are uncertain, atoms by index or mask, points (Angstrom).
         spacing : float, optional
-            Of the grid, Angstrom; by default 2.5 nearest-neighbour distances.
+            Of the grid, Angstrom; by default 2.75 times the cube root of an atom's volume.
         progress : callable, optional
             Called with the number of windows done and in all.
 
@@ -181,11 +176,30 @@ class CrystalNet(Calculator):
 
             return analyze(self, atoms, centers)
         prepared = self.windower.prepare(atoms)
-        points, center_indices = prepared.centers(centers, spacing)
-        found = self._windows(atoms, prepared, points, progress)
-        if self.divide:
-            self._look_again(atoms, prepared, points, found)
-        return self._result(prepared, points, center_indices, found, centers)
+        adaptive = isinstance(centers, str) and centers == "adaptive"
+        points, owners = prepared.centers("grid" if adaptive else centers, spacing)
+        found = self._looked_at(atoms, prepared, points, progress)
+        if adaptive and "disordered" in self.classes:
+            none = self.classes.index("disordered")
+            chosen = unsettled_atoms(prepared, points, found, none)
+            more = self._looked_at(atoms, prepared, prepared.given[chosen], progress, len(points))
+            points = np.concatenate([points, prepared.given[chosen]])
+            owners = np.concatenate([owners, chosen])
+            found = {name: np.concatenate([found[name], more[name]]) for name in found}
+        return self._result(prepared, points, owners, found, centers)
+
+    def _looked_at(
+        self,
+        atoms: Atoms,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        progress: Progress | None,
+        before: int = 0,
+    ) -> dict[str, NDArray[Any]]:
+        found = self._windows(atoms, prepared, points, progress, before)
+        if self.divide and "disordered" in self.classes:
+            self._look_again(atoms, prepared, points, found, progress, before)
+        return found
 
     def _windows(
         self,
@@ -193,8 +207,12 @@ class CrystalNet(Calculator):
         prepared: PreparedSystem,
         points: NDArray[np.float64],
         progress: Progress | None = None,
+        before: int = 0,
     ) -> dict[str, NDArray[Any]]:
-        """All stages on all centres, a batch at a time; arrays with one row a window."""
+        """All stages on all centres, a batch at a time; arrays with one row a window.
+
+        `before` counts the windows done earlier in the same frame.
+        """
         total = len(points)
         found: dict[str, NDArray[Any]] = {
             "probabilities": np.full((total, len(self.classes)), np.nan, np.float32),
@@ -218,7 +236,7 @@ class CrystalNet(Calculator):
                 for name, values in self._classify(atoms, batch, good).items():
                     found[name][rows.start + good] = values
             if progress is not None:
-                progress(done, total)
+                progress(before + done, before + total)
         return found
 
     def _classify(
@@ -246,38 +264,28 @@ class CrystalNet(Calculator):
         prepared: PreparedSystem,
         points: NDArray[np.float64],
         found: dict[str, NDArray[Any]],
+        progress: Progress | None = None,
+        before: int = 0,
     ) -> None:
         """Settle windows whose centre is not part of the crystal they show, in place.
 
         A smaller window is tried; where its centre still is no part of a crystal, the crystal's
         probability goes to "disordered".
         """
-        if "disordered" not in self.classes:
-            return
         none = self.classes.index("disordered")
+        before += len(points)
         for share in SMALLER_WINDOWS:
-            divided = np.flatnonzero(self._divided(found, none))
+            rows = np.flatnonzero(divided(found, none))
             size = max(int(share * self.windower.window_atoms), 64)
-            if len(divided) == 0 or size >= self.windower.window_atoms:
+            if len(rows) == 0 or size >= self.windower.window_atoms:
                 break
-            again = self._windows(atoms, prepared.with_windows_of(size), points[divided])
+            smaller = prepared.with_windows_of(size)
+            again = self._windows(atoms, smaller, points[rows], progress, before)
+            before += len(rows)
             usable = ~again["sparse"]
             for name, values in again.items():
-                found[name][divided[usable]] = values[usable]
-        divided = np.flatnonzero(self._divided(found, none))
-        low, high = COHERENCE_RANGE
-        share_left = np.clip((found["coherence"][divided] - low) / (high - low), 0.0, 1.0)[:, None]
-        probabilities = found["probabilities"][divided] * share_left
-        probabilities[:, none] += 1 - share_left[:, 0]
-        found["probabilities"][divided] = probabilities
-
-    def _divided(self, found: dict[str, NDArray[Any]], none: int) -> NDArray[np.bool_]:
-        with np.errstate(invalid="ignore"):
-            outside = np.asarray((found["coherence"] < COHERENCE_RANGE[1]) & ~found["sparse"])
-        crystal = np.zeros(len(outside), bool)
-        there = ~found["sparse"]
-        crystal[there] = found["probabilities"][there].argmax(axis=1) != none
-        return np.asarray(outside & crystal)
+                found[name][rows[usable]] = values[usable]
+        give_way(found, none)
 
     def _result(
         self,
@@ -288,7 +296,7 @@ class CrystalNet(Calculator):
         centers: Any,
     ) -> FrameAnalysis:
         probabilities = found["probabilities"]
-        labels, certainty = self._labels(probabilities)
+        labels, certainty = labels_of(probabilities, self.min_certainty)
         setting = conventional_setting(
             found["lattice"], np.where(found["sparse"], -1, labels), self.classes
         )
@@ -297,7 +305,7 @@ class CrystalNet(Calculator):
         displacement = np.where(labels == none, np.nan, found["mean_square_displacement"])
         weights, nearest = window_weights(prepared, points, center_indices, found["sparse"])
         atom_probabilities = blend(probabilities, weights, nearest)
-        atom_labels, atom_certainty = self._labels(atom_probabilities)
+        atom_labels, atom_certainty = labels_of(atom_probabilities, self.min_certainty)
         there = nearest[:, 0] >= 0
         atom_orientation = np.full((len(nearest), 4), np.nan)
         atom_orientation[there] = setting.orientation[nearest[there, 0]]
@@ -330,18 +338,6 @@ class CrystalNet(Calculator):
                 "species": self.species,
             },
         )
-
-    def _labels(
-        self, probabilities: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Labels (-1 where refused or nothing is known) and certainty, max_i p_i."""
-        known = np.asarray(np.isfinite(probabilities).all(axis=1))
-        safe = np.where(known[:, None], probabilities, 0)
-        labels = safe.argmax(axis=1).astype(np.int16)
-        certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
-        threshold = 0.0 if self.min_certainty is None else self.min_certainty
-        labels[~known | ~(certainty >= threshold)] = -1
-        return labels, certainty
 
     # ------------------------------------------------------------------ many frames
     def run(self, source: Any, **options: Any) -> Iterator[FrameAnalysis]:

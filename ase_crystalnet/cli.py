@@ -27,6 +27,7 @@ class Centers(StrEnum):
 
     atoms = "atoms"
     grid = "grid"
+    adaptive = "adaptive"
 
 
 class Kind(StrEnum):
@@ -108,11 +109,17 @@ def analyze(
     ] = None,
     model: Annotated[str, typer.Option(help="Name of a model, or its folder.")] = "local",
     centers: Annotated[
-        Centers, typer.Option(help="A window around every atom, or on a coarser grid (faster).")
+        Centers,
+        typer.Option(
+            help="A window around every atom; on a coarser grid (faster); or on a grid, and at every "
+            "atom where its windows disagree."
+        ),
     ] = Centers.atoms,
     spacing: Annotated[
         float | None,
-        typer.Option(metavar="ANGSTROM", help="Of the grid; default 2.5 neighbour distances."),
+        typer.Option(
+            metavar="ANGSTROM", help="Of the grid; by default 2.45 neighbour distances in a metal."
+        ),
     ] = None,
     window_atoms: Annotated[
         int, typer.Option(metavar="N", help="Atoms in a window, 64 to 512: fewer see finer.")

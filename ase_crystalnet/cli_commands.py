@@ -88,8 +88,10 @@ def analyze(options: AnalyzeOptions) -> None:
     """
     frames = parse_frames(options.frames)
     lindemann = _parse_lindemann(options.lindemann)
-    if options.spacing is not None and options.centers != "grid":
-        raise InputError("--spacing is the spacing of the grid; give --centers grid with it")
+    if options.spacing is not None and options.centers == "atoms":
+        raise InputError(
+            "--spacing is the spacing of the grid; give --centers grid or adaptive with it"
+        )
     if options.workers is not None and options.dask is not None:
         raise InputError("--workers and --dask exclude each other: give one of them")
     if options.workers is not None and options.workers < 1:

@@ -439,6 +439,6 @@ class PreparedSystem:
 
 
 _CENTERS_EXPECTED = (
-    "expected 'atoms', 'grid', atom indices, a boolean mask over the atoms or points (W, 3) "
-    "in Angstrom"
+    "expected 'atoms', 'grid' (or 'adaptive'), atom indices, a boolean mask over the atoms or "
+    "points (W, 3) in Angstrom"
 )

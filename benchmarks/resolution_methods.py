@@ -34,9 +34,11 @@ class Recorder(CrystalNet):
     taper: Callable[[Array], Array] | None = None
     first: dict[str, NDArray[Any]]
 
-    def _look_again(self, atoms: Atoms, points: Array, found: dict[str, NDArray[Any]]) -> None:
+    def _look_again(
+        self, atoms: Atoms, prepared: Any, points: Array, found: dict[str, NDArray[Any]], *more: Any
+    ) -> None:
         self.first = {name: values.copy() for name, values in found.items()}
-        super()._look_again(atoms, points, found)
+        super()._look_again(atoms, prepared, points, found, *more)
 
     def _classify(
         self, atoms: Atoms, batch: WindowBatch, good: NDArray[np.intp]

@@ -59,9 +59,10 @@ class CrystalNetModifier(ModifierInterface):
     ----------
     model : str
         Name of a shipped model, or a model folder.
-    centers : {'atoms', 'grid'}
+    centers : {'atoms', 'grid', 'adaptive'}
         A window around every particle, or on a grid whose windows are interpolated to the
-        particles (faster in large systems).
+        particles (faster in large systems), or on a grid and at every particle where its windows
+        disagree.
     spacing : float
         Of the grid, Angstrom; 0 for automatic.
     window_atoms : int
@@ -89,7 +90,7 @@ class CrystalNetModifier(ModifierInterface):
     """
 
     model = traits.Str("local", label="Model")
-    centers = traits.Enum("atoms", "grid", label="Windows at")
+    centers = traits.Enum("atoms", "grid", "adaptive", label="Windows at")
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")

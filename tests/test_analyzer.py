@@ -183,6 +183,40 @@ def test_grid_tells_two_phases_apart(net):
     assert (frame.atom_labels == truth)[deep].mean() > 0.97
 
 
+def test_adaptive_windows_are_those_of_the_grid_in_the_bulk(net, hot_fcc):
+    grid = net.analyze(hot_fcc, centers="grid")
+    seen: list[tuple[int, int]] = []
+    frame = net.analyze(hot_fcc, centers="adaptive", progress=lambda *n: seen.append(n))
+    assert frame.number_of_windows == grid.number_of_windows
+    np.testing.assert_array_equal(frame.atom_probabilities, grid.atom_probabilities)
+    assert seen[-1][0] == seen[-1][1] == frame.number_of_windows
+
+
+def test_adaptive_windows_lie_where_two_phases_meet(net):
+    both = halves()
+    wanted = net.analyze(both)
+    seen: list[tuple[int, int]] = []
+    frame = net.analyze(both, centers="adaptive", progress=lambda *n: seen.append(n))
+    own = frame.center_indices[frame.center_indices >= 0]
+    assert 0 < len(own) < 0.7 * len(both)
+    assert len(np.unique(own)) == len(own)
+    # An atom with a window of its own has what a window at every atom would have given it.
+    np.testing.assert_allclose(
+        frame.atom_probabilities[own], wanted.atom_probabilities[own], atol=1e-3
+    )
+    grid = net.analyze(both, centers="grid")
+    agree = (frame.atom_labels == wanted.atom_labels).mean()
+    assert agree > (grid.atom_labels == wanted.atom_labels).mean()
+    assert agree > 0.99
+    assert all(done <= total for done, total in seen)
+    assert [n for n, _ in seen] == sorted(n for n, _ in seen)
+
+
+def test_adaptive_windows_take_a_spacing(net, hot_fcc):
+    fine = net.analyze(hot_fcc, centers="adaptive", spacing=4.0)
+    assert fine.number_of_windows > net.analyze(hot_fcc, centers="adaptive").number_of_windows
+
+
 # ---------------------------------------------------------------- refusal
 def test_labels_below_the_threshold_are_refused(net):
     atoms = testing.supercell(testing.bct139(1.2), 400, sigma=0.17, rng=3)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_crystalnet.analyzer import COHERENCE_RANGE
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
+from ase_crystalnet.second_look import COHERENCE_RANGE
 from ase_crystalnet.training.crystals import (
     CLASSES,
     Crystal,
@@ -175,7 +175,7 @@ def test_coherence_tells_on_which_side_the_centre_lies():
 
 @pytest.mark.parametrize(("atoms", "sigma"), [(64, 0.1), (120, 0.1), (250, 0.1), (250, 0.15)])
 def test_coherence_of_bulk_is_out_of_doubt(atoms, sigma):
-    """What `analyzer.COHERENCE_RANGE` rests on."""
+    """What `second_look.COHERENCE_RANGE` rests on."""
     rng = np.random.default_rng(7)
     made = [
         cut_crystal(sample_crystal(CLASSES[k % 7], rng, shared=False), atoms, Disorder(sigma), rng)
