@@ -208,21 +208,23 @@ def test_ranges_for_each_pattern(alone: PowderClassifier) -> None:
         alone.classify(np.ones((2, 8500)), covered=[(5, 90)])
 
 
-def make_network(folder: Path, **card: object) -> Path:
-    """A network that says the space group of its strongest bin, and its card."""
+def make_network(
+    folder: Path, points: int = INPUT_POINTS, classes: int = 230, **card: object
+) -> Path:
+    """A network of one layer that has learned nothing, and its card."""
     import keras
 
     folder.mkdir(parents=True, exist_ok=True)
     network = keras.Sequential(
-        [keras.Input((INPUT_POINTS,)), keras.layers.Dense(230, activation="softmax")]
+        [keras.Input((points,)), keras.layers.Dense(classes, activation="softmax")]
     )
     network.save(folder / "model.keras")
     content = {
         "card_version": 1,
         "name": "tiny",
         "sha256": file_hash(folder / "model.keras"),
-        "input": "log_sin_theta_2125_sqrt",
-        "classes": 230,
+        "input": "log_sin_theta_2125_sqrt" if points == INPUT_POINTS else "linear_8500",
+        "classes": classes,
         **card,
     }
     (folder / "card.json").write_text(json.dumps(content))
@@ -256,6 +258,20 @@ def test_network_and_library_together(tmp_path: Path) -> None:
         PowderClassifier(folder)
 
 
+def test_networks_of_the_paper(tmp_path: Path) -> None:
+    """They see the pattern itself, and some of them know crystal systems only."""
+    systems = PowderNetwork(make_network(tmp_path / "systems", points=8500, classes=7))
+    pattern = pattern_of(bulk("Cu", cubic=True))[None]
+    said = systems.predict(pattern)
+    assert said.shape == (1, 7)
+    np.testing.assert_allclose(systems.predict(30 * pattern), said, rtol=1e-4)  # any scale
+    with pytest.raises(ModelError, match="crystal systems only"):
+        PowderClassifier(str(tmp_path / "systems"))
+    lying = PowderNetwork(make_network(tmp_path / "lying", classes=7, input="linear_8500"))
+    with pytest.raises(ModelError, match="maps"):
+        lying.predict(pattern)
+
+
 def test_models_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="unknown"):
         find_xrd_model("nobody")
@@ -267,7 +283,7 @@ def test_models_that_are_none(tmp_path: Path) -> None:
         (json.dumps({"card_version": 9, "name": "", "sha256": "", "input": "", "classes": 1}), "9"),
         (
             json.dumps({"card_version": 1, "name": "", "sha256": "", "input": "x", "classes": 7}),
-            "cannot answer",
+            "7 or 230 classes",
         ),
     ):
         (tmp_path / "card.json").write_text(card)

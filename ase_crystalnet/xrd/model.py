@@ -20,7 +20,7 @@ from ase_crystalnet.classifier import file_hash, import_keras, models_folder
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.xrd.answers import Combination
-from ase_crystalnet.xrd.pattern import INPUT_POINTS, network_input
+from ase_crystalnet.xrd.pattern import INPUT_POINTS, POINTS, network_input
 
 __all__ = [
     "PowderNetwork",
@@ -34,7 +34,8 @@ __all__ = [
 CARD_VERSION = 1
 #: File beside a model's weights: its combination with the library.
 COMBINATION = "combination.json"
-INPUT = "log_sin_theta_2125_sqrt"
+#: What a card may say its network is shown, and how many points that has.
+INPUTS = {"log_sin_theta_2125_sqrt": INPUT_POINTS, "linear_8500": POINTS}
 _NEEDED = ("card_version", "name", "sha256", "input", "classes")
 
 
@@ -68,7 +69,12 @@ def default_network(model: str | None) -> PowderNetwork | None:
     if model is None:
         shipped = shipped_xrd_models()
         model = shipped[0] if shipped else "none"
-    return None if model == "none" else PowderNetwork(find_xrd_model(model))
+    if model == "none":
+        return None
+    network = PowderNetwork(find_xrd_model(model))
+    if network.card["classes"] != 230:
+        raise ModelError(f"model {model!r} knows crystal systems only: use one of space groups")
+    return network
 
 
 class PowderNetwork:
@@ -105,7 +111,7 @@ class PowderNetwork:
             # Keras raises whatever its readers raise, in many lines.
             reason = " ".join(str(error).split())
             raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
-        wanted = (None, INPUT_POINTS), (None, 230)
+        wanted = (None, INPUTS[self.card["input"]]), (None, self.card["classes"])
         if (network.input_shape, network.output_shape) != wanted:
             raise ModelError(
                 f"{self._weights} maps {network.input_shape} to {network.output_shape}; expected "
@@ -117,7 +123,7 @@ class PowderNetwork:
         )
 
     def predict(self, patterns: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
-        """Probabilities of the space groups.
+        """Probabilities of the space groups (or of the crystal systems, by a network for them).
 
         Parameters
         ----------
@@ -127,10 +133,13 @@ class PowderNetwork:
 
         Returns
         -------
-        (B, 230) float32 array
+        (B, 230) or (B, 7) float32 array
         """
         seen = network_input(patterns)
-        out = np.empty((len(seen), 230), np.float32)
+        if self.card["input"] == "linear_8500":
+            seen = np.asarray(patterns, np.float32)
+            seen = seen / seen.max(axis=1, keepdims=True)
+        out = np.empty((len(seen), self.card["classes"]), np.float32)
         for start in range(0, len(seen), batch_size):
             part = slice(start, start + batch_size)
             out[part] = self._predict(seen[part]).numpy()
@@ -152,10 +161,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path} is of card version {data['card_version']}, this program reads {CARD_VERSION}"
         )
-    if data["input"] != INPUT or data["classes"] != 230:
+    if data["input"] not in INPUTS or data["classes"] not in (7, 230):
         raise ModelError(
-            f"{path}: a network on {data['input']} with {data['classes']} classes cannot answer; "
-            f"expected {INPUT} and 230 space groups"
+            f"{path}: a network on {data['input']!r} with {data['classes']} classes; expected "
+            f"{' or '.join(INPUTS)}, and 7 or 230 classes"
         )
     return data
 
