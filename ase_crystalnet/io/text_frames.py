@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 from ase_crystalnet.io.atom_table import Column, NotPlain, read_table
 from ase_crystalnet.io.formats import FrameError
 
@@ -38,15 +40,12 @@ def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
         if not header.strip().isdigit():
             found = header.decode(errors="replace").strip()[:40]
             raise FrameError(f"wanted a number of atoms, found {found!r}")
-        wanted, lines = int(header), 0
-        size = len(header) + len(file.readline())
-        for line in islice(file, wanted):
-            size += len(line)
-            lines += 1
+        wanted, size = int(header), len(header) + len(file.readline())
+        lines, body = _pass_over(file, wanted)
         if lines < wanted:
             raise FrameError(f"cut short, {lines} of {wanted} atom lines are there")
-        yield offset, size
-        offset += size
+        yield offset, size + body
+        offset += size + body
 
 
 def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
@@ -68,23 +67,42 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             offset += len(line)
             line = file.readline()
             continue
-        wanted = rows = -1
-        size, before = len(line), line
-        while (line := file.readline()) and not line.startswith(b"ITEM: TIMESTEP"):
-            size += len(line)
-            if rows >= 0:
-                rows += not line.isspace()
-            elif line.startswith(b"ITEM: ATOMS"):
-                rows = 0
-            elif before.startswith(b"ITEM: NUMBER OF ATOMS"):
+        wanted, size, before = -1, len(line), line
+        while not line.startswith(b"ITEM: ATOMS"):
+            line = file.readline()
+            if not line or line.startswith(b"ITEM: TIMESTEP"):
+                raise FrameError("cut short, it has no complete header")
+            if before.startswith(b"ITEM: NUMBER OF ATOMS"):
                 wanted = int(line)
+            size += len(line)
             before = line
-        if wanted < 0 or rows < 0:
+        if wanted < 0:
             raise FrameError("cut short, it has no complete header")
-        if rows != wanted:
-            raise FrameError(f"cut short, {rows} of {wanted} atom lines are there")
-        yield offset, size
-        offset += size
+        rows, body = _pass_over(file, wanted)
+        line = file.readline()
+        if rows < wanted or (line and not line.startswith(b"ITEM: TIMESTEP")):
+            # Not so many rows, or blank lines between them: look at each.
+            rows, body, line = _count_rows(file, offset + size)
+            if rows != wanted:
+                raise FrameError(f"cut short, {rows} of {wanted} atom lines are there")
+        yield offset, size + body
+        offset += size + body
+
+
+def _pass_over(file: IO[bytes], lines: int) -> tuple[int, int]:
+    """Read on by so many lines; how many there were, and their bytes."""
+    sizes = np.fromiter(map(len, islice(file, lines)), np.int64)
+    return len(sizes), int(sizes.sum())
+
+
+def _count_rows(file: IO[bytes], offset: int) -> tuple[int, int, bytes]:
+    """Lines that are not blank and all bytes up to the next frame, and its first line."""
+    file.seek(offset)
+    rows = size = 0
+    while (line := file.readline()) and not line.startswith(b"ITEM: TIMESTEP"):
+        rows += not line.isspace()
+        size += len(line)
+    return rows, size, line
 
 
 def build_xyz(data: bytes, format: str, *, fast: bool = True) -> Atoms:
@@ -127,32 +145,27 @@ def build_xyz(data: bytes, format: str, *, fast: bool = True) -> Atoms:
     return by_ase(lines)
 
 
-def build_dump(data: bytes, *, fast: bool = True) -> Atoms:
-    """Atoms of one frame of a LAMMPS text dump; parameters and errors as of `build_xyz`."""
+def build_dump(data: bytes) -> Atoms:
+    """Atoms of one frame of a LAMMPS text dump.
+
+    Raises
+    ------
+    FrameError
+        If its first or last line is cut short.
+    """
     text = data.decode().replace("\r\n", "\n")
     head, section, rest = text.partition("ITEM: ATOMS")
     titles, _, body = rest.partition("\n")
-    found = re.search(r"^ITEM: NUMBER OF ATOMS.*\n\s*(\d+)", head, re.M)
-    if found is None:
-        raise FrameError("cut short, it has no complete header")
-    names = titles.split()
-    lines = [line for line in body.split("\n") if line and not line.isspace()]
-    for first_or_last in (lines[0], lines[-1]) if lines else ():
-        if (there := len(first_or_last.split())) != len(names):
-            raise FrameError(f"an atom line has {there} of {len(names)} columns")
-
-    def by_ase(lines: list[str]) -> Atoms:
-        counted = head[: found.start(1)] + str(len(lines)) + head[found.end(1) :]
-        # LAMMPS before 2010 wrote no boundary flags; its readers take such a box as periodic.
-        counted = re.sub(
-            r"^ITEM: BOX BOUNDS *\n", "ITEM: BOX BOUNDS pp pp pp\n", counted, flags=re.M
-        )
-        return _read_text("\n".join([counted + section + titles, *lines, ""]), "lammps-dump-text")
-
-    if fast and len(lines) > 1:
-        with contextlib.suppress(NotPlain):
-            return read_table(lines, _dump_columns(names), by_ase(lines[:1]), sort="id" in names)
-    return by_ase(lines)
+    if re.search(r"\n\s*\n", body):  # ASE counts blank lines as atoms
+        body = re.sub(r"\n\s*\n", "\n", body)
+    body = body.strip() + "\n"
+    wanted = len(titles.split())
+    for line in (body.partition("\n")[0], body[:-1].rpartition("\n")[2]):
+        if (found := len(line.split())) not in (0, wanted):
+            raise FrameError(f"an atom line has {found} of {wanted} columns")
+    # LAMMPS before 2010 wrote no boundary flags; its readers take such a box as periodic.
+    head = re.sub(r"^ITEM: BOX BOUNDS *\n", "ITEM: BOX BOUNDS pp pp pp\n", head, flags=re.M)
+    return _read_text(f"{head}{section}{titles}\n{body}", "lammps-dump-text")
 
 
 def _read_text(text: str, format: str) -> Atoms:
@@ -183,39 +196,3 @@ def _species_are_numbers(columns: list[Column], line: str) -> bool:
             return line.split()[column].isdigit()
         column += width
     return False
-
-
-def _dump_columns(names: list[str]) -> list[Column]:
-    """Columns of a dump in the words of extended XYZ, as ASE takes them.
-
-    Raises
-    ------
-    NotPlain
-        If ASE makes something else than an array of a column, or finds species in another way.
-    """
-    special = {"mass", "q", "vx", "vy", "vz", "fx", "fy", "fz"}
-    if odd := sorted(special & set(names)) or [n for n in names if n.startswith("c_q[")]:
-        raise NotPlain(f"ASE makes something else of the column {odd[0]}")
-    # ASE's order of preference; scaled coordinates stay scaled until ASE has the cell.
-    given = next((xyz for xyz in ("x", "xs", "xu", "xsu") if xyz in names), None)
-    if given is None:
-        raise NotPlain("there are no coordinates")
-    first = names.index(given)
-    triple = [given.replace("x", axis, 1) for axis in "xyz"]
-    if names[first : first + 3] != triple or len(set(names)) < len(names):
-        raise NotPlain(f"the columns {', '.join(triple)} are not side by side")
-    columns: list[Column] = []
-    for name in names:
-        if name == given:
-            columns.append(("scaled_positions" if "s" in given else "pos", "R", 3))
-        elif name in triple:
-            continue
-        elif name == "element":
-            columns.append(("species", "S", 1))
-        elif name in ("id", "type") or name.startswith(("i_", "i2_")):
-            columns.append((name, "I", 1))
-        elif name.startswith(("c_", "d_", "d2_", "f_", "v_")):
-            columns.append((name, "R", 1))
-        else:
-            columns.append((name, "-", 1))  # ASE passes it over
-    return columns
