@@ -47,6 +47,10 @@ PENALTIES = (5.0, 1.5)
 FEW_SITES, LEAST_ATOMS = 4, 24
 #: Candidates for the lattice whose sites are looked at, and the largest divisor of a cell's vector.
 CANDIDATES, LARGEST_DIVISOR = 24, 10
+#: Reflections above this S, or this share of N, are peaks; so much of them a lattice must explain.
+PEAK, PEAK_SHARE, EXPLAINED = 12.0, 0.03, 0.8
+#: A symmetric structure has no noise but that of a few defects.
+SYMMETRIC_PEAK = 1.0
 #: Sites nearer to each other than this share of the nearest-neighbour distance are no sites.
 LEAST_APART = 0.75
 #: Reflections looked at have |q| below this, per nearest-neighbour distance.
@@ -133,6 +137,12 @@ def average_cell(atoms: Atoms, lattice: Array | None = None) -> AverageCell:
     """
     positions = validated_positions(atoms)
     bases = standard_bases(_lattice(atoms, positions) if lattice is None else lattice)
+    if atoms.pbc.all():
+        # Of equal settings the one along the vectors given: a supercell is then a block of cells.
+        whole = np.abs(atoms.cell.array @ np.linalg.inv(bases))
+        bases = bases[
+            np.argsort(whole.sum(axis=(1, 2)) - np.trace(whole, axis1=1, axis2=2), kind="stable")
+        ]
     return _settle(positions, atoms.numbers, bases, _typical_distance(atoms, positions))
 
 
@@ -159,7 +169,8 @@ def _lattice(atoms: Atoms, positions: Array) -> Array:
         return _by_window(atoms, positions)
     average = None
     if count >= LEAST_ATOMS:
-        average = _by_scattering(cell, fractional, _typical_distance(atoms, positions))
+        noise = PEAK if primitive is None else SYMMETRIC_PEAK
+        average = _by_scattering(cell, fractional, _typical_distance(atoms, positions), noise)
     if primitive is None:
         return cell if average is None else average
     if average is None:
@@ -206,7 +217,7 @@ def _commensurate(lattice: Array, cell: Array) -> Array:
     return np.asarray(np.linalg.solve(whole, cell), np.float64)
 
 
-def _by_scattering(cell: Array, fractional: Array, distance: float) -> Array | None:
+def _by_scattering(cell: Array, fractional: Array, distance: float, noise: float) -> Array | None:
     """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice.
 
     Of the lattices whose sites keep their distance, the one whose reflections hold the most; None
@@ -218,19 +229,28 @@ def _by_scattering(cell: Array, fractional: Array, distance: float) -> Array | N
     spacing = (abs(np.linalg.det(cell)) / len(points)) ** (1 / 3)
     hkl, strength, length = _reflections(reduced, points, REACH / spacing)
     candidates = _grown(hkl, strength, length) + _divided(hkl, strength, whole)
+    # What stands out of the noise, and of the diffuse scattering of phonons in large cells.
+    peaks = np.maximum(strength - max(noise, PEAK_SHARE * len(points)), 0.0)
     # A cell of many sites spreads its scattering over many reflections: it repays little on each,
     # and is asked for less when no other is found.
     for penalty in PENALTIES:
         candidates.sort(key=lambda item: item[0] - penalty * item[1], reverse=True)
-        found = _first_valid(candidates, penalty, points @ reduced, reduced, distance)
+        found = _first_valid(candidates, penalty, points @ reduced, reduced, distance, hkl, peaks)
         if found is not None:
             return found
     return None
 
 
 def _first_valid(
-    candidates: list[Candidate], penalty: float, positions: Array, reduced: Array, distance: float
+    candidates: list[Candidate],
+    penalty: float,
+    positions: Array,
+    reduced: Array,
+    distance: float,
+    hkl: NDArray[np.int64],
+    peaks: Array,
 ) -> Array | None:
+    """The first lattice that leaves no peaks unexplained and whose sites keep apart."""
     seen: set[bytes] = set()
     for total, count, basis in candidates:
         if total <= penalty * count or len(seen) >= CANDIDATES:
@@ -241,6 +261,10 @@ def _first_valid(
         if key in seen:
             continue
         seen.add(key)
+        whole = np.rint(basis).astype(np.int64)
+        lit = _on_lattice(hkl, whole, round(abs(float(np.linalg.det(basis)))))
+        if peaks[lit].sum() < EXPLAINED * peaks.sum():
+            continue
         if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
             return lattice
     return None
