@@ -97,3 +97,64 @@ def ziletti2018(
         say=(lambda text: None) if quiet else say,
     )
     finish(page, checks, check)
+
+
+@reproduce_app.command("vecsei2019")
+@one_line_errors
+def vecsei2019(
+    output: Output = Path("reproduced"),
+    only: Only = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the simulated patterns.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with xrd/measured_powder_patterns.npz."),
+    ] = None,
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="structures.npz of the work folder of `crystalnet xrd train`: its held-out "
+            "structures are simulated.",
+        ),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A network, by name or folder; may be repeated. Those named NAME-1, NAME-2 are "
+            "also averaged. Default: all shipped.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    check: CheckOption = False,
+    quiet: Quiet = False,
+) -> None:
+    """Vecsei et al., Phys. Rev. B 99, 245120 (2019): powder patterns, refusal, subgroups.
+
+    Tests every network, the library of known patterns, and both together, on measured and on
+    simulated patterns. Steps: training, table-1, top-n, certainty, refusal, subgroups, by-group,
+    confusion, centrosymmetric.
+
+    **Examples**
+
+    ```
+    crystalnet reproduce vecsei2019 --data DIR
+    crystalnet reproduce vecsei2019 --data DIR --structures training-runs/xrd/structures.npz
+    ```
+    """
+    from ase_crystalnet.reproduce import vecsei2019 as paper
+
+    quiet_tensorflow()
+    page, checks = paper.reproduce(
+        output,
+        only=only or [],
+        quick=quick,
+        data=data,
+        structures=structures,
+        networks=network or [],
+        overwrite=overwrite,
+        say=(lambda text: None) if quiet else say,
+    )
+    finish(page, checks, check)
