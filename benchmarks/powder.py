@@ -1,0 +1,129 @@
+"""Powder patterns: how fast an answer is, and what the library's parts are worth.
+
+    python benchmarks/powder.py [--model none] [--data DIR] [--json FILE]
+
+Accuracy of networks and library is the work of ``crystalnet reproduce vecsei2019``; here it is
+that of the nearest entry alone, with and without the minerals that were added to the database's
+list, and with and without the shift. DIR holds ``xrd/measured_powder_patterns.npz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import statistics
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from common import markdown, show, where, write_json
+
+from ase_crystalnet.xrd import library as library_module
+from ase_crystalnet.xrd.classifier import PowderClassifier
+from ase_crystalnet.xrd.commands import measured_patterns
+from ase_crystalnet.xrd.library import CLOSE, PatternLibrary
+from ase_crystalnet.xrd.model import default_network
+from ase_crystalnet.xrd.pattern import TWO_THETA, broaden, system_of
+
+WANTED = {"one pattern": (20.0, "ms"), "1,000 in one call": (5.0, "s")}
+
+
+def made_up(number: int) -> np.ndarray:
+    """Patterns of library entries with noise (B, 8500)."""
+    rng = np.random.default_rng(3)
+    known = PatternLibrary.load()
+    out = np.empty((number, len(TWO_THETA)), np.float32)
+    for row, i in zip(out, rng.integers(0, len(known), number), strict=True):
+        lines = slice(known.offsets[i], known.offsets[i + 1])
+        clean = broaden(known.angle[lines] / 100, (known.height[lines] / 255.0) ** 2, 0.12)
+        row[:] = np.maximum(clean + rng.normal(0, 0.01, len(clean)), 0)
+    return out
+
+
+def speed(model: str | None) -> dict[str, float]:
+    """Milliseconds of one pattern, seconds of 1,000, seconds until the first answer."""
+    patterns = made_up(1000)
+    start = time.perf_counter()
+    classifier = PowderClassifier(default_network(model))
+    classifier.classify(patterns[:1])
+    first = time.perf_counter() - start
+    each = []
+    for row in patterns[:100]:
+        start = time.perf_counter()
+        classifier.classify(row[None])
+        each.append(1e3 * (time.perf_counter() - start))
+    start = time.perf_counter()
+    classifier.classify(patterns)
+    return {
+        "one pattern": statistics.median(each),
+        "1,000 in one call": time.perf_counter() - start,
+        "loading and the first answer": first,
+    }
+
+
+def nearest(data: Path) -> list[tuple[Any, ...]]:
+    """Percent right of the nearest entry: system, group, group of the nearer half; share close."""
+    patterns, truth, _ = measured_patterns(data / "xrd" / "measured_powder_patterns.npz")
+    whole = PatternLibrary.load()
+    added = files("ase_crystalnet.xrd").joinpath("data/amcsd_rock_forming.jsonl.gz")
+    with gzip.open(str(added), "rt") as file:
+        names = [f"amcsd{json.loads(line)['amcsd_id']}" for line in file]
+    listed = whole.subset(~np.isin(whole.identifier, names))
+    rows = []
+    for name, known, shifts in (
+        ("the database's list", listed, library_module.SHIFTS),
+        ("with the rock-forming minerals added", whole, library_module.SHIFTS),
+        ("the same without shift", whole, (0,)),
+    ):
+        with mock.patch.object(library_module, "SHIFTS", shifts):
+            found = known.search(patterns, top=1)
+        group, likeness = known.space_group[found.entry[:, 0]], found.correlation[:, 0]
+        right = group == truth
+        near = np.argsort(-likeness)[: len(truth) // 2]
+        rows.append(
+            (
+                name,
+                len(known),
+                *(
+                    f"{100 * float(x.mean()):.1f}"
+                    for x in (
+                        system_of(group) == system_of(truth),
+                        right,
+                        right[near],
+                        likeness >= CLOSE,
+                    )
+                ),
+            )
+        )
+    return rows
+
+
+def main() -> None:
+    """Parse the arguments, print the tables, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="network, or 'none'; the shipped one by default")
+    parser.add_argument("--data", type=Path, help="folder of external data")
+    parser.add_argument("--json", type=Path, help="also write results here")
+    arguments = parser.parse_args()
+    times = speed(arguments.model)
+    rows = []
+    for name, value in times.items():
+        limit, unit = WANTED.get(name, (None, "s"))
+        rows.append((name, f"{value:.2g} {unit}", f"{limit:g} {unit}" if limit else ""))
+    show(f"{where()['cores']} cores, model {arguments.model or 'shipped'}\n")
+    show(markdown(("", "time", "wanted, at most"), rows))
+    result: dict[str, Any] = {"times": times}
+    if arguments.data is not None:
+        header = ("library", "entries", "system", "group", "group, nearer half", "close match")
+        result["nearest"] = [dict(zip(header, row, strict=True)) for row in nearest(arguments.data)]
+        show("\nNearest entry on the measured patterns, percent\n")
+        show(markdown(header, [tuple(row.values()) for row in result["nearest"]]))
+    write_json(arguments.json, result)
+
+
+if __name__ == "__main__":
+    main()
