@@ -30,6 +30,24 @@ def inverse3(b, out):
 
 
 @njit(**STRICT)
+def copy3(a, out):
+    """out = a."""
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = a[i, j]
+
+
+@njit(**STRICT)
+def add_product3(scale, a, b, out):
+    """out = scale out + a b; `out` is neither of the two."""
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = scale * out[i, j] + (
+                a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+            )
+
+
+@njit(**STRICT)
 def minkowski(b):
     """Reduce the rows of b in place to the shortest vectors (Minkowski); always ends.
 

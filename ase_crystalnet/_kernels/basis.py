@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ase_crystalnet._kernels.algebra import inverse3
+from ase_crystalnet._kernels.algebra import add_product3, copy3, inverse3
 from ase_crystalnet._kernels.options import STRICT, f32
 from ase_crystalnet._kernels.peaks import Q_MAX, amplitude
 
@@ -109,7 +109,7 @@ def find_basis(q, s, count, tolerance, penalty, ext, basis):
                 if miss < allowed:
                     best = total - predicted / det - miss
                     best_miss = miss
-                    basis[:] = trial
+                    copy3(trial, basis)
     if best < -1e299:
         return -1.0
     return 1.0 - best_miss / total
@@ -202,7 +202,7 @@ def refine_cell(q, s, count, tight, penalty, basis, trial):
         det = abs(inverse3(trial, inv))
         reflections_added = 2.0 / 3.0 * math.pi * Q_MAX**3 * (1.0 - 1.0 / k) / det
         if gain > penalty * reflections_added + 8.0:
-            basis[:] = trial
+            copy3(trial, basis)
             return True
     return False
 
@@ -230,7 +230,7 @@ def fit_basis(q, s, count, tolerance, basis):
         d = inverse3(a, inv)
         if abs(d) < 1e-6:
             return
-        basis[:] = inv @ y
+        add_product3(0.0, inv, y, basis)
 
 
 @njit(**STRICT)
@@ -290,5 +290,5 @@ def polish(x, y, z, w, n, norm, curve, basis, iterations, hkl, value):
         for u in range(3):
             a[u, u] += 1e-4 * trace + 1e-9
         inverse3(a, inv)
-        basis += inv @ b
+        add_product3(1.0, inv, b, basis)
     return count

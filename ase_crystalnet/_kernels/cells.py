@@ -172,6 +172,19 @@ def nearest(
 
 
 @njit(**JIT)
+def shell_sort(values, n):
+    """Sort the first n values (Ciura's gaps); NumPy's sort takes a second to compile."""
+    for gap in (701, 301, 132, 57, 23, 10, 4, 1):
+        for i in range(gap, n):
+            v = values[i]
+            j = i
+            while j >= gap and values[j - gap] > v:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = v
+
+
+@njit(**JIT)
 def sorted_distances(
     centers, radius, start, stop, origin, edge, steps, keys, starts, points, room, out
 ):
@@ -190,6 +203,6 @@ def sorted_distances(
         if n > room:
             out[b, 0] = -1.0
             continue
-        ordered = np.sort(distance[:n])
+        shell_sort(distance, n)
         for k in range(out.shape[1]):
-            out[b, k] = math.sqrt(ordered[k]) if k < n else np.inf
+            out[b, k] = math.sqrt(distance[k]) if k < n else np.inf

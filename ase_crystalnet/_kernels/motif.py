@@ -197,5 +197,10 @@ def probe_amplitudes(x, y, z, w, near, n, qx, qy, qz, wave, sums):
     for k in range(PROBES):
         sums[2 * k] = dot(near[k], cosines, n)
         sums[2 * k + 1] = dot(near[k], sines, n)
-    sums[2 * PROBES] = cosines[:n].sum()
-    sums[2 * PROBES + 1] = sines[:n].sum()
+    re = f32(0)
+    im = f32(0)
+    for m in range(n):
+        re += cosines[m]
+        im += sines[m]
+    sums[2 * PROBES] = re
+    sums[2 * PROBES + 1] = im
