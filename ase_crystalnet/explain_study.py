@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.average_cell import NoLatticeError
 from ase_crystalnet.bragg_spots import (
     BraggSpots,
     bragg_spots,
@@ -268,14 +269,25 @@ def sample_of(net: CrystalNet, structures: Sequence[Atoms], labels: Sequence[int
     structures : sequence of ase.Atoms
     labels : sequence of int
         Index of each one's class.
+
+    Raises
+    ------
+    InputError
+        None of them has a lattice.
     """
-    found = [subject(net, atoms) for atoms in structures]
-    pairs = [(one, label) for one, label in zip(found, labels, strict=True) if one.spots]
-    return Sample(
-        np.stack([one.image for one, _ in pairs]),
-        np.array([label for _, label in pairs]),
-        [one.spots for one, _ in pairs if one.spots is not None],
-    )
+    images, kept, spots = [], [], []
+    for atoms, label in zip(structures, labels, strict=True):
+        try:
+            one = subject(net, atoms)
+        except NoLatticeError:
+            continue
+        if one.spots is not None:
+            images.append(one.image)
+            kept.append(label)
+            spots.append(one.spots)
+    if not images:
+        raise InputError(f"none of {len(structures)} structures has a lattice to take spots from")
+    return Sample(np.stack(images), np.array(kept), spots)
 
 
 def local_sample(

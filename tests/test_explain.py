@@ -18,6 +18,7 @@ from ase_crystalnet.explain_study import (
     bootstrap_mean,
     local_sample,
     occlusion_correlations,
+    sample_of,
     share_rows,
 )
 from ase_crystalnet.explain_subject import subject
@@ -248,3 +249,14 @@ def test_figures(explainer: Explainer, fcc_image: Any, net: CrystalNet) -> None:
     assert len(figure.axes) == 6 and width > 0 and height > 0
     with pytest.raises(InputError, match="2 classes"):
         plot_filter_sums(["a", "b"], [fcc_image] * 3, sums)
+
+
+def test_sample_of_structures_leaves_out_what_has_no_lattice(net: CrystalNet) -> None:
+    from ase_crystalnet.testing import random_packing
+
+    glass = random_packing(600, rng=4)
+    sample = sample_of(net, [unit_cell("fcc"), glass, unit_cell("sc")], [4, 0, 3])
+    assert sample.labels.tolist() == [4, 3]
+    assert sample.near().shape == sample.images.shape == (2, 64, 64, 3)
+    with pytest.raises(InputError, match="none of 1 structures has a lattice"):
+        sample_of(net, [glass], [0])
