@@ -130,3 +130,17 @@ def test_what_cannot_be_explained_is_named(folder: Path, model: Path) -> None:
 def _made(name: str) -> str:
     Path(name).mkdir()
     return name
+
+
+def test_a_model_of_whole_structures(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = tmp_path_factory.mktemp("whole")
+    write_convolutions(whole / "model.keras")
+    write_card(whole, input="linear", mode="global")
+    write("POSCAR", unit_cell("bcc"), format="vasp")
+    assert run("POSCAR", "--model", whole, "-o", "whole.json").exit_code == 0
+    numbers = json.loads(Path("whole.json").read_text())
+    assert numbers["what"] == "POSCAR" and 200 < numbers["atoms"] < 300
+    given = ("POSCAR", "--model", whole, "-o", "x.png")
+    assert "sees a structure as a whole" in refused(run(*given, "--center", 1))

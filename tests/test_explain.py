@@ -260,3 +260,24 @@ def test_sample_of_structures_leaves_out_what_has_no_lattice(net: CrystalNet) ->
     assert sample.near().shape == sample.images.shape == (2, 64, 64, 3)
     with pytest.raises(InputError, match="none of 1 structures has a lattice"):
         sample_of(net, [glass], [0])
+
+
+@pytest.mark.parametrize("name", ["fcc", "hex/rh", "diam"])
+def test_subject_of_a_whole_structure(tmp_path: Path, name: str, rng: np.random.Generator) -> None:
+    """In global mode the spots are the average crystal's, whatever is missing in the structure."""
+    from ase_crystalnet import CrystalNet
+    from ase_crystalnet.global_mode import global_fingerprints, perfect_supercell
+    from ase_crystalnet.training.defects import with_vacancies
+
+    write_convolutions(tmp_path / "model.keras")
+    write_card(tmp_path, input="linear", mode="global")
+    net = CrystalNet(tmp_path)
+    perfect = perfect_supercell(unit_cell(name))
+    found = subject(net, perfect)
+    np.testing.assert_array_equal(found.image, global_fingerprints([perfect])[0])
+    assert found.spots is not None
+    assert energy_share(found.image, found.spots.near()) > 0.95
+    holes = subject(net, with_vacancies(perfect, 0.3, rng))
+    assert holes.spots is not None and holes.atoms < found.atoms
+    np.testing.assert_array_equal(holes.spots.near(), found.spots.near())
+    assert energy_share(holes.image, holes.spots.near()) > 0.85
