@@ -62,6 +62,10 @@ def ziletti2018(
     quick: Annotated[
         bool, typer.Option("--quick", help="A hundredth of the structures: a minute or two.")
     ] = False,
+    structures: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=7, help="In each row of the tables. Default: 1000."),
+    ] = None,
     data: Data = None,
     model: Annotated[str, typer.Option(help="Network of the paper: name or folder.")] = (
         "ziletti2018"
@@ -91,6 +95,7 @@ def ziletti2018(
         output,
         only=only or [],
         quick=quick,
+        structures=structures,
         data=data,
         overwrite=overwrite,
         model=model,

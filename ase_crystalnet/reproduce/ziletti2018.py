@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -115,6 +116,7 @@ def reproduce(
     *,
     only: Sequence[str] = (),
     quick: bool = False,
+    structures: int | None = None,
     data: Path | None = None,
     overwrite: bool = False,
     model: str | Path = "ziletti2018",
@@ -131,6 +133,8 @@ def reproduce(
         Names of steps (`STEPS`); all of them by default.
     quick : bool
         About a hundredth of the structures.
+    structures : int, optional
+        In each row of the tables, instead of a thousand.
     data : Path, optional
         Folder of external data; without it the elements of databases are left out.
     overwrite : bool
@@ -152,7 +156,10 @@ def reproduce(
         A step is unknown, stored under other settings, or a model is missing.
     """
     check_names(only, STEPS)  # before the models are looked for
-    bench = Bench(QUICK if quick else FULL, _SEED, model, local_model, data)
+    sizes = QUICK if quick else FULL
+    if structures is not None:
+        sizes = replace(sizes, structures=structures, spglib=min(structures, sizes.spglib))
+    bench = Bench(sizes, _SEED, model, local_model, data)
     store = Store(output / "ziletti2018", bench.settings, overwrite=overwrite)
     every = steps(bench, store)
     chosen = choose(every, only)

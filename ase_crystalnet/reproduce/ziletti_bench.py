@@ -31,12 +31,11 @@ class Sizes:
 
     Attributes
     ----------
-    structures : int
-        Elemental crystals in each row of the tables.
-    spglib : int
-        Those of them that spglib is given (a fixed, evenly spread part).
-    local : int
-        Those of them the local model is given.
+    crystals : int
+        Elemental crystals that the tables draw from.
+    structures, spglib, local : int
+        Those of them, evenly spread, that in each row of the tables are given to the paper's
+        network, to spglib and to the local model.
     repeats : int
         Random defects at each point of a path.
     removals, displacements, ratios : int
@@ -47,6 +46,7 @@ class Sizes:
         Networks with random weights beside them.
     """
 
+    crystals: int = 1000
     structures: int = 1000
     spglib: int = 200
     local: int = 1000
@@ -60,6 +60,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
+    crystals=12,
     structures=12,
     spglib=5,
     local=4,
@@ -80,8 +81,6 @@ class Sample:
     ----------
     cells : list of Atoms
         One primitive cell each.
-    supercells : list of Atoms
-        Periodic, as near 250 atoms as possible, in random orientation.
     truth : (B,) int array
         Index into the classes of the model.
     space_groups : (B,) int array
@@ -91,7 +90,6 @@ class Sample:
     """
 
     cells: list[Atoms]
-    supercells: list[Atoms]
     truth: NDArray[np.int64]
     space_groups: NDArray[np.int64]
     prototypes: list[str]
@@ -172,6 +170,7 @@ class Bench:
         self.sizes, self.seed, self.data = sizes, seed, data
         self.classifier: Classifier = Classifier(model)
         self._model, self._local_model = model, local_model
+        self._supercells: dict[int, Atoms] = {}
         self._local_hash = str(Classifier(local_model).card.data["sha256"])
 
     @property
@@ -206,21 +205,28 @@ class Bench:
     @cached_property
     def sample(self) -> Sample:
         """Elemental crystals the network was not trained on, spread over its classes."""
-        from ase_crystalnet.global_mode import perfect_supercell
-        from ase_crystalnet.testing import rotated
         from ase_crystalnet.training.elements import elemental_structures
 
         rng = self.rng("sample")
-        elements = elemental_structures(rng, count=self.sizes.structures)
+        elements = elemental_structures(rng, count=self.sizes.crystals)
         elements.sort(key=lambda element: element.space_group)
         return Sample(
             [element.atoms for element in elements],
-            [rotated(perfect_supercell(element.atoms), rng)[0] for element in elements],
             np.array([self.classes.index(element.label) for element in elements]),
             np.array([element.space_group for element in elements]),
             [element.prototype for element in elements],
             np.array([familiar(element) for element in elements]),
         )
+
+    def supercell(self, index: int) -> Atoms:
+        """Periodic supercell of one of the sample, near 250 atoms, in random orientation."""
+        from ase_crystalnet.global_mode import perfect_supercell
+        from ase_crystalnet.testing import rotated
+
+        if index not in self._supercells:
+            perfect = perfect_supercell(self.sample.cells[index])
+            self._supercells[index] = rotated(perfect, self.rng("orientation", index))[0]
+        return self._supercells[index]
 
     def rng(self, *name: object) -> np.random.Generator:
         """Randomness of the part of this name: the same whatever else is run."""

@@ -112,13 +112,17 @@ class Condition:
 def measure(bench: Bench, condition: Condition) -> dict[str, Any]:
     """Accuracy of the paper's network, spglib and the local model under one condition."""
     sample = bench.sample
-    rng = bench.rng(condition.kind, condition.value)
-    structures = [condition.apply(atoms, rng) for atoms in sample.supercells]
+
+    def spoilt(index: int) -> Atoms:
+        rng = bench.rng(condition.kind, condition.value, index)
+        return condition.apply(bench.supercell(index), rng)
+
     row: dict[str, Any] = {"kind": condition.kind, "value": condition.value}
-    labels = most_probable(bench.probabilities(structures))
-    row["global"] = score(labels, sample.truth, bench.classes)
+    part = evenly(len(sample), bench.sizes.structures)
+    labels = most_probable(bench.probabilities([spoilt(i) for i in part]))
+    row["global"] = score(labels, sample.truth[part], bench.classes)
     part = evenly(len(sample), bench.sizes.spglib)
-    found = symmetry_baseline.space_groups([structures[i] for i in part])
+    found = symmetry_baseline.space_groups([spoilt(i) for i in part])
     right = symmetry_baseline.matches(found, sample.space_groups[part])
     row["spglib"] = {"structures": len(part)} | {
         name: 100 * float(right[:, column].mean())
