@@ -45,6 +45,10 @@ SYMMETRY_ATOMS, COMMENSURATE_ATOMS = 512, 4096
 PENALTIES = (5.0, 1.5)
 #: Symmetric cells of so few atoms are primitive beyond doubt; cells of fewer have no average.
 FEW_SITES, LEAST_ATOMS = 4, 24
+#: Larger cells are looked at by their scattering before their symmetry.
+MANY_ATOMS = 64
+#: Least share of the scattering that is Bragg peaks, for a cell to be a supercell.
+LEAST_BRAGG = 0.1
 #: Candidates for the lattice whose sites are looked at, and the largest divisor of a cell's vector.
 CANDIDATES, LARGEST_DIVISOR = 24, 10
 #: Reflections above this S, or this share of N, are peaks; so much of them a lattice must explain.
@@ -158,21 +162,25 @@ def _lattice(atoms: Atoms, positions: Array) -> Array:
     cell = PeriodicSpace.of(atoms).basis
     count = len(atoms)
     fractional = positions @ np.linalg.inv(cell)
+    if count > COMMENSURATE_ATOMS:
+        return _by_window(atoms, positions)
+    distance = _typical_distance(atoms, positions)
+    average: Array | None = None
+    if count >= MANY_ATOMS:
+        average, complete = _by_scattering(cell, fractional, distance, PEAK)
+        if average is not None and complete:
+            return average
     primitive = None
     if count <= SYMMETRY_ATOMS:
         primitive = _by_symmetry(cell, fractional, atoms.numbers)
-    if primitive is not None:
-        primitive = _commensurate(primitive, cell)
-        if _sites_of(primitive, cell, count) <= FEW_SITES:
-            return primitive
-    if count > COMMENSURATE_ATOMS:
-        return _by_window(atoms, positions)
-    average = None
-    if count >= LEAST_ATOMS:
-        noise = PEAK if primitive is None else SYMMETRIC_PEAK
-        average = _by_scattering(cell, fractional, _typical_distance(atoms, positions), noise)
     if primitive is None:
+        if average is None and count >= LEAST_ATOMS:
+            average, _ = _by_scattering(cell, fractional, distance, PEAK)
         return cell if average is None else average
+    primitive = _commensurate(primitive, cell)
+    if _sites_of(primitive, cell, count) <= FEW_SITES or count < LEAST_ATOMS:
+        return primitive
+    average, _ = _by_scattering(cell, fractional, distance, SYMMETRIC_PEAK)
     if average is None:
         return primitive
     # A few vacancies in a supercell may lie symmetrically; its average lattice is much finer.
@@ -217,11 +225,13 @@ def _commensurate(lattice: Array, cell: Array) -> Array:
     return np.asarray(np.linalg.solve(whole, cell), np.float64)
 
 
-def _by_scattering(cell: Array, fractional: Array, distance: float, noise: float) -> Array | None:
+def _by_scattering(
+    cell: Array, fractional: Array, distance: float, noise: float
+) -> tuple[Array | None, bool]:
     """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice.
 
     Of the lattices whose sites keep their distance, the one whose reflections hold the most; None
-    if there is none.
+    if there is none. Also whether it leaves nothing that stands out of the mean of the noise.
     """
     reduced = minkowski_reduce(cell[None])[0]
     whole = np.rint(reduced @ np.linalg.inv(cell))
@@ -237,8 +247,11 @@ def _by_scattering(cell: Array, fractional: Array, distance: float, noise: float
         candidates.sort(key=lambda item: item[0] - penalty * item[1], reverse=True)
         found = _first_valid(candidates, penalty, points @ reduced, reduced, distance, hkl, peaks)
         if found is not None:
-            return found
-    return None
+            left = np.maximum(strength - SYMMETRIC_PEAK, 0.0)
+            lit = _on_lattice(hkl, found[1])
+            complete = bool(left[lit].sum() >= EXPLAINED * left.sum())
+            return found[0], complete
+    return None, False
 
 
 def _first_valid(
@@ -249,7 +262,7 @@ def _first_valid(
     distance: float,
     hkl: NDArray[np.int64],
     peaks: Array,
-) -> Array | None:
+) -> tuple[Array, NDArray[np.int64]] | None:
     """The first lattice that leaves no peaks unexplained and whose sites keep apart."""
     seen: set[bytes] = set()
     for total, count, basis in candidates:
@@ -262,11 +275,11 @@ def _first_valid(
             continue
         seen.add(key)
         whole = np.rint(basis).astype(np.int64)
-        lit = _on_lattice(hkl, whole, round(abs(float(np.linalg.det(basis)))))
+        lit = _on_lattice(hkl, whole)
         if peaks[lit].sum() < EXPLAINED * peaks.sum():
             continue
         if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
-            return lattice
+            return lattice, whole
     return None
 
 
@@ -283,7 +296,7 @@ def _grown(hkl: NDArray[np.int64], strength: Array, length: Array) -> list[Candi
         basis = trial
         determinant = round(abs(float(np.linalg.det(basis))))
         if determinant > 0:
-            lit = _on_lattice(hkl, basis, determinant)
+            lit = _on_lattice(hkl, basis)
             found.append((float(strength[lit].sum()), int(lit.sum()), basis.astype(float)))
             if determinant == 1:
                 break
@@ -293,18 +306,22 @@ def _grown(hkl: NDArray[np.int64], strength: Array, length: Array) -> list[Candi
 def _divided(hkl: NDArray[np.int64], strength: Array, whole: Array) -> list[Candidate]:
     """Reciprocal lattices of the given cell's vectors divided by whole numbers."""
     given = np.rint(hkl @ np.linalg.inv(whole).T).astype(np.int64)
-    steps = range(1, LARGEST_DIVISOR + 1)
-    multiple = [[given[:, axis] % n == 0 for n in steps] for axis in range(3)]
+    multiple: list[list[tuple[int, NDArray[np.bool_]]]] = []
+    for axis in range(3):
+        kept = []
+        for n in range(1, LARGEST_DIVISOR + 1):
+            lit = given[:, axis] % n == 0
+            # The mean over all reflections is 1; Bragg peaks are n times as dense on these.
+            if n == 1 or (lit.any() and strength[lit].mean() > 1 + LEAST_BRAGG * (n - 1)):
+                kept.append((n, lit))
+        multiple.append(kept)
     found = []
-    for i, first in enumerate(multiple[0], 1):
-        for j, second in enumerate(multiple[1], 1):
-            both = first & second
-            for k, third in enumerate(multiple[2], 1):
-                lit = both & third
-                total, count = float(strength[lit].sum()), int(lit.sum())
-                if i * j * k > 1 and total > min(PENALTIES) * count:
-                    # Rows: n_i times the reciprocal vectors of the given cell, in reduced indices.
-                    found.append((total, count, np.diag([i, j, k]).astype(float) @ whole.T))
+    for (i, first), (j, second), (k, third) in product(*multiple):
+        lit = first & second & third
+        total, count = float(strength[lit].sum()), int(lit.sum())
+        if i * j * k > 1 and total > min(PENALTIES) * count:
+            # Rows: n_i times the reciprocal vectors of the given cell, in reduced indices.
+            found.append((total, count, np.diag([i, j, k]).astype(float) @ whole.T))
     return found
 
 
@@ -329,26 +346,21 @@ def _reflections(
     cell: Array, points: Array, reach: float
 ) -> tuple[NDArray[np.int64], Array, Array]:
     """Indices (M, 3) of a half space of reflections within `reach`, S(q) and |q| of each."""
+    from ase_crystalnet._kernels.exact import scattering  # compiled on first use
+
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     limit = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
-    phases = [
-        np.exp(-2j * np.pi * np.outer(np.arange(-n, n + 1), points[:, k]))
-        for k, n in enumerate(limit)
-    ]
-    phases[0] = phases[0][limit[0] :]
-    grid = np.meshgrid(
-        np.arange(0, limit[0] + 1), *(np.arange(-n, n + 1) for n in limit[1:]), indexing="ij"
-    )
-    hkl = np.stack(grid, -1).reshape(-1, 3)
-    last = phases[2].T
-    amplitude = np.concatenate(
-        [((row * phases[1]) @ last).ravel() for row in phases[0]]  # (n2, N) @ (N, n3)
-    )
+    first = np.arange(0, limit[0] + 1)
+    others = (np.arange(-n, n + 1) for n in limit[1:])
+    hkl = np.stack(np.meshgrid(first, *others, indexing="ij"), -1).reshape(-1, 3)
     length = np.linalg.norm(hkl @ reciprocal, axis=1)
     h, k, m = hkl.T
     half = (h > 0) | ((h == 0) & ((k > 0) | ((k == 0) & (m > 0))))
     chosen = (length < reach) & half
-    return hkl[chosen], np.abs(amplitude[chosen]) ** 2 / len(points), length[chosen]
+    hkl = np.ascontiguousarray(hkl[chosen])
+    phases = 2 * np.pi * (points - np.floor(points))
+    strength = scattering(hkl.astype(np.float32), np.require(phases.T, np.float32, ["C"]))
+    return hkl, strength.astype(np.float64), length[chosen]
 
 
 def _extended(basis: NDArray[np.int64], vector: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -371,9 +383,9 @@ def _extended(basis: NDArray[np.int64], vector: NDArray[np.int64]) -> NDArray[np
     return rows if changed else None
 
 
-def _on_lattice(
-    hkl: NDArray[np.int64], basis: NDArray[np.int64], determinant: int
-) -> NDArray[np.bool_]:
+def _on_lattice(hkl: NDArray[np.int64], basis: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which reflections are whole numbers of the basis (rows)."""
+    determinant = round(abs(float(np.linalg.det(basis))))
     adjugate = np.rint(np.linalg.inv(basis.astype(float)) * determinant).astype(np.int64)
     result: NDArray[np.bool_] = ((hkl @ adjugate) % determinant == 0).all(axis=1)
     return result
@@ -456,7 +468,7 @@ def _settle(
     species = np.array([np.bincount(numbers[site == s]).argmax() for s in range(len(means))])
     best: tuple[Array, Array, Array, Array] | None = None
     # Settings of symmetric crystals differ in nothing; in others the first in order is taken.
-    for basis in bases if len(means) * len(bases) <= 400 else bases[:1]:
+    for basis in bases if 1 < len(means) <= 400 / len(bases) else bases[:1]:
         fractional = means @ bases[0] @ np.linalg.inv(basis)
         for origin in _origins(fractional):
             inside = (fractional - origin) % 1.0

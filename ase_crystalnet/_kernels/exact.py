@@ -1,4 +1,4 @@
-"""Inner loops of `Fingerprint.exact_fast`: every atom at every lit pixel, no grid in between."""
+"""Inner loops of global mode: exact fingerprints, and S(q) on the reciprocal lattice of a cell."""
 
 from __future__ import annotations
 
@@ -88,3 +88,24 @@ def diffract_exact(
             for p in range(q.shape[0]):
                 for channel in range(3):
                     image[pixels[p, 0], pixels[p, 1], channel] /= largest
+
+
+@njit(**JIT)
+def scattering(hkl, phases):
+    """S at reflections (M, 3) of a cell: |sum_j exp(-i h.phase_j)|^2 / N for phases (3, N)."""
+    out = np.empty(hkl.shape[0], np.float32)
+    x = phases[0]
+    y = phases[1]
+    z = phases[2]
+    for m in range(hkl.shape[0]):
+        h = hkl[m, 0]
+        k = hkl[m, 1]
+        l = hkl[m, 2]  # noqa: E741 (the field's name)
+        real = f32(0)
+        imaginary = f32(0)
+        for j in range(x.shape[0]):
+            sine, cosine = sincos(h * x[j] + k * y[j] + l * z[j])
+            real += cosine
+            imaginary += sine
+        out[m] = (real * real + imaginary * imaginary) / f32(x.shape[0])
+    return out
