@@ -1,0 +1,287 @@
+"""From a folder of structures to a model folder: reflections, training, calibration, card."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classifier import file_hash, import_keras
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.outputs import write_whole
+from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
+from ase_crystalnet.xrd.augment import PAPER
+from ase_crystalnet.xrd.fit import (
+    XrdPlan,
+    accuracy,
+    held_out_patterns,
+    held_out_sets,
+    split_of,
+    train_network,
+)
+from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
+from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
+from ase_crystalnet.xrd.synthetic import synthetic_set
+
+__all__ = ["INPUTS", "measured_accuracy", "structures_of", "train_xrd", "write_model"]
+
+Log = Callable[[str], None]
+CARD_VERSION = 1
+SYNTHETIC_SEED = 230
+#: What each network is shown, as its card says it.
+INPUTS = {"resnet": "log_sin_theta_2125_sqrt", "dense": "linear_8500", "conv": "linear_8500"}
+
+
+def structures_of(
+    work: Path,
+    folders: Sequence[Path],
+    *,
+    synthetic: int = 0,
+    processes: int = 1,
+    log: Log = lambda text: None,
+) -> StructureSet:
+    """Reflections of the structures of folders and of `synthetic` random crystals a space group.
+
+    They are kept in ``work/structures.npz``.
+
+    Raises
+    ------
+    InputError
+        There are no structures, or the file was made from others.
+    """
+    path, record = work / "structures.npz", work / "structures.json"
+    text = json.dumps(
+        [
+            [f.name, f.stat().st_size]
+            for folder in folders
+            for f in sorted([*folder.glob("*.jsonl.gz"), *folder.rglob("*.cif")])
+        ]
+        + [["synthetic", synthetic]]
+    )
+    if path.is_file():
+        if not record.is_file() or record.read_text() != text:
+            raise InputError(f"{path} was made from other structures: choose another work folder")
+        return StructureSet.load(path)
+    work.mkdir(parents=True, exist_ok=True)
+    parts = [build_structure_set(folder, processes=processes, log=log) for folder in folders]
+    if synthetic:
+        parts.append(synthetic_set(synthetic, np.random.default_rng(SYNTHETIC_SEED), log=log))
+    if not parts:
+        raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
+    found = StructureSet.concatenate(parts).without_duplicates()
+    record.write_text(text)
+    found.save(path)
+    return found
+
+
+def train_xrd(
+    out: Path,
+    work: Path,
+    folders: Sequence[Path],
+    *,
+    plan: XrdPlan | None = None,
+    synthetic: int = 0,
+    measured: Path | None = None,
+    processes: int = 1,
+    log: Log = lambda text: None,
+) -> Path:
+    """Train a network on powder patterns and write ``model.keras`` and ``card.json``.
+
+    Parameters
+    ----------
+    out, work : Path
+        Model folder, and folder of reflections and of the run; what is there is not redone.
+    folders : sequence of Path
+        Structures (see `structures.build_structure_set`).
+    plan : XrdPlan, optional
+    synthetic : int
+        Random crystals of each of the 230 space groups to learn from besides (needs pyxtal).
+    measured : Path, optional
+        ``.npz`` file of measured patterns (``X`` (B, 8500), ``space_group`` and ``ids`` (B,)).
+        They are used for the card's accuracy alone.
+    processes : int
+        Worker processes that read structures.
+    log : callable
+        Takes one line of progress.
+
+    Returns
+    -------
+    Path
+        The model folder.
+    """
+    plan = plan or XrdPlan()
+    structures = structures_of(work, folders, synthetic=synthetic, processes=processes, log=log)
+    network = train_network(work / plan.network, structures, plan, log=log)
+    history = json.loads((work / plan.network / "history.json").read_text())
+    return write_model(out, network, plan, structures, history, measured=measured)
+
+
+def write_model(
+    out: Path,
+    network: Any,
+    plan: XrdPlan,
+    structures: StructureSet,
+    history: list[dict[str, Any]],
+    *,
+    measured: Path | None = None,
+    note: str | None = None,
+) -> Path:
+    """Calibrate a trained network on the held-out structures, store it and write its card.
+
+    The temperature is the likeliest on the structures of held-out composition; it divides the
+    weights of the last layer. Weights are rounded to 16 bits and the file is compressed. A note
+    on the choice of the structures goes into the card.
+    """
+    structures = structures.subset(~np.isin(structures.source, plan.leave_out))
+    split = split_of(structures, plan)
+    tests = {
+        name: held_out_patterns(structures, split, name, plan.recipe, plan.network)
+        for name in held_out_sets(split)
+    }
+    if not tests:
+        raise InputError(f"{len(structures)} structures are too few to hold any out: give more")
+    hardest = "composition" if "composition" in tests else next(iter(tests))
+    temperature = _calibrate(network, *tests[hardest], plan.classes)
+    out.mkdir(parents=True, exist_ok=True)
+    _save_compactly(network, out / "model.keras")
+    network = import_keras().saving.load_model(out / "model.keras", compile=False)
+    card = {
+        "card_version": CARD_VERSION,
+        "name": out.name,
+        "description": "Space group of a powder pattern"
+        if plan.classes == 230
+        else "Crystal system of a powder pattern",
+        "classes": plan.classes,
+        "sha256": file_hash(out / "model.keras"),
+        "input": INPUTS[plan.network],
+        "parameters": int(network.count_params()),
+        "trained_on": {
+            "plan": asdict(plan),
+            "structures": int((split == "train").sum()),
+            "sources": {
+                str(name): int((structures.source[split == "train"] == name).sum())
+                for name in np.unique(structures.source)
+            },
+            "favored": structures.identifier[np.isin(structures.source, plan.favored)].tolist(),
+            "patterns": history[-1]["patterns"],
+            "seconds": history[-1]["seconds"],
+        },
+        "temperature": temperature,
+        "keras": import_keras().__version__,
+        "licence": "MIT",
+        "references": {
+            "method": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
+            "doi:10.1103/PhysRevB.99.245120",
+            "architecture": f"ase_crystalnet.xrd.networks.NETWORKS[{plan.network!r}]",
+            "structures": "Materials Project, CC-BY-4.0; AMCSD: Downs and Hall-Wallace, "
+            "Am. Mineral. 88, 247 (2003)",
+        },
+        "accuracy": {
+            "command": "crystalnet xrd train",
+            "simulated": {
+                name: accuracy(_predict(network, inputs), groups)
+                for name, (inputs, groups) in tests.items()
+            },
+        },
+    }
+    if note:
+        card["trained_on"]["note"] = note
+    if plan.recipe != PAPER:
+        paper = {n: held_out_patterns(structures, split, n, PAPER, plan.network) for n in tests}
+        card["accuracy"]["simulated_with_the_papers_noise"] = {
+            name: accuracy(_predict(network, inputs), groups)
+            for name, (inputs, groups) in paper.items()
+        }
+    if measured is not None:
+        card["accuracy"]["measured"] = measured_accuracy(network, measured, plan)
+    write_whole(out / "history.json", json.dumps(history, indent=1) + "\n")
+    write_whole(out / "card.json", json.dumps(card, indent=1) + "\n")
+    return out
+
+
+def measured_accuracy(network: Any, path: Path, plan: XrdPlan) -> dict[str, Any]:
+    """Accuracy and calibration on measured patterns: all, those with even id, with odd id.
+
+    Raises
+    ------
+    InputError
+        The file does not hold the arrays ``X`` (B, 8500), ``space_group`` and ``ids`` (B,).
+    """
+    try:
+        with np.load(path) as data:
+            patterns, groups, ids = (data[name] for name in ("X", "space_group", "ids"))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} holds no measured patterns ({error}); expected an .npz file with X, "
+            "space_group and ids"
+        ) from None
+    if patterns.shape != (len(ids), POINTS) or groups.shape != ids.shape:
+        raise InputError(f"{path}: X has shape {patterns.shape}; expected ({len(ids)}, {POINTS})")
+    patterns = np.clip(patterns, 0, None)
+    if plan.network == "resnet":
+        inputs = network_input(patterns)
+    else:
+        inputs = (patterns / patterns.max(axis=1, keepdims=True)).astype(np.float32)
+    groups = groups.astype(np.int64)
+    said = _predict(network, inputs)
+    truth = groups - 1 if plan.classes == 230 else system_of(groups)
+    halves = {"all": ids >= 0, "even_id": ids % 2 == 0, "odd_id": ids % 2 == 1}
+    return {
+        "patterns": len(ids),
+        **{name: accuracy(said[part], groups[part]) for name, part in halves.items()},
+        "expected_calibration_error": round(calibration_error(said, truth, bins=10), 4),
+        "reliability": reliability(said, truth, bins=10),
+        "risk_coverage": risk_coverage(said, truth),
+    }
+
+
+def _predict(network: Any, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(network.predict(inputs, batch_size=256, verbose=0))
+
+
+def _calibrate(
+    network: Any, inputs: NDArray[np.float32], groups: NDArray[np.int64], classes: int
+) -> float:
+    """Divide the logits by the temperature that is likeliest on held-out patterns; in place."""
+    from scipy.optimize import minimize_scalar
+
+    truth = groups - 1 if classes == 230 else system_of(groups)
+    log_p = np.log(_predict(network, inputs).astype(np.float64) + 1e-12)
+
+    def loss(log_temperature: float) -> float:
+        z = log_p / np.exp(log_temperature)
+        z -= z.max(axis=1, keepdims=True)
+        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return -float(z[np.arange(len(truth)), truth].mean())
+
+    found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x
+    temperature = float(np.exp(found))
+    layer = network.get_layer("logits")
+    layer.set_weights([w / temperature for w in layer.get_weights()])
+    return temperature
+
+
+def _save_compactly(network: Any, path: Path) -> None:
+    """Store the network with matrices rounded to 16 bits, deflated; it loads as any other."""
+    network.set_weights(
+        [
+            w.astype(np.float16).astype(np.float32) if w.ndim > 1 else w
+            for w in network.get_weights()
+        ]
+    )
+    whole, part = path.with_name("model.whole.keras"), path.with_name("model.part.keras")
+    network.save(whole)
+    with (
+        zipfile.ZipFile(whole) as source,
+        zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
+    ):
+        for item in source.infolist():
+            target.writestr(item.filename, source.read(item.filename))
+    whole.unlink()
+    part.replace(path)
