@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py [--atoms 4000] [--large 100000] [--json FILE]
 
-The floor of the two heavy stages is their multiply-adds at the rate this machine reaches in a
-large float32 matrix product. PTM with orientation runs beside it where OVITO is installed.
+The floor of a stage is its operations and bytes at the rates that this machine reaches
+(`operations.py`). PTM with orientation runs beside it where OVITO is installed.
 """
 
 from __future__ import annotations
@@ -12,32 +12,17 @@ import argparse
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import operations
 from common import markdown, show, write_json
+from operations import Rates, timed
 
 from ase_crystalnet import testing
 from ase_crystalnet.analyzer import CrystalNet
-
-
-def timed(work: Callable[[], object], repeats: int = 3) -> float:
-    """Median of several timings, seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def machine_rate() -> float:
-    """Multiply-adds a second in a float32 matrix product, all cores."""
-    a = np.random.default_rng(0).random((1536, 1536), dtype=np.float32)
-    return 1536**3 / timed(lambda: a @ a, 5)
 
 
 def memory_now() -> float:
@@ -55,8 +40,8 @@ def copper(atoms: int) -> Any:
     return crystal
 
 
-def stages(net: CrystalNet, atoms: int) -> list[tuple[str, float, float | None]]:
-    """Microseconds a window of each stage and its floor."""
+def stages(net: CrystalNet, atoms: int, rates: Rates) -> list[dict[str, Any]]:
+    """Each stage: operations and bytes of a window, the time they imply, the time it takes."""
     crystal = copper(atoms)
     prepared = net.windower.prepare(crystal)
     centers, _ = prepared.centers("atoms")
@@ -67,34 +52,32 @@ def stages(net: CrystalNet, atoms: int) -> list[tuple[str, float, float | None]]
     standard = [lat.standardize(b.positions) for lat, b in zip(lattices, batches, strict=True)]
     images = [net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)]
     net.classifier.predict(images[0])
-    rate = machine_rate()
+    work: dict[str, Callable[[], object]] = {
+        "windows": lambda: list(prepared.batches(centers, net.batch_size)),
+        "lattice": lambda: [
+            net.finder(b.positions, b.mask).standardize(b.positions) for b in batches
+        ],
+        "fingerprint": lambda: [
+            net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)
+        ],
+        "network": lambda: [net.classifier.predict(i) for i in images],
+    }
     mean = float(np.mean([b.mask.sum(axis=1).mean() for b in batches]))
-    # Fingerprint: five complex products of (64 x N)(N x 64), three real ones each.
-    fingerprint_floor = 5 * 3 * 64 * 64 * mean / rate * 1e6
-    network_floor = multiply_adds(net) / rate * 1e6
-    work: list[tuple[str, Callable[[], object], float | None]] = [
-        ("windows", lambda: list(net.windower.prepare(crystal).batches(centers, 512)), None),
-        ("lattice", lambda: [net.finder(b.positions, b.mask) for b in batches], None),
-        (
-            "fingerprint",
-            lambda: [net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)],
-            fingerprint_floor,
-        ),
-        ("network", lambda: [net.classifier.predict(i) for i in images], network_floor),
-    ]
-    return [(name, timed(do) / count * 1e6, floor) for name, do, floor in work]
-
-
-def multiply_adds(net: CrystalNet) -> float:
-    """Multiply-adds of the network for one image."""
-    total = 0
-    for layer in net.classifier.network.layers:
-        weights = layer.get_weights()
-        if not weights or weights[0].ndim not in (2, 4):
-            continue
-        places = int(np.prod(layer.output.shape[1:-1])) if weights[0].ndim == 4 else 1
-        total += weights[0].size * places
-    return float(total)
+    rows = []
+    for name, needs in operations.count(net, mean).items():
+        rows.append(
+            {
+                "stage": name,
+                "Mflop": needs["operations"] / 1e6,
+                "kB": needs["bytes"] / 1e3,
+                "floor_us": rates.seconds(needs["operations"], needs["bytes"]) * 1e6,
+                "us": timed(work[name], 5) / count * 1e6,
+                "parts_Mflop": {
+                    k: v / 1e6 for k, v in needs.items() if k not in ("operations", "bytes")
+                },
+            }
+        )
+    return rows
 
 
 def large_frame(model: str, atoms: int) -> dict[str, float]:
@@ -146,16 +129,31 @@ def main() -> None:
     net = load(given.model)
     crystal = copper(given.atoms)
     net.analyze(crystal, centers="grid")
-    rows = stages(net, given.atoms)
+    rates = Rates()
+    show(str(rates))
+    rows = stages(net, given.atoms, rates)
     show(
         markdown(
-            ("stage", "us a window", "floor, us"),
-            [(n, f"{t:.0f}", "" if f is None else f"{f:.0f}") for n, t, f in rows],
+            ("stage", "Mflop", "kB", "floor, us a window", "reached, us a window"),
+            [
+                (
+                    row["stage"],
+                    f"{row['Mflop']:.2f}",
+                    f"{row['kB']:.0f}",
+                    f"{row['floor_us']:.1f}",
+                    f"{row['us']:.0f}",
+                )
+                for row in rows
+            ],
         )
     )
+    for row in rows:
+        if row["parts_Mflop"]:
+            parts = ", ".join(f"{k} {v:.2f}" for k, v in row["parts_Mflop"].items())
+            show(f"{row['stage']}, Mflop: {parts}")
     every = timed(lambda: net.analyze(crystal, centers="atoms"), 2)
     ptm = ptm_seconds(crystal)
-    total = sum(t for _, t, _ in rows)
+    total = sum(row["us"] for row in rows)
     show(f"\nstages together: {total:.0f} us a window, {1e6 / total:.0f} windows a second")
     show(f"every atom of {len(crystal)}: {len(crystal) / every:.0f} windows a second")
     if ptm is not None:
@@ -169,7 +167,8 @@ def main() -> None:
     write_json(
         given.json,
         {
-            "stages": {n: {"us": t, "floor_us": f} for n, t, f in rows},
+            "rates": vars(rates),
+            "stages": {row["stage"]: row for row in rows},
             "windows_a_second": len(crystal) / every,
             "ptm_atoms_a_second": None if ptm is None else len(crystal) / ptm,
             "large": large,
