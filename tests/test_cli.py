@@ -13,6 +13,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -479,7 +480,8 @@ def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.Mon
     right = np.eye(8, dtype=np.float32)[truth]
     wrong = np.roll(right, 1, axis=0)
     row = evaluate.Row("clean", truth, right, 99.9, ("x",) * 7)
-    monkeypatch.setattr(analyzer, "CrystalNet", lambda *_, **__: None)
+    local = SimpleNamespace(mode="local")
+    monkeypatch.setattr(analyzer, "CrystalNet", lambda *_, **__: local)
     monkeypatch.setattr(evaluate, "disorder_table", lambda *_, **__: [row])
     liquid = evaluate.Row("disordered", truth[:1], wrong[:1], 99.5, ("x",))
     monkeypatch.setattr(evaluate, "liquid_row", lambda *_, **__: liquid)
