@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -213,6 +214,114 @@ def calibrate(
     if not quiet:
         quiet_tensorflow()
     typer.echo(commands.calibrate(patterns, model=model))
+
+
+class Network(StrEnum):
+    """Architecture."""
+
+    resnet = "resnet"
+    dense = "dense"
+    conv = "conv"
+
+
+class Cost(StrEnum):
+    """What training makes small."""
+
+    entropy = "cross-entropy"
+    alternating = "alternating"
+
+
+class Noise(StrEnum):
+    """What the simulated patterns look like."""
+
+    measured = "measured"
+    paper = "paper"
+
+
+@xrd_app.command()
+@one_line_errors
+def train(
+    structures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...",
+            help="Structures to simulate: folders of CIF files, or of .jsonl.gz lists.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
+    ],
+    work: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Reflections, history, checkpoints; what is there is not redone."
+        ),
+    ] = Path("training-runs/xrd"),
+    network: Annotated[
+        Network, typer.Option(help="Residual ConvNet, or the paper's dense or convolutional one.")
+    ] = Network.resnet,
+    systems: Annotated[
+        bool, typer.Option("--systems", help="Learn the 7 crystal systems, not 230 space groups.")
+    ] = False,
+    cost: Annotated[
+        Cost, typer.Option(help="Cross-entropy, or in turns with the quadratic cost (the paper).")
+    ] = Cost.entropy,
+    noise: Annotated[
+        Noise, typer.Option(help="As in measured patterns of minerals, or as in the paper.")
+    ] = Noise.measured,
+    patterns: Annotated[
+        float, typer.Option(metavar="N", min=1, help="Patterns to draw and learn from.")
+    ] = 4e6,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="N", min=0, help="Stop after this time, if it is first.")
+    ] = None,
+    synthetic: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Random crystals of each space group besides (needs pyxtal)."
+        ),
+    ] = 0,
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Measured patterns, for the card's accuracy alone."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of weights and patterns.")] = 1,
+    processes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes that read structures.")
+    ] = os.cpu_count() or 1,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on simulated powder patterns, from nothing.
+
+    An interrupted run goes on where it stopped when the same command is given again. Afterwards
+    `crystalnet xrd calibrate` fits how the network and the library are weighed.
+
+    **Examples**
+
+    ```
+    crystalnet xrd train structures -o my-model --minutes 120
+    crystalnet xrd train structures -o dense-1 --network dense --noise paper --cost alternating
+    ```
+    """
+    from ase_crystalnet.xrd.augment import MEASURED, PAPER
+    from ase_crystalnet.xrd.fit import XrdPlan
+    from ase_crystalnet.xrd.training import train_xrd
+
+    plan = XrdPlan(
+        network=network.value,
+        classes=7 if systems else 230,
+        cost=cost.value,
+        patterns=patterns,
+        seconds=60 * (minutes or 0),
+        seed=seed,
+        recipe=PAPER if noise is Noise.paper else MEASURED,
+    )
+    quiet_tensorflow()
+    folder = train_xrd(
+        output, work, structures, plan=plan, synthetic=synthetic, measured=measured,
+        processes=processes, log=_hush if quiet else _say,
+    )  # fmt: skip
+    typer.echo(f"wrote {folder}")
 
 
 def _say(text: str) -> None:
