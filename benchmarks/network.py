@@ -22,13 +22,14 @@ from common import markdown, show, write_json
 from ase_crystalnet.classifier import Classifier
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.fit import TrainingPlan, train_local
-from ase_crystalnet.training.networks import Design
+from ase_crystalnet.training.networks import TEACHER, Design
 
+PLAIN = TrainingPlan(teacher=None, epochs=5)
 CANDIDATES = {
-    "five convolutions": Design((5, 2, 24), ((48, 2), (48, 1), (96, 2), (96, 1))),
-    "half as wide": Design((5, 2, 16), ((32, 2), (32, 1), (64, 2), (64, 1))),
-    "stem of stride 4": Design((6, 4, 48), ((64, 2), (64, 1))),
-    "stem of stride 4, one block": Design((6, 4, 32), ((64, 2),)),
+    "five convolutions": replace(PLAIN, design=TEACHER),
+    "half as wide": replace(PLAIN, design=Design((5, 2, 16), ((32, 2), (32, 1), (64, 2), (64, 1)))),
+    "stem of stride 4": PLAIN,
+    "stem of stride 4, taught by the first": TrainingPlan(),
 }
 #: Windows the network is timed on.
 TIMED = 4096
@@ -46,7 +47,7 @@ def cost(model: Path, images: np.ndarray) -> float:
     return min(times) / len(images) * 1e6
 
 
-def train(name: str, design: Design, work: Path, epochs: int | None) -> Path:
+def train(name: str, plan: TrainingPlan, work: Path) -> Path:
     """Train a candidate, unless it is there; its model folder."""
     folder = work / "networks" / name.replace(", ", "-").replace(" ", "-")
     model = folder / "model"
@@ -58,8 +59,10 @@ def train(name: str, design: Design, work: Path, epochs: int | None) -> Path:
         (work / "local" / shared).mkdir(parents=True, exist_ok=True)
         if not (folder / shared).exists():
             (folder / shared).symlink_to((work / "local" / shared).resolve())
-    plan = TrainingPlan(design=design)
-    plan = plan if epochs is None else replace(plan, epochs=epochs)
+    teacher = work / "local" / "teacher.keras"
+    if plan.teacher is not None and teacher.is_file():
+        (folder / "teacher.keras").unlink(missing_ok=True)
+        (folder / "teacher.keras").symlink_to(teacher.resolve())
     return train_local(model, folder, plan=plan, log=lambda text: show(f"{name}: {text}"))
 
 
@@ -68,13 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("training-runs"))
     parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), default=list(CANDIDATES))
-    parser.add_argument("--epochs", type=int)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     images = np.random.default_rng(0).random((TIMED, 64, 64, 3), dtype=np.float32)
     rows: list[dict[str, Any]] = []
     for name in given.only:
-        model = train(name, CANDIDATES[name], given.work, given.epochs)
+        model = train(name, CANDIDATES[name], given.work)
         card = json.loads((model / "card.json").read_text())
         accuracy = card["accuracy"]
         rows.append(
@@ -82,7 +84,7 @@ def main() -> None:
                 "network": name,
                 "design": card["trained_on"]["plan"]["design"],
                 "parameters": card["parameters"],
-                "multiply-adds": CANDIDATES[name].multiply_adds(len(CLASSES)),
+                "multiply-adds": CANDIDATES[name].design.multiply_adds(len(CLASSES)),
                 "us an image": cost(model, images),
                 "held out, %": accuracy["held_out"]["percent"],
                 "calibration error": accuracy["held_out"]["expected_calibration_error"],

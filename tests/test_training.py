@@ -139,7 +139,14 @@ def test_simulations_that_are_there_are_not_repeated(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------- a model in miniature
 PLAN = fit.TrainingPlan(
-    seed=5, shards=2, shard_size=48, validation_shards=1, epochs=2, batch_size=16
+    seed=5,
+    shards=2,
+    shard_size=48,
+    validation_shards=1,
+    epochs=2,
+    batch_size=16,
+    teacher=Design((8, 8, 4), ((8, 2),), 8),
+    teacher_epochs=1,
 )
 
 
@@ -163,7 +170,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, liquid_file: Path) -> dict
 
     def interrupted(text: str) -> None:
         logs[0].append(text)
-        if text.startswith("epoch 1"):
+        if text.startswith("trained: epoch 1"):
             raise Interruption
 
     with pytest.MonkeyPatch.context() as patch:
@@ -191,14 +198,52 @@ def test_interrupted_training_goes_on_where_it_stopped(trained):
     before, after = trained["logs"]
     assert any(line.startswith("windows: 2 of 2") for line in before)
     assert not any(line.startswith(("windows:", "validation:")) for line in after)
-    assert [line[:12] for line in before + after if line.startswith("epoch")] == [
-        "epoch 1 of 2",
-        "epoch 2 of 2",
+    epochs = [line.split(": ") for line in before + after if ": epoch" in line]
+    assert [line[:2] for line in epochs] == [
+        ["teacher", "epoch 1 of 1"],
+        ["trained", "epoch 1 of 2"],
+        ["trained", "epoch 2 of 2"],
     ]
     assert any(line.startswith("temperature") for line in after)
     # The second epoch does not repeat the order of the first.
-    assert [order[0] for order in trained["orders"]] == [0, 1]
+    first, second = trained["orders"]
+    assert first.count(0) == 2  # the teacher's and the network's
+    assert second[0] == 1
     assert (trained["work"] / "trained.keras").is_file()
+
+
+def test_network_learns_from_labels_and_teacher_in_equal_parts(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (600, 64, 64, 3), dtype=np.uint8)
+    labels = np.eye(8, dtype=np.float32)[rng.integers(0, 8, 600)]
+    monkeypatch.setattr(fit, "read_shards", lambda *_: (images, labels))
+    teacher = local_network(8, Design((8, 8, 4), ((8, 2),), 8), seed=3)
+    seen: dict[str, Any] = {}
+
+    def train(plan: Any, images: Any, targets: Any, work: Any, name: str, log: Any) -> Any:
+        seen[name] = plan, targets
+        return teacher
+
+    monkeypatch.setattr(fit, "_train", train)
+    fit._fit(PLAN, tmp_path, lambda _: None)
+    assert seen["teacher"][0].design == PLAN.teacher
+    assert seen["teacher"][0].epochs == 1
+    np.testing.assert_array_equal(seen["teacher"][1], labels)
+    answers = np.asarray(teacher.predict_on_batch(images.astype(np.float32) / 255))
+    np.testing.assert_allclose(seen["trained"][1], (labels + answers) / 2, atol=1e-5)
+    fit._fit(replace(PLAN, teacher=None), tmp_path, lambda _: None)
+    np.testing.assert_array_equal(seen["trained"][1], labels)
+
+
+def test_operations_of_a_design_are_those_of_its_network():
+    design = Design((6, 4, 48), ((64, 2), (64, 1)), 128)
+    total = 0
+    for layer in local_network(8, design).layers:
+        weights = layer.get_weights()
+        if weights and weights[0].ndim in (2, 4):
+            places = np.prod(layer.output.shape[1:-1]) if weights[0].ndim == 4 else 1
+            total += weights[0].size * int(places)
+    assert design.multiply_adds(8) == total
 
 
 def test_miniature_model_can_be_loaded_and_has_a_card(trained):

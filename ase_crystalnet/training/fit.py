@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
-from ase_crystalnet.training.networks import Design, local_network
+from ase_crystalnet.training.networks import TEACHER, Design, local_network
 
 __all__ = ["TrainingPlan", "calibrate", "code_version", "train_local", "write_card"]
 
@@ -51,17 +51,23 @@ class TrainingPlan:
         AdamW's.
     design : Design
         Widths and strides of the network.
+    teacher : Design, optional
+        A larger network, trained first on the labels; the network then learns from labels and the
+        teacher's answers in equal parts (distillation, Hinton et al., arXiv:1503.02531).
+    teacher_epochs : int
     """
 
     seed: int = 11
     shards: int = 90
     shard_size: int = 4096
     validation_shards: int = 3
-    epochs: int = 5
+    epochs: int = 6
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     design: Design = field(default_factory=Design)
+    teacher: Design | None = TEACHER
+    teacher_epochs: int = 5
 
 
 def train_local(
@@ -165,14 +171,41 @@ def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
 
 
 def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
-    final = work / "trained.keras"
+    """The trained network; with a teacher, that of the plan's design taught by it."""
+    if (work / "trained.keras").is_file():
+        return import_keras().saving.load_model(work / "trained.keras", compile=False)
+    images, targets = read_shards(work / "windows", plan.shards)
+    if plan.teacher is not None:
+        teacher = _train(
+            replace(plan, design=plan.teacher, epochs=plan.teacher_epochs),
+            images, targets, work, "teacher", log,
+        )  # fmt: skip
+        answers = np.concatenate(
+            [
+                np.asarray(teacher.predict_on_batch(images[i : i + 512].astype(np.float32) / 255))
+                for i in range(0, len(images), 512)
+            ]
+        )
+        targets = 0.5 * (targets + answers.astype(np.float32))
+    return _train(plan, images, targets, work, "trained", log)
+
+
+def _train(
+    plan: TrainingPlan,
+    images: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    work: Path,
+    name: str,
+    log: Log,
+) -> Any:
+    """Train a network of the plan's design, or go on with it; keep it as `name`.keras."""
+    final = work / f"{name}.keras"
     keras = import_keras()
     if final.is_file():
         return keras.saving.load_model(final, compile=False)
     import tensorflow as tf
 
     keras.utils.set_random_seed(plan.seed)
-    images, targets = read_shards(work / "windows", plan.shards)
     held, held_targets = read_shards(work / "validation", 1)
     steps = len(images) // plan.batch_size
 
@@ -221,18 +254,18 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
         validation_data=(held.astype(np.float32) / 255, held_targets),
         verbose=0,
         callbacks=[
-            keras.callbacks.BackupAndRestore(work / "checkpoint"),
+            keras.callbacks.BackupAndRestore(work / f"checkpoint-{name}"),
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda e, logs: log(
-                    f"epoch {e + 1} of {plan.epochs}: "
+                    f"{name}: epoch {e + 1} of {plan.epochs}: "
                     + ", ".join(f"{k} {v:.4f}" for k, v in logs.items())
                 )
             ),
         ],
     )
-    network.save(work / "trained.part.keras")
-    (work / "trained.part.keras").replace(final)
-    (work / "history.json").write_text(
+    network.save(work / f"{name}.part.keras")
+    (work / f"{name}.part.keras").replace(final)
+    (work / f"{name}-history.json").write_text(
         json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1)
     )
     return keras.saving.load_model(final, compile=False)
