@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 CARD_VERSION = 1
+#: Smaller batches are filled up: TensorFlow sums up a single image in an order that depends on the
+#: number of threads, and results must not.
+LEAST_BATCH = 8
 _NEEDED = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
 
 
@@ -240,8 +243,10 @@ class Classifier:
             )
         out = np.empty((len(fingerprints), len(self.classes)), np.float32)
         for start in range(0, len(fingerprints), batch_size):
-            part = slice(start, start + batch_size)
-            out[part] = self._predict(fingerprints[part]).numpy()
+            part = fingerprints[start : start + batch_size]
+            if (there := len(part)) < LEAST_BATCH:
+                part = np.resize(part, (LEAST_BATCH, *part.shape[1:]))
+            out[start : start + batch_size] = self._predict(part).numpy()[:there]
         return out
 
 

@@ -221,3 +221,12 @@ def test_card_keeps_what_it_read(tiny):
     card = ModelCard.read(tiny)
     assert card.folder == tiny
     assert card.data["fingerprint"] == {"wavelength": 0.05, "grid": "detector"}
+
+
+def test_a_prediction_does_not_depend_on_its_company(net, rng):
+    images = rng.random((12, 64, 64, 3), dtype=np.float32)
+    together = net.classifier.predict(images)
+    for size in (1, 2, 5, 9):
+        alone = net.classifier.predict(images[:size])
+        assert alone.tobytes() == together[:size].tobytes()
+    assert net.classifier.predict(images[:0]).shape == (0, len(net.classes))
