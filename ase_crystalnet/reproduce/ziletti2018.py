@@ -158,7 +158,8 @@ def reproduce(
     check_names(only, STEPS)  # before the models are looked for
     sizes = QUICK if quick else FULL
     if structures is not None:
-        sizes = replace(sizes, structures=structures, spglib=min(structures, sizes.spglib))
+        spglib = min(structures, sizes.spglib)
+        sizes = replace(sizes, structures=structures, local=structures, spglib=spglib)
     bench = Bench(sizes, _SEED, model, local_model, data)
     store = Store(output / "ziletti2018", bench.settings, overwrite=overwrite)
     every = steps(bench, store)

@@ -31,11 +31,10 @@ class Sizes:
 
     Attributes
     ----------
-    crystals : int
-        Elemental crystals that the tables draw from.
-    structures, spglib, local : int
-        Those of them, evenly spread, that in each row of the tables are given to the paper's
-        network, to spglib and to the local model.
+    structures : int
+        Elemental crystals in each row of the tables.
+    spglib, local : int
+        Those of them, evenly spread, that spglib and the local model are given.
     repeats : int
         Random defects at each point of a path.
     removals, displacements, ratios : int
@@ -46,9 +45,8 @@ class Sizes:
         Networks with random weights beside them.
     """
 
-    crystals: int = 1000
     structures: int = 1000
-    spglib: int = 200
+    spglib: int = 100
     local: int = 1000
     repeats: int = 20
     removals: int = 21
@@ -60,7 +58,6 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    crystals=12,
     structures=12,
     spglib=5,
     local=4,
@@ -208,7 +205,7 @@ class Bench:
         from ase_crystalnet.training.elements import elemental_structures
 
         rng = self.rng("sample")
-        elements = elemental_structures(rng, count=self.sizes.crystals)
+        elements = elemental_structures(rng, count=self.sizes.structures)
         elements.sort(key=lambda element: element.space_group)
         return Sample(
             [element.atoms for element in elements],

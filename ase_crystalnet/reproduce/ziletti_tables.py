@@ -118,9 +118,8 @@ def measure(bench: Bench, condition: Condition) -> dict[str, Any]:
         return condition.apply(bench.supercell(index), rng)
 
     row: dict[str, Any] = {"kind": condition.kind, "value": condition.value}
-    part = evenly(len(sample), bench.sizes.structures)
-    labels = most_probable(bench.probabilities([spoilt(i) for i in part]))
-    row["global"] = score(labels, sample.truth[part], bench.classes)
+    labels = most_probable(bench.probabilities([spoilt(i) for i in range(len(sample))]))
+    row["global"] = score(labels, sample.truth, bench.classes)
     part = evenly(len(sample), bench.sizes.spglib)
     found = symmetry_baseline.space_groups([spoilt(i) for i in part])
     right = symmetry_baseline.matches(found, sample.space_groups[part])
