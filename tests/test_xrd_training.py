@@ -14,11 +14,12 @@ from ase.data import chemical_symbols
 from ase_crystalnet.classifier import file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.augment import PAPER, Recipe
-from ase_crystalnet.xrd.fit import XrdPlan, accuracy, held_out_patterns, split_of, train_network
-from ase_crystalnet.xrd.training import measured_accuracy, structures_of, train_xrd, write_model
+from ase_crystalnet.xrd.fit import accuracy, held_out_patterns, split_of, train_network
 from ase_crystalnet.xrd.networks import NETWORKS, make_network
 from ase_crystalnet.xrd.pattern import POINTS
+from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
+from ase_crystalnet.xrd.training import measured_accuracy, structures_of, train_xrd, write_model
 
 SMALL = XrdPlan(patterns=256, batch_size=32, seed=5, average=0.5)
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,78 +20,16 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.classifier import import_keras
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.augment import MEASURED, Recipe, draw_patterns
+from ase_crystalnet.xrd.augment import Recipe, draw_patterns
 from ase_crystalnet.xrd.networks import make_network
 from ase_crystalnet.xrd.pattern import SYSTEM_MATRIX, coarse_to_input, system_of
+from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.splits import SPLITS, sampling_weights, split_structures
 from ase_crystalnet.xrd.structures import StructureSet
 
 __all__ = ["XrdPlan", "accuracy", "held_out_patterns", "held_out_sets", "split_of", "train_network"]
 
 Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class XrdPlan:
-    """How a network on powder patterns is trained; stored in its card.
-
-    Attributes
-    ----------
-    network : str
-        ``"resnet"``, ``"dense"`` or ``"conv"``.
-    classes : int
-        230 space groups or 7 crystal systems.
-    cost : str
-        ``"cross-entropy"``, or ``"alternating"``: epochs of quadratic cost and of cross-entropy
-        take turns (Vecsei et al. 2019).
-    patterns : float
-        Budget: patterns drawn.
-    seconds : float
-        Budget: wall time of training; 0 is no limit.
-    batch_size : int
-    learning_rate, weight_decay : float
-        AdamW's.
-    label_smoothing : float
-    average : float
-        Momentum of the exponential average of the weights, which is what is evaluated and kept;
-        0 keeps the last weights.
-    mineral, balance : float
-        See `splits.sampling_weights`.
-    dtype : str
-        Keras' policy of hidden layers while training.
-    seed : int
-    leave_out : tuple of str
-        Sources (`StructureSet.source`) that are neither trained nor tested on: by default the
-        hypothetical crystals of WBM.
-    favored, favor
-        Sources that are always trained on, and how many times more often they are drawn.
-    recipe : Recipe
-    """
-
-    network: str = "resnet"
-    classes: int = 230
-    cost: str = "cross-entropy"
-    patterns: float = 4e6
-    seconds: float = 0.0
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.03
-    label_smoothing: float = 0.05
-    average: float = 0.998
-    mineral: float = 4.0
-    balance: float = 0.0
-    dtype: str = "float32"
-    seed: int = 1
-    leave_out: tuple[str, ...] = ("wbm_val_structures",)
-    favored: tuple[str, ...] = ("amcsd_rock_forming",)
-    favor: float = 8.0
-    recipe: Recipe = field(default=MEASURED)
-
-    def __post_init__(self) -> None:
-        if self.classes not in (7, 230):
-            raise InputError(f"classes is {self.classes}; expected 7 or 230")
-        if self.cost not in ("cross-entropy", "alternating"):
-            raise InputError(f"cost is {self.cost!r}; expected 'cross-entropy' or 'alternating'")
 
 
 def split_of(structures: StructureSet, plan: XrdPlan) -> NDArray[np.str_]:

@@ -18,7 +18,6 @@ from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
 from ase_crystalnet.xrd.augment import PAPER
 from ase_crystalnet.xrd.fit import (
-    XrdPlan,
     accuracy,
     held_out_patterns,
     held_out_sets,
@@ -26,6 +25,7 @@ from ase_crystalnet.xrd.fit import (
     train_network,
 )
 from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
+from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
 from ase_crystalnet.xrd.synthetic import synthetic_set
 
