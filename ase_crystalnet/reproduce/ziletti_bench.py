@@ -52,7 +52,7 @@ class Sizes:
     removals: int = 21
     displacements: int = 31
     ratios: int = 161
-    maps: int = 20
+    maps: int = 8
     untrained: int = 3
 
 
