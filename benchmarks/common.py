@@ -28,7 +28,9 @@ def where() -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_portable, sys.argv[1:])]
+        ),
     }
 
 
@@ -44,6 +46,14 @@ def peak_memory() -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _portable(word: str) -> str:
+    """A word of the command line; a folder of somebody's machine becomes $CRYSTALNET_DATA."""
+    here = Path(__file__).resolve().parents[1]
+    path = Path(word)
+    outside = path.is_dir() and not path.resolve().is_relative_to(here)
+    return "$CRYSTALNET_DATA" if outside else word
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
