@@ -116,8 +116,11 @@ def analyze_windows(
         if pole.p_value <= options.false_alarm
     )
     best = int(np.argmin(findings.p_value))
-    normals = [pole.normal for pole in poles] + [findings.normal[best]] * (findings.rank[best] > 0)
-    directions = [np.array([0.0, 0.0, 1.0]), *normals[:1]]
+    directions = [np.array([0.0, 0.0, 1.0])]
+    if poles:
+        directions.append(poles[0].normal)
+    elif findings.rank[best] > 0:
+        directions.append(findings.normal[best])
     return AtomProbeAnalysis(
         source=ions.source,
         ranges=ions.ranges.source if ions.ranges is not None else "",
