@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.reflections import peaks
+from ase_crystalnet.xrd.sources import parse_operation, site_element
 from ase_crystalnet.xrd.splits import sampling_weights, split_structures
 from ase_crystalnet.xrd.structures import (
     StructureSet,
     build_structure_set,
-    parse_operation,
-    site_element,
     structure_set_of,
 )
 
@@ -149,7 +148,7 @@ def test_labels_of_real_minerals(data_dir: Path) -> None:
     """Expanded asymmetric units have the space group of their entry, by spglib."""
     import spglib
 
-    from ase_crystalnet.xrd.structures import _from_amcsd
+    from ase_crystalnet.xrd.sources import from_amcsd
 
     source = data_dir / "structures"
     if not (source / "amcsd.jsonl.gz").is_file():
@@ -158,7 +157,7 @@ def test_labels_of_real_minerals(data_dir: Path) -> None:
         records = [json.loads(line) for i, line in enumerate(file) if i % 300 == 0]
     right = []
     for record in records:
-        crystal = _from_amcsd(record, source)
+        crystal = from_amcsd(record, source)
         if not np.allclose(crystal.occupancies, 1):
             continue
         cell = crystal.lattice, crystal.fractional, crystal.numbers

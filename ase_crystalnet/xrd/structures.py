@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,21 +22,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.reflections import Reflections, reflections, reflections_of, sites_of
+from ase_crystalnet.xrd.reflections import Reflections, reflections, reflections_of
+from ase_crystalnet.xrd.sources import (
+    Crystal,
+    from_amcsd,
+    from_arrays,
+    from_atoms,
+    read_cif,
+    strain_projector,
+    translations,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["SYMPREC", "StructureSet", "build_structure_set", "structure_set_of"]
+__all__ = ["StructureSet", "build_structure_set", "structure_set_of"]
 
-#: Tolerance of the space-group labels, Angstrom (spglib).
-SYMPREC = 0.01
 #: Lines below this share of the strongest are not kept: noise is never below 0.1 %.
 WEAKEST = 5e-4
 #: Larger cells are left out: tens of thousands of reflections each.
 LARGEST = (8000.0, 1200)
-_SETTINGS = "amcsd_spacegroup_settings.json.gz"
-_SIX = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -160,214 +162,7 @@ class StructureSet:
         return cls(offsets=np.concatenate([[0], np.cumsum(counts)]), **joined)
 
 
-@dataclass(frozen=True)
-class _Crystal:
-    """One structure as its source gives it, with the rotations of its space group."""
-
-    lattice: NDArray[np.float64]
-    numbers: NDArray[np.int64]
-    fractional: NDArray[np.float64]
-    occupancies: NDArray[np.float64]
-    rotations: NDArray[np.float64]
-    orbits: tuple[int, ...]
-    space_group: int
-    identifier: str
-    mineral: str = ""
-
-
-def strain_projector(
-    lattice: NDArray[np.float64], rotations: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(6, 6) projector of strains (Mandel's notation) on those that a point group keeps.
-
-    Parameters
-    ----------
-    lattice : (3, 3) array
-        Lattice vectors in rows.
-    rotations : (R, 3, 3) array
-        Rotations of the space group on fractional coordinates (columns).
-    """
-    basis = np.zeros((6, 3, 3))
-    for i, (a, b) in enumerate(_SIX):
-        basis[i, a, b] = basis[i, b, a] = 1.0 if a == b else np.sqrt(0.5)
-    cartesian = lattice.T @ rotations @ np.linalg.inv(lattice.T)
-    turned = np.einsum("rab,ibc,rdc->riad", cartesian, basis, cartesian)
-    return np.einsum("riad,jad->ij", turned, basis) / len(rotations)
-
-
-def _from_arrays(record: dict[str, Any]) -> _Crystal:
-    lattice = np.array(record["lattice"], float)
-    numbers = np.array(record["Z"], np.int64)
-    fractional = np.array(record["frac"], float)
-    name = str(record["id"])
-    rotations, orbits, _ = _symmetry(lattice, fractional, numbers, name)
-    # The label given with the data stands.
-    return _Crystal(
-        lattice, numbers, fractional, np.ones(len(numbers)), rotations, orbits,
-        int(record["sg"]), name,
-    )  # fmt: skip
-
-
-def _read_cif(path: Path) -> Atoms:
-    from ase.io import read
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            atoms = read(path, index=0)
-        except Exception as error:
-            # ASE's reader raises whatever the file makes it stumble on.
-            raise InputError(f"unreadable CIF ({type(error).__name__})") from error
-    assert not isinstance(atoms, list)
-    return atoms
-
-
-def _from_atoms(atoms: Atoms, identifier: str) -> _Crystal:
-    """Of ASE's atoms; sites that hold other elements or other shares of them are different."""
-    lattice = np.asarray(atoms.cell.array)
-    numbers, positions, shares = sites_of(atoms)
-    held: dict[tuple[float, ...], list[tuple[int, float]]] = {}
-    for number, position, share in zip(numbers, positions, shares, strict=True):
-        held.setdefault(tuple(position), []).append((int(number), round(float(share), 4)))
-    contents = [tuple(sorted(held[tuple(p)])) for p in atoms.get_scaled_positions(wrap=False)]
-    known = sorted(set(contents))
-    kinds = np.array([known.index(content) + 1 for content in contents])
-    rotations, orbits, group = _symmetry(lattice, atoms.get_scaled_positions(), kinds, identifier)
-    return _Crystal(lattice, numbers, positions, shares, rotations, orbits, group, identifier)
-
-
-def _symmetry(
-    lattice: NDArray[np.float64],
-    fractional: NDArray[np.float64],
-    kinds: NDArray[np.int64],
-    identifier: str,
-) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
-    """Rotations, sizes of the orbits in the primitive cell and space group, by spglib."""
-    import spglib
-
-    cell = (lattice.tolist(), fractional.tolist(), kinds.tolist())
-    found = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
-    if found is None:
-        raise InputError(f"{identifier}: spglib finds no symmetry")
-    sizes = np.unique(found.equivalent_atoms, return_counts=True)[1]
-    sizes = np.sort(sizes // _translations(found.rotations))
-    return found.rotations.astype(float), tuple(sizes.tolist()), int(found.number)
-
-
-def _translations(rotations: NDArray[Any]) -> int:
-    """Lattice points in the cell: operations without rotation."""
-    return int((np.abs(rotations - np.eye(3)).max(axis=(1, 2)) < 1e-9).sum())
-
-
-def parse_operation(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation (3, 3) and translation (3,) of an operation such as "1/2+x,-y,z"."""
-    rotation, translation = np.zeros((3, 3)), np.zeros(3)
-    for row, part in enumerate(text.replace(" ", "").lower().split(",")):
-        for sign, number, axis in re.findall(r"([+-]?)(\d+(?:/\d+)?|\d*\.\d+)?([xyz])?", part):
-            if not number and not axis:
-                continue
-            top, _, bottom = number.partition("/")
-            value = (float(top) if top else 1.0) / float(bottom or 1) * (-1 if sign == "-" else 1)
-            if axis:
-                rotation[row, "xyz".index(axis)] += value
-            else:
-                translation[row] += value
-    return rotation, translation
-
-
-@cache
-def _setting(folder: Path, number: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    operations = [parse_operation(text) for text in _settings(folder)[number]["symops"]]
-    return np.array([r for r, _ in operations]), np.array([t for _, t in operations])
-
-
-@cache
-def _settings(folder: Path) -> dict[str, Any]:
-    with gzip.open(folder / _SETTINGS, "rt") as file:
-        return dict(json.load(file))
-
-
-def site_element(site: str, elements: set[str]) -> int:
-    """Atomic number of a site label such as "CaM2", "O1", "Wat" or "OH3".
-
-    Parameters
-    ----------
-    site : str
-    elements : set of str
-        Symbols in the formula, which decide what "CO2" begins with.
-
-    Raises
-    ------
-    InputError
-        The label begins with no element.
-    """
-    from ase.data import atomic_numbers
-
-    label = site.strip()
-    if label.startswith(("Wat", "Ow", "OW")):
-        return 8
-    if label.startswith("D") and not label.startswith("Dy"):
-        return 1
-    match = re.match(r"[A-Z][a-z]?", label)
-    for pool in (elements, set(atomic_numbers)):
-        for symbol in (match.group(), match.group()[0]) if match else ():
-            if symbol in pool and symbol in atomic_numbers and symbol != "X":
-                return int(atomic_numbers[symbol])
-    raise InputError(f"site label {site!r} begins with no element")
-
-
-def _from_amcsd(record: dict[str, Any], folder: Path) -> _Crystal:
-    from ase.geometry import cellpar_to_cell
-
-    rotations, translations = _setting(folder, str(record["sgid"]))
-    lattice = np.asarray(cellpar_to_cell(record["cell"]))
-    elements = set(re.findall(r"[A-Z][a-z]?", record["formula"]))
-    occupancy = record["occ"] or [1.0] * len(record["sites"])
-    pure = _translations(rotations)
-    numbers: list[int] = []
-    positions: list[NDArray[np.float64]] = []
-    shares: list[float] = []
-    firsts: list[NDArray[np.float64]] = []
-    orbits: list[int] = []
-    for site, *xyz, share in zip(
-        record["sites"], record["x"], record["y"], record["z"], occupancy, strict=True
-    ):
-        image = (rotations @ np.array(xyz, float) + translations) % 1.0
-        difference = image[:, None] - image[None]
-        distance = np.linalg.norm((difference - np.round(difference)) @ lattice, axis=-1)
-        keep: list[int] = []
-        for i in range(len(image)):
-            if all(distance[i, j] > 0.1 for j in keep):
-                keep.append(i)
-        if not any(_same_site(image[keep], first, lattice) for first in firsts):
-            firsts.append(image[0])
-            orbits.append(max(len(keep) // pure, 1))
-        numbers += [site_element(site, elements)] * len(keep)
-        positions.extend(image[keep])
-        shares += [1.0 if share is None else float(share)] * len(keep)
-    return _Crystal(
-        lattice,
-        np.array(numbers),
-        np.array(positions),
-        np.array(shares),
-        rotations,
-        tuple(sorted(orbits)),
-        int(record["sg"]),
-        f"amcsd{record['amcsd_id']}",
-        "" if record["mineral"] == "<missing>" else str(record["mineral"]),
-    )
-
-
-def _same_site(
-    positions: NDArray[np.float64], other: NDArray[np.float64], lattice: NDArray[np.float64]
-) -> bool:
-    """Whether a position is one of an orbit, to 0.3 Angstrom (split and mixed sites are one)."""
-    difference = positions - other
-    away = np.linalg.norm((difference - np.round(difference)) @ lattice, axis=1)
-    return bool(away.min() < 0.3)
-
-
-def _as_set(crystal: _Crystal, found: Reflections, source: str) -> StructureSet:
+def _as_set(crystal: Crystal, found: Reflections, source: str) -> StructureSet:
     from ase.data import chemical_symbols
 
     kept = found.stronger_than(WEAKEST)
@@ -378,7 +173,7 @@ def _as_set(crystal: _Crystal, found: Reflections, source: str) -> StructureSet:
     divisor = np.gcd.reduce(amounts.astype(int)) if whole else amounts.min()
     symbols = [chemical_symbols[z] for z in kinds]
     formula = " ".join(f"{s}{a / divisor:.3g}" for s, a in zip(symbols, amounts, strict=True))
-    volume = abs(np.linalg.det(crystal.lattice)) / _translations(crystal.rotations)
+    volume = abs(np.linalg.det(crystal.lattice)) / translations(crystal.rotations)
     volume /= sum(crystal.orbits)
     orbits = ".".join(map(str, crystal.orbits))
     return StructureSet(
@@ -402,11 +197,11 @@ def _read_lines(path: Path) -> list[str]:
         return list(file)
 
 
-def _crystal_of(path: Path, row: str) -> _Crystal:
+def _crystal_of(path: Path, row: str) -> Crystal:
     if path.suffix == ".cif":
-        return _from_atoms(_read_cif(path), path.stem)
+        return from_atoms(read_cif(path), path.stem)
     record = json.loads(row)
-    return _from_amcsd(record, path.parent) if "amcsd_id" in record else _from_arrays(record)
+    return from_amcsd(record, path.parent) if "amcsd_id" in record else from_arrays(record)
 
 
 def _work(job: tuple[Path, list[str]]) -> tuple[StructureSet | None, dict[str, int]]:
@@ -441,7 +236,7 @@ def structure_set_of(structures: Mapping[str, Atoms]) -> StructureSet:
     parts = []
     for name, atoms in structures.items():
         found = reflections_of(atoms)
-        parts.append(_as_set(_from_atoms(atoms, name), found, "atoms"))
+        parts.append(_as_set(from_atoms(atoms, name), found, "atoms"))
     return StructureSet.concatenate(parts)
 
 

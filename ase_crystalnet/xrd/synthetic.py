@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.structures import SYMPREC, StructureSet, structure_set_of
+from ase_crystalnet.xrd.sources import SYMPREC
+from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
 
 if TYPE_CHECKING:
     from ase import Atoms
