@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from ase_crystalnet.training.evaluate import Row
     from ase_crystalnet.training.evaluate_global import GlobalRow
 
-__all__ = ["evaluate", "models", "train_app", "train_local", "train_ziletti"]
+__all__ = [
+    "evaluate",
+    "models",
+    "train_app",
+    "train_atomprobe",
+    "train_local",
+    "train_ziletti",
+]
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a model anew, from nothing.")
 
@@ -310,6 +317,50 @@ def train_ziletti(
     )
     quiet_tensorflow()
     folder = ziletti.train_ziletti(
+        output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
+    )
+    typer.echo(f"wrote {folder}")
+
+
+@train_app.command("atomprobe")
+@one_line_errors
+def train_atomprobe(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
+    ] = Path("models/atomprobe"),
+    work: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Windows; those that are there are kept.")
+    ] = Path("training-runs/atomprobe"),
+    shards: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Files of 2048 windows.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Passes over the windows.")
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes that make windows.")
+    ] = os.cpu_count() or 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train the model "atomprobe" on from "local": blurred windows with lost ions, card.
+
+    **Example**
+
+    ```
+    crystalnet train atomprobe --work training-runs/atomprobe -o my-model
+    ```
+    """
+    from dataclasses import replace
+
+    from ase_crystalnet.training import atomprobe_fit
+
+    given: dict[str, Any] = {"shards": shards, "epochs": epochs}
+    plan = replace(
+        atomprobe_fit.AtomProbePlan(),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    quiet_tensorflow()
+    folder = atomprobe_fit.train_atomprobe(
         output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
     )
     typer.echo(f"wrote {folder}")

@@ -6,8 +6,8 @@
 `accuracy` draws windows of the seven crystal classes, over their whole parameter ranges and in
 random orientation, through a model of the measurement (`ase_crystalnet.training.atomprobe`): 30 %
 slow density variation, 1 % stretch and 1 % shear, and the efficiency and resolution of the row.
-`alarms` counts windows in which a search at 1 % and 5 % finds planes where there are none: in a gas,
-in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by their own
+`alarms` counts windows in which a search at 1 % and 5 % finds planes where there are none: in a
+gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by their own
 distance; and in the reconstruction as it is, with and without its bursts.
 """
 

@@ -48,7 +48,7 @@ class Background:
         Mean level of lines of peaks outside and inside the depth cone.
     line_freedom : (2,) array
         How alike lines are: a line's level is that of the mean of so many values of S about
-        `line_level`. Large where every line has the same.
+        `line_level`. Large where every line has the same, infinite where that is known.
     windows : int
         Windows it was made from.
     """

@@ -324,7 +324,8 @@ class PlaneFinder:
             own, weight = found["level_" + name], found["freedom_" + name]
             prior, prior_weight = background.line_level[k], background.line_freedom[k]
             freedoms.append(weight + prior_weight)
-            levels.append((own * weight + prior * prior_weight) / (weight + prior_weight))
+            part = np.where(np.isfinite(prior_weight), weight / (weight + prior_weight), 0.0)
+            levels.append(prior + (own - prior) * part)
         return np.stack(levels, axis=1), np.stack(freedoms, axis=1)
 
     def _parts(self, background: Background) -> list[tuple[float, float]]:
@@ -354,7 +355,7 @@ class PlaneFinder:
             volume, budget = parts[k]
             s = statistics.strength_at(target * budget, volume, covariance)
             # Backwards through `with_background`, and up to the background of these directions.
-            s = freedom[:, k] * np.expm1(s / freedom[:, k]) * line[:, k]
+            s = statistics.without_background(s, line[:, k], freedom[:, k])
             limits.append(
                 statistics.detectable_contrast(
                     s * background.mean,

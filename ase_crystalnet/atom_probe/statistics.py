@@ -2,9 +2,9 @@
 
 The scattering amplitude of N independent ions, sum exp(i q.x) / sqrt(N), is a complex Gaussian
 random field over q, whose correlation is the window's own form factor. S = |amplitude|^2 then has
-the tail exp(-S) at one q, and the number of its maxima above S in a volume V_q of reciprocal space is, for
-high S, the Euler characteristic of the excursion set (Worsley, Adv. Appl. Prob. 26, 13 (1994),
-chi-square field of two degrees of freedom in three dimensions):
+the tail exp(-S) at one q, and the number of its maxima above S in a volume V_q of reciprocal space
+is, for high S, the Euler characteristic of the excursion set (Worsley, Adv. Appl. Prob. 26, 13
+(1994), chi-square field of two degrees of freedom in three dimensions):
 
     E(S) = V_q sqrt(det C) (2 pi)^(-3/2) sqrt(2 S) (2 S - 3) exp(-S)
 
@@ -25,6 +25,7 @@ __all__ = [
     "shell_volume",
     "strength_at",
     "with_background",
+    "without_background",
 ]
 
 Array = NDArray[np.float64]
@@ -75,6 +76,15 @@ def with_background(strength: ArrayLike, level: ArrayLike, freedom: ArrayLike) -
     finite = np.isfinite(freedom)
     safe = np.where(finite, freedom, 1.0)
     return np.where(finite, safe * np.log1p(ratio / safe), ratio)
+
+
+def without_background(strength: ArrayLike, level: ArrayLike, freedom: ArrayLike) -> Array:
+    """S over an estimated background as unlikely as S of a Gaussian field: `with_background` back."""
+    s = np.asarray(strength, np.float64)
+    freedom = np.broadcast_to(np.asarray(freedom, np.float64), s.shape)
+    finite = np.isfinite(freedom)
+    safe = np.where(finite, freedom, 1.0)
+    return np.asarray(np.where(finite, safe * np.expm1(s / safe), s) * level, np.float64)
 
 
 def expected_maxima(strength: ArrayLike, volume: ArrayLike, covariance: Array) -> Array:
