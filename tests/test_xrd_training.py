@@ -191,3 +191,21 @@ def test_measured_patterns_of_the_wrong_kind(content, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(InputError, match=r"x\.npz"):
         measured_accuracy(None, tmp_path / "x.npz", SMALL)
+
+
+def test_rock_forming_minerals_join(data_dir: Path, tmp_path: Path) -> None:
+    from ase_crystalnet.xrd.sources import SETTINGS
+
+    table = data_dir / "structures" / SETTINGS
+    if not table.is_file():
+        pytest.skip("no table of settings in the data folder")
+    folder = tmp_path / "structures"
+    folder.mkdir()
+    (folder / SETTINGS).symlink_to(table)
+    from ase.io import write
+
+    write(folder / "copper.cif", bulk("Cu", cubic=True))
+    found = structures_of(tmp_path / "work", [folder])
+    assert (found.source == "amcsd_rock_forming").sum() == 21
+    assert {"Tremolite", "Albite", "Enstatite"} <= set(found.mineral)
+    assert "copper" in found.identifier

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
+    "SETTINGS",
     "SYMPREC",
     "Crystal",
     "from_amcsd",
@@ -40,7 +41,8 @@ __all__ = [
 
 #: Tolerance of the space-group labels, Angstrom (spglib).
 SYMPREC = 0.01
-_SETTINGS = "amcsd_spacegroup_settings.json.gz"
+#: Table of the settings of space groups that goes with a list of asymmetric units.
+SETTINGS = "amcsd_spacegroup_settings.json.gz"
 _SIX = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -182,7 +184,7 @@ def _setting(folder: Path, number: str) -> tuple[NDArray[np.float64], NDArray[np
 
 @cache
 def _settings(folder: Path) -> dict[str, Any]:
-    with gzip.open(folder / _SETTINGS, "rt") as file:
+    with gzip.open(folder / SETTINGS, "rt") as file:
         return dict(json.load(file))
 
 

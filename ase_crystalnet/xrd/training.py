@@ -6,7 +6,9 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from ase_crystalnet.xrd.fit import (
 )
 from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
 from ase_crystalnet.xrd.plan import XrdPlan
+from ase_crystalnet.xrd.sources import SETTINGS
 from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
 from ase_crystalnet.xrd.synthetic import synthetic_set
 
@@ -48,7 +51,8 @@ def structures_of(
 ) -> StructureSet:
     """Reflections of the structures of folders and of `synthetic` random crystals a space group.
 
-    They are kept in ``work/structures.npz``.
+    They are kept in ``work/structures.npz``. Where a folder holds the mineral database's table of
+    settings, the rock-forming minerals shipped with this package join.
 
     Raises
     ------
@@ -70,6 +74,9 @@ def structures_of(
         return StructureSet.load(path)
     work.mkdir(parents=True, exist_ok=True)
     parts = [build_structure_set(folder, processes=processes, log=log) for folder in folders]
+    tables = [folder / SETTINGS for folder in folders if (folder / SETTINGS).is_file()]
+    if tables:
+        parts.append(_rock_forming(tables[0], log))
     if synthetic:
         parts.append(synthetic_set(synthetic, np.random.default_rng(SYNTHETIC_SEED), log=log))
     if not parts:
@@ -78,6 +85,15 @@ def structures_of(
     record.write_text(text)
     found.save(path)
     return found
+
+
+def _rock_forming(settings: Path, log: Log) -> StructureSet:
+    """The minerals of more than nine sites that the database's list leaves out."""
+    shipped = files("ase_crystalnet.xrd") / "data" / "amcsd_rock_forming.jsonl.gz"
+    with TemporaryDirectory() as place, as_file(shipped) as source:
+        (Path(place) / source.name).symlink_to(source.resolve())
+        (Path(place) / SETTINGS).symlink_to(settings.resolve())
+        return build_structure_set(Path(place), log=log)
 
 
 def train_xrd(
