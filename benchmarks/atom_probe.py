@@ -7,8 +7,8 @@
 random orientation, through a model of the measurement (`ase_crystalnet.training.atomprobe`): 30 %
 slow density variation, 1 % stretch and 1 % shear, and the efficiency and resolution of the row.
 `alarms` counts windows in which a search at 1 % and 5 % finds planes where there are none: in a
-gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by their own
-distance; and in the reconstruction as it is, with and without its bursts.
+gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by
+their own distance; and in the reconstruction as it is, with and without its bursts.
 """
 
 from __future__ import annotations

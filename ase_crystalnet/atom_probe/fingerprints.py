@@ -1,9 +1,9 @@
 """Diffraction fingerprints of atom-probe windows, whatever their size.
 
 A window of 1,000 ions at 37 % efficiency spans 2,700 sites; its Bragg spots are smaller than a
-pixel of the fingerprint. So a large window is taken apart into overlapping balls, and the fingerprints of
-these, all in the frame of the *whole* window's lattice, are averaged: spots keep the width the
-network knows, and the noise between them averages out.
+pixel of the fingerprint. So a large window is taken apart into overlapping balls, and the
+fingerprints of these, all in the frame of the *whole* window's lattice, are averaged: spots keep
+the width the network knows, and the noise between them averages out.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def with_background(strength: ArrayLike, level: ArrayLike, freedom: ArrayLike) -
 
 
 def without_background(strength: ArrayLike, level: ArrayLike, freedom: ArrayLike) -> Array:
-    """S over an estimated background as unlikely as S of a Gaussian field: `with_background` back."""
+    """The inverse of `with_background`: S over an estimated background."""
     s = np.asarray(strength, np.float64)
     freedom = np.broadcast_to(np.asarray(freedom, np.float64), s.shape)
     finite = np.isfinite(freedom)
