@@ -60,7 +60,8 @@ class PlaneFinder:
         Direction of the analysis. The atom probe resolves depth best, so half of the false alarms
         are spent on normals within `depth_cone` of it. None treats all directions alike.
     depth_cone : float
-        Degrees.
+        Degrees. Depth is the normal of the specimen's curved surface, which at the edge of a
+        reconstruction leans by 25 degrees or more.
     depth_share : float
         Share of the false alarms spent in the cone.
 
@@ -73,7 +74,7 @@ class PlaneFinder:
     false_alarm: float = 0.01
     spacing: tuple[float, float] | None = None
     depth_axis: tuple[float, float, float] | None = (0.0, 0.0, 1.0)
-    depth_cone: float = 25.0
+    depth_cone: float = 35.0
     depth_share: float = 0.5
 
     def __post_init__(self) -> None:
