@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from ase_crystalnet.errors import InputError
@@ -52,13 +53,18 @@ LEAST_BRAGG = 0.1
 #: Candidates for the lattice whose sites are looked at, and the largest divisor of a cell's vector.
 CANDIDATES, LARGEST_DIVISOR = 24, 10
 #: Reflections above this S, or this share of N, are peaks; so much of them a lattice must explain.
-PEAK, PEAK_SHARE, EXPLAINED = 12.0, 0.03, 0.8
+PEAK, PEAK_SHARE, EXPLAINED, WHOLLY = 12.0, 0.03, 0.8, 0.99
 #: A symmetric structure has no noise but that of a few defects.
 SYMMETRIC_PEAK = 1.0
 #: Sites nearer to each other than this share of the nearest-neighbour distance are no sites.
 LEAST_APART = 0.75
-#: Reflections looked at have |q| below this, per nearest-neighbour distance.
-REACH = 11.0
+#: Places with a smaller share of a site's atoms are its tail, if they are nearer than a site is.
+FEW = 0.35
+#: Largest share of the atoms that may lie in such places.
+MOST_MERGED = 0.1
+#: Reflections looked at have |q| below this, per nearest-neighbour distance; about this many, if it
+#: is the smaller number.
+REACH, REFLECTIONS = 11.0, 8000
 #: Vectors this much longer than the shortest count as equally short.
 EQUAL_LENGTH = 0.02
 #: Atoms belong to a site within this share of the nearest-neighbour distance.
@@ -236,8 +242,11 @@ def _by_scattering(
     reduced = minkowski_reduce(cell[None])[0]
     whole = np.rint(reduced @ np.linalg.inv(cell))
     points = fractional @ np.linalg.inv(whole)
-    spacing = (abs(np.linalg.det(cell)) / len(points)) ** (1 / 3)
-    hkl, strength, length = _reflections(reduced, points, REACH / spacing)
+    volume = abs(np.linalg.det(cell))
+    # Vacancies and open structures make the density a poor measure of how far peaks reach.
+    most = (12 * np.pi**2 * REFLECTIONS / volume) ** (1 / 3)
+    reach = max(REACH * (len(points) / volume) ** (1 / 3), min(REACH / distance, most))
+    hkl, strength, length = _reflections(reduced, points, reach)
     candidates = _grown(hkl, strength, length) + _divided(hkl, strength, whole)
     # What stands out of the noise, and of the diffuse scattering of phonons in large cells.
     peaks = np.maximum(strength - max(noise, PEAK_SHARE * len(points)), 0.0)
@@ -275,9 +284,12 @@ def _first_valid(
             continue
         seen.add(key)
         whole = np.rint(basis).astype(np.int64)
-        lit = _on_lattice(hkl, whole)
-        if peaks[lit].sum() < EXPLAINED * peaks.sum():
+        explained = peaks[_on_lattice(hkl, whole)].sum()
+        if explained < EXPLAINED * peaks.sum():
             continue
+        # Hot crystals: their sites are blurred, but their peaks leave no doubt.
+        if explained > WHOLLY * peaks.sum() > 0 and penalty == max(PENALTIES):
+            return lattice, whole
         if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
             return lattice, whole
     return None
@@ -328,18 +340,8 @@ def _divided(hkl: NDArray[np.int64], strength: Array, whole: Array) -> list[Cand
 def _sites_keep_apart(folded: Array, lattice: Array, distance: float) -> bool:
     """Whether the atoms fold onto sites, and not onto places too near to be sites of their own."""
     per_cell = abs(np.linalg.det(lattice)) / distance**3
-    means, site = _sites(folded, lattice, SITE_RADIUS * distance, most=int(2 * per_cell) + 8)
-    if len(means) == 0:
-        return False
-    counts = np.bincount(site, minlength=len(means))
-    difference = means[:, None] - means
-    difference -= np.rint(difference)
-    apart = np.linalg.norm(difference @ lattice, axis=-1)
-    larger = (counts[None] > counts[:, None]) | (
-        (counts[None] == counts[:, None]) & np.tri(len(means), k=-1, dtype=bool)
-    )
-    crowded = ((apart < LEAST_APART * distance) & larger).any(axis=1)
-    return bool(counts[crowded].sum() <= 0.1 * counts.sum())
+    _, site, merged = _sites(folded, lattice, distance, most=int(2 * per_cell) + 8)
+    return len(site) > 0 and merged <= MOST_MERGED
 
 
 def _reflections(
@@ -445,17 +447,27 @@ def _frame(basis: Array) -> Array:
 
 
 def _typical_distance(atoms: Atoms, positions: Array) -> float:
-    """A short nearest-neighbour distance of the atoms as they are, Angstrom."""
+    """First maximum of the pair distribution, Angstrom; noise and vacancies leave it in place."""
     if atoms.pbc.all():
         space = PeriodicSpace.of(atoms)
         wrapped = space.wrap(positions)
         depth = 2.2 * (abs(np.linalg.det(space.basis)) / len(positions)) ** (1 / 3)
         everywhere, _ = space.with_ghosts(wrapped, depth)
-        distances = cKDTree(everywhere).query(wrapped, k=2)[0][:, 1]
     else:
-        distances = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    finite = distances[np.isfinite(distances)]
-    return float(np.quantile(finite, 0.1))
+        wrapped = everywhere = positions
+    some = wrapped[:: max(1, len(wrapped) // 500)]
+    nearest = cKDTree(everywhere).query(some, k=min(25, len(everywhere)))[0][:, 1:]
+    lengths = nearest[np.isfinite(nearest)]
+    shortest = float(np.quantile(nearest[:, 0][np.isfinite(nearest[:, 0])], 0.1))
+    # Blurred by a tenth, on a logarithmic scale, which is what 1 / r^3 belongs to.
+    edges = np.arange(-0.5, 1.5, 0.01)
+    counts = np.histogram(np.log(lengths / shortest), edges, weights=lengths**-3.0)[0]
+    density = gaussian_filter1d(counts, 7.0, mode="constant")
+    inner = density[1:-1]
+    peaks = 1 + np.flatnonzero((inner >= density[:-2]) & (inner > density[2:]))
+    high = peaks[density[peaks] > 0.4 * density[peaks].max()]
+    near = np.abs(np.log(lengths / shortest) - edges[high[0]]) < 0.1
+    return float(np.median(lengths[near]))
 
 
 def _settle(
@@ -463,7 +475,7 @@ def _settle(
 ) -> AverageCell:
     """Find the sites, and the setting in which their coordinates come first in order."""
     folded = positions @ np.linalg.inv(bases[0])
-    means, site = _sites(folded, bases[0], SITE_RADIUS * distance)
+    means, site, _ = _sites(folded, bases[0], distance)
     counts = np.bincount(site, minlength=len(means))
     species = np.array([np.bincount(numbers[site == s]).argmax() for s in range(len(means))])
     best: tuple[Array, Array, Array, Array] | None = None
@@ -495,13 +507,15 @@ def _before(first: Array, second: Array) -> bool:
 
 
 def _sites(
-    folded: Array, basis: Array, radius: float, most: int | None = None
-) -> tuple[Array, NDArray[np.int64]]:
+    folded: Array, basis: Array, distance: float, most: int | None = None
+) -> tuple[Array, NDArray[np.int64], float]:
     """Mean fractional positions of the sites that atoms fold onto, and the site of each atom.
 
-    Empty if there are more than `most`.
+    Places too near to a fuller one are no sites: their atoms (the third result is the share) are
+    displaced far, or the lattice is wrong. Empty if there are more places than `most`.
     """
-    means: list[Array] = []
+    centers: list[Array] = []
+    counts: list[int] = []
     left = np.arange(len(folded))
     while len(left):
         center = folded[left[0]]
@@ -509,23 +523,39 @@ def _sites(
         for _ in range(3):
             offset = folded[left] - center
             offset -= np.rint(offset)
-            inside = np.linalg.norm(offset @ basis, axis=1) < radius
+            inside = np.linalg.norm(offset @ basis, axis=1) < SITE_RADIUS * distance
             if not inside.any():
                 break
             center = center + offset[inside].mean(axis=0)
-        inside[0] = True  # an atom that is alone is a site of its own
-        means.append(center % 1.0)
+        inside[0] = True  # an atom that is alone is a place of its own
+        centers.append(center % 1.0)
+        counts.append(int(inside.sum()))
         left = left[~inside]
-        if most is not None and len(means) > most:
-            return np.empty((0, 3)), np.empty(0, np.int64)
-    sites = np.array(means)
-    nearest = np.empty(len(folded), np.int64)
-    for start in range(0, len(folded), 512):
-        offset = folded[start : start + 512, None] - sites
+        if most is not None and len(centers) > most:
+            return np.empty((0, 3)), np.empty(0, np.int64), 1.0
+    places, filled = np.array(centers), np.array(counts)
+    order = np.argsort(-filled, kind="stable")
+    kept: list[int] = []
+    for place in order:
+        offset = places[kept] - places[place]
         offset -= np.rint(offset)
-        nearest[start : start + 512] = np.linalg.norm(offset @ basis, axis=-1).argmin(axis=1)
-    used = np.unique(nearest)
-    return sites[used], np.searchsorted(used, nearest)
+        # A place with few atoms may be the tail of a blurred site and must be the farther away.
+        least = np.where(filled[place] < FEW * filled[kept], 1 - SITE_RADIUS / 4, LEAST_APART)
+        if (np.linalg.norm(offset @ basis, axis=1) >= least * distance).all():
+            kept.append(int(place))
+    merged = 1.0 - filled[kept].sum() / len(folded)
+    sites = places[sorted(kept)]
+    nearest = np.empty(len(folded), np.int64)
+    shift = np.empty_like(folded)
+    for start in range(0, len(folded), 512):
+        rows = slice(start, start + 512)
+        offset = folded[rows, None] - sites
+        offset -= np.rint(offset)
+        nearest[rows] = np.linalg.norm(offset @ basis, axis=-1).argmin(axis=1)
+        shift[rows] = offset[np.arange(len(offset)), nearest[rows]]
+    used, nearest = np.unique(nearest, return_inverse=True)
+    means = np.array([sites[u] + shift[nearest == i].mean(axis=0) for i, u in enumerate(used)])
+    return means % 1.0, nearest, float(merged)
 
 
 def _origins(fractional: Array) -> list[Array]:

@@ -54,7 +54,9 @@ def test_bases_of_a_cubic_lattice_are_its_rotations() -> None:
 def test_defects_leave_the_average_cell(name: str, defect: str, rng: np.random.Generator) -> None:
     crystal = CRYSTALS[name]
     expected = average_cell(crystal)
-    supercell = testing.rotated(crystal.repeat(6 if len(crystal) == 1 else 5 if len(crystal) == 2 else 4), rng)[0]
+    supercell = testing.rotated(
+        crystal.repeat(6 if len(crystal) == 1 else 5 if len(crystal) == 2 else 4), rng
+    )[0]
     spoilt = {
         "displaced": lambda: displaced(supercell, 0.1, rng),
         "vacancies": lambda: with_vacancies(supercell, 0.6, rng),
@@ -119,3 +121,30 @@ def test_large_supercells_use_the_window_in_the_middle(rng: np.random.Generator)
     noisy = displaced(bulk("Cu", cubic=True).repeat(11), 0.05, rng)  # 5,324 atoms
     cell = average_cell(noisy)
     assert np.linalg.det(cell.lattice) == pytest.approx(3.61**3 / 4, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["sc", "bcc", "fcc", "diam"])
+def test_hot_crystals_keep_their_sites(name: str, rng: np.random.Generator) -> None:
+    """Up to a Lindemann parameter of 0.26: sigma = 0.15 nearest-neighbour distances."""
+    crystal = CRYSTALS[name]
+    expected = average_cell(crystal)
+    distance = expected.nearest_neighbor_distance
+    hot = displaced(crystal.repeat(6 if SITES[name] == 1 else 5), 0.15 * distance, rng)
+    cell = average_cell(hot)
+    assert np.abs(cell.lattice - expected.lattice).max() < 1e-6 * distance
+    assert len(cell.sites) == SITES[name]
+    assert cell.nearest_neighbor_distance == pytest.approx(distance, rel=0.08)
+
+
+def test_body_centers_leave_by_and_by(rng: np.random.Generator) -> None:
+    from ase_crystalnet.training.defects import without_body_centers
+
+    supercell = bulk("Fe", cubic=True).repeat(5)
+    few, half, all_gone = (
+        average_cell(without_body_centers(supercell, f, rng)) for f in (0.1, 0.6, 1.0)
+    )
+    # Below about a half the average is bcc with vacancies, then a cube with two kinds of sites.
+    assert (len(few.sites), len(half.sites), len(all_gone.sites)) == (1, 2, 1)
+    assert few.nearest_neighbor_distance == pytest.approx(2.87 * 0.75**0.5, rel=1e-6)
+    assert few.nearest_neighbor_distance < half.nearest_neighbor_distance < 2.87
+    assert all_gone.nearest_neighbor_distance == pytest.approx(2.87, rel=1e-6)

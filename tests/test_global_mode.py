@@ -144,9 +144,7 @@ def test_errors_say_what_to_do(
 ) -> None:
     with pytest.raises(InputError, match="classifies structures as a whole: centers"):
         tiny.analyze(CRYSTALS["fcc"], centers="grid")
-    with pytest.raises(
-        InputError, match="mode='local': model 'tiny' was trained for mode='global'"
-    ):
+    with pytest.raises(InputError, match="mode='local': model 'tiny' was trained for mode='glob"):
         CrystalNet(tiny.classifier.card.folder, mode="local")
     with pytest.raises(InputError, match="mode='global': model 'local' was trained for"):
         CrystalNet(local_model, mode="global")

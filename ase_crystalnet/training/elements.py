@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.data import chemical_symbols
+from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
 from ase_crystalnet.training.stackings import stackings
@@ -47,6 +47,8 @@ TOLERANCES = (1e-3, 1e-6, 1e-9)
 TOLERANCES_HEXAGONAL = TOLERANCES[:2]
 #: Least distance, in ln(c/a), from an axial ratio of higher symmetry.
 MARGIN = 0.012
+#: Shortest bonds, in covalent radii: molecules of heavy atoms are larger than their volume says.
+LEAST_BOND = 1.6
 #: Share of structures with the axial ratio of the prototype itself.
 UNRELAXED = 0.3
 
@@ -180,7 +182,7 @@ PROTOTYPES: tuple[Prototype, ...] = (
     Prototype("A_cF4_225_a", 225, 1.0, _ORIGIN),
     Prototype("A_cF8_227_a", 227, 0.80, _ORIGIN),
     Prototype("A_cF136_227_aeg", 227, 0.14,
-              ((0.0, 0.0, 0.0), (0.1, 0.1, 0.9), (0.0040, 0.1915, 0.8085)), spread=0.003),
+              ((0.0, 0.0, 0.0), (0.1, 0.1, 0.9), (0.0040, 0.1915, 0.8085)), spread=0.006),
     Prototype("A_cF24_227_ad", 227, 0.03, ((0.0, 0.0, 0.0), (0.625, 0.625, 0.625))),
     Prototype("A_cF32_227_e", 227, 0.03, ((0.0706, 0.0706, 0.0706),), spread=0.004),
     Prototype("A_cI2_229_a", 229, 0.92, _ORIGIN),
@@ -239,12 +241,22 @@ def _structure(group: int, z: int, place: float, rng: np.random.Generator) -> El
         else:
             name, (cell, sites) = kind[1].name, kind[1].sample(rng)
         # The element's own volume: databases give each prototype about that.
-        scale = (_volume(z) * rng.uniform(0.9, 1.15) * len(sites) / abs(np.linalg.det(cell))) ** (
-            1 / 3
-        )
-        atoms = _confirmed(group, z, cell * scale, sites)
-        if atoms is not None:
-            return Element(atoms, group, LABELS[group], name)
+        volume = _volume(z) * rng.uniform(0.9, 1.15) * len(sites)
+        edge = (volume / abs(np.linalg.det(cell))) ** (1 / 3)
+        edge = max(edge, LEAST_BOND * covalent_radii[z] / _shortest(cell, sites))
+        if kind[1] is not None and kind[1].fixed:
+            unit = _fixed(kind[1])
+            place_in = unit.get_scaled_positions()
+            found: Atoms | None = Atoms(
+                np.full(len(unit), z),
+                cell=unit.cell.array * edge,
+                scaled_positions=place_in,
+                pbc=True,
+            )
+        else:
+            found = _confirmed(group, z, cell * edge, sites)
+        if found is not None:
+            return Element(found, group, LABELS[group], name)
     raise RuntimeError(f"no structure of space group {group} passed: {name}")
 
 
@@ -284,6 +296,17 @@ def _confirmed(group: int, z: int, cell: Array, sites: Array) -> Atoms | None:
     )
     lattice, fractional, species = primitive
     return Atoms(species, cell=lattice, scaled_positions=fractional, pbc=True)
+
+
+def _shortest(cell: Array, sites: Array) -> float:
+    """Nearest-neighbour distance of a conventional cell, in its units."""
+    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3) @ cell
+    # Equivalent by symmetry or not: every site has a neighbour among the images of a few.
+    some = sites[:: max(1, len(sites) // 24)]
+    difference = some[:, None] - sites
+    difference -= np.rint(difference)
+    lengths = np.linalg.norm((difference @ cell)[:, :, None] + steps, axis=-1)
+    return float(lengths[lengths > 1e-6].min())
 
 
 def _cell(group: int, ratio: float) -> Array:

@@ -59,6 +59,9 @@ class ZilettiPlan:
     held_out : float
         Share of the structures not trained on.
     epochs, batch_size : int
+        With the learning rate of the paper.
+    settling : int
+        Further epochs in which the learning rate falls to zero; the paper has none.
     mixed : bool
         Train with bfloat16 arithmetic (weights stay float32): faster on processors that have it.
     learning_rate : float
@@ -72,6 +75,7 @@ class ZilettiPlan:
     held_out: float = 0.1
     epochs: int = 5
     batch_size: int = 32
+    settling: int = 3
     learning_rate: float = 1e-3
     mixed: bool = True
 
@@ -253,17 +257,20 @@ def _fit(
             metrics=["accuracy"],
         )
     begin = int(network.optimizer.iterations) // max(steps, 1)
-    for epoch in range(begin, plan.epochs):
+    total = plan.epochs + plan.settling
+    for epoch in range(begin, total):
         order = np.random.default_rng([plan.seed, 2, epoch]).permutation(len(images))
         network.reset_metrics()
         for step in range(steps):
             rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
+            left = (total * steps - epoch * steps - step) / max(plan.settling * steps, 1)
+            network.optimizer.learning_rate = plan.learning_rate * min(left, 1.0)
             logs = network.train_on_batch(
                 images[rows].astype(np.float32), labels[rows], return_dict=True
             )
             if step % 50 == 49:
                 shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
-                log(f"epoch {epoch + 1} of {plan.epochs}, batch {step + 1} of {steps}: {shown}")
+                log(f"epoch {epoch + 1} of {total}, batch {step + 1} of {steps}: {shown}")
         network.save(work / "checkpoint.part.keras")
         (work / "checkpoint.part.keras").replace(checkpoint)
     trained = ziletti_network(len(CLASSES), seed=plan.seed)

@@ -63,7 +63,7 @@ def test_choice_of_the_cell_and_its_size(seed: int) -> None:
 
 def test_every_prototype_in_another_orientation() -> None:
     rng = np.random.default_rng(3)
-    chosen = {e.prototype.split()[0]: e.atoms for e in elemental_structures(rng, 160)}
+    chosen = {e.prototype.split()[0]: e.atoms for e in elemental_structures(rng, 80)}
     structures = [atoms for atoms in chosen.values() if len(atoms) <= 40]
     assert len(structures) >= 12
     turned = [testing.rotated(atoms.repeat((2, 1, 1)), rng)[0] for atoms in structures]
