@@ -206,17 +206,20 @@ def _clone(network: Any, unpooling: Unpooling | None) -> tuple[tuple[str, ...], 
 
     def make(layer: Any) -> Any:
         kind, activation = type(layer).__name__, _activation(layer)
-        config = layer.get_config()
+        # In float32, whatever the network was trained in.
+        config = {**layer.get_config(), "dtype": "float32"}
         if activation == "softmax":
             if kind == "Dense":
                 return type(layer).from_config({**config, "activation": "linear"})
-            return keras.layers.Identity(name=layer.name)
+            return keras.layers.Identity(name=layer.name, dtype="float32")
         if unpooling is None:
             return type(layer).from_config(config)
         if kind == "MaxPooling2D" and unpooling == "repeat":
-            return keras.layers.Lambda(_repeating(layer), layer.output.shape[1:], name=layer.name)
+            return keras.layers.Lambda(
+                _repeating(layer), layer.output.shape[1:], name=layer.name, dtype="float32"
+            )
         if kind == "ReLU":
-            return keras.layers.Activation(_rectify, name=layer.name)
+            return keras.layers.Activation(_rectify, name=layer.name, dtype="float32")
         copy = type(layer).from_config(config)
         if activation == "relu":
             copy.activation = _rectify

@@ -189,6 +189,24 @@ def test_feature_maps_and_logits_are_those_of_the_network(rng: np.random.Generat
             np.testing.assert_allclose(found, part(x).numpy(), atol=1e-5)
 
 
+def test_a_network_of_mixed_precision_is_explained_in_float32(rng: np.random.Generator) -> None:
+    layers = import_keras().layers
+    mixed = {"dtype": "mixed_bfloat16"}
+    for unpooling in ("switches", "repeat"):
+        model = network(
+            layers.Conv2D(3, 3, activation="relu", **mixed),
+            layers.MaxPooling2D(2, **mixed),
+            layers.Conv2D(3, 3, **mixed),
+            layers.ReLU(**mixed),
+        )
+        projection = BackProjection(model, unpooling)  # type: ignore[arg-type]
+        x = images(rng)
+        features = projection.feature_maps(x)[1]
+        assert all(feature.dtype == np.float32 for feature in features)
+        assert np.isfinite(projection.back(x, 1, features[1])).all()
+        assert projection.evidence(x, 1, 0).dtype == np.float32
+
+
 def test_evidence_adds_up_to_the_margin(rng: np.random.Generator) -> None:
     """Without biases after the feature map, the evidence sums to the logit over the others."""
     keras = import_keras()
