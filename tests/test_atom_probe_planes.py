@@ -314,6 +314,10 @@ def test_heterogeneity_of_lines(rng):
     freedom = np.full(400, 12.0)
     alike = rng.gamma(12, 1 / 12, 400)
     assert background_module.fit_heterogeneity(alike, freedom) == (1.0, 1000.0)
+    assert background_module.fit_heterogeneity(1.2 * alike, freedom) == (
+        pytest.approx(1.2, abs=0.05),
+        1000.0,
+    )
     mean, weight = background_module.fit_heterogeneity(
         2.5 * rng.gamma(4, 1 / 4, 400) * rng.gamma(12, 1 / 12, 400), freedom
     )

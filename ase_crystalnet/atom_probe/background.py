@@ -94,10 +94,11 @@ def fit_heterogeneity(level: Array, freedom: Array) -> tuple[float, float]:
     if np.count_nonzero(good) < ENOUGH_WINDOWS:
         return 1.0, FEW_FREEDOM
     level, freedom = level[good], freedom[good]
-    # Medians, as planes may be in a few windows.
+    # Clipped, as planes may be in a few windows.
     mean = float(np.clip(np.mean(np.minimum(level, 4 * np.median(level))), 0.05, np.inf))
     excess = float(np.mean(np.minimum((level / mean - 1) ** 2, 9.0) - 1 / freedom))
     spread = float(np.std(np.minimum((level / mean - 1) ** 2, 9.0)) / np.sqrt(len(level)))
     if excess <= 2 * spread:
-        return (1.0 if abs(mean - 1) < 0.1 else mean), MOST_FREEDOM
+        error = float(np.sqrt(np.mean(1 / freedom) / len(level)))
+        return (1.0 if abs(mean - 1) < 3 * error else mean), MOST_FREEDOM
     return mean, float(np.clip(1 / excess, 1.0, MOST_FREEDOM))
