@@ -24,9 +24,13 @@ _VARIABLES = (
 
 
 def limit_threads(count: int) -> None:
-    """Let this process compute in `count` threads, also the libraries that are still to come."""
+    """Let this process compute in `count` threads, also the libraries that are still to come.
+
+    Where there is a GPU it takes no more of its memory than it needs: others share it.
+    """
     for name in _VARIABLES:
         os.environ[name] = str(count)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if "numba" in sys.modules:
         from numba import config
 

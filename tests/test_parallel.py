@@ -199,7 +199,7 @@ def test_a_script_without_a_guarded_main_part(trajectory: Path, tmp_path: Path) 
         f"print(len(list(run(FakeAnalyzer(), {str(trajectory)!r}, workers=2))))\n"
     )
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 1
     assert "WorkerError: a worker process did not start (exit code 1)" in done.stderr
@@ -249,16 +249,14 @@ def test_no_more_than_so_many_frames_are_under_way(
 
 def test_threads_of_a_worker() -> None:
     names = _worker._VARIABLES
-    kept = {name: os.environ.get(name) for name in names}
+    kept = dict(os.environ)
     try:
         _worker.limit_threads(3)
         assert {os.environ[name] for name in names} == {"3"}
         assert thread_count(None) == 3
     finally:
-        for name, value in kept.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(kept)
         numba.config.reload_config()
 
 
@@ -327,7 +325,7 @@ def start_long_run(folder: Path, count: int = 60) -> subprocess.Popen[str]:
         [sys.executable, "script.py"], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     before = len(Path("log").read_text().splitlines()) if Path("log").exists() else 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         if Path("log").exists() and len(Path("log").read_text().splitlines()) >= before + 12:
             return process
@@ -375,7 +373,7 @@ def test_kill_9_of_the_command_loses_and_repeats_no_frame(folder: Path) -> None:
         done = set(written)
         # Its workers see that it is gone and end by themselves.
         workers = {int(line.split()[1]) for line in log}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not all(map(gone, workers)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert all(map(gone, workers))
@@ -390,7 +388,7 @@ def test_kill_9_of_the_command_loses_and_repeats_no_frame(folder: Path) -> None:
 def test_ctrl_c_leaves_a_file_to_resume_and_no_process(folder: Path) -> None:
     with start_long_run(folder) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
         assert process.stderr is not None
         assert process.stderr.read().strip() == "crystalnet: error: interrupted"
     log = Path("log").read_text().splitlines()
