@@ -70,14 +70,6 @@ def apt(
             "repeated. Default: all, ranged or not.",
         ),
     ] = None,
-    without_bursts: Annotated[
-        bool,
-        typer.Option(
-            "--without-bursts",
-            help="Leave out ions detected together with a neighbour: many at one depth look like "
-            "planes. Planes of the crystal stay.",
-        ),
-    ] = False,
     molecular: Annotated[
         Molecular,
         typer.Option(help="In .extxyz, molecular ions are one site each, or split into atoms."),
@@ -143,7 +135,6 @@ def apt(
     from ase_crystalnet.atom_probe.outputs import check_outputs, write_outputs
     from ase_crystalnet.atom_probe.report import report
     from ase_crystalnet.atom_probe.results import RANKS
-    from ase_crystalnet.atom_probe.spectra import burst_ions
     from ase_crystalnet.atom_probe.windows import IonWindower
     from ase_crystalnet.io.apt import read_reconstruction
 
@@ -161,8 +152,6 @@ def apt(
         atomic_volume=None if atomic_volume is None else atomic_volume * _NM**3,
     )
     ions = read_reconstruction(file, ranges)
-    if without_bursts:  # before a choice of species: it goes by the order of detection
-        ions = ions.take(~burst_ions(ions.positions))
     if species:
         ions = ions.select(species)
     classifier = None if model == "none" else AtomProbeClassifier(model)
@@ -174,7 +163,7 @@ def apt(
             if (analysis.findings.rank == RANKS.index("lattice")).any():
                 quiet_tensorflow()
             analysis = classify_windows(analysis, windows, classifier, advance)
-        chosen = {"species": species or [], "without_bursts": without_bursts, "model": model}
+        chosen = {"species": species or [], "model": model}
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
         advance("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)

@@ -306,18 +306,15 @@ def test_normals_are_projected_as_on_a_stereogram():
 @pytest.mark.parametrize(
     ("which", "names"),
     [
-        ("found", "composition density structure best depth poles"),
-        ("nothing", "structure best poles"),
+        ("found", "structure poles"),  # the others are drawn by tests/test_cli_apt.py
+        ("nothing", "best poles"),
     ],
 )
 def test_figures_can_be_drawn_of_much_and_of_nothing(which, names, request, windows, tmp_path):
     analysis = request.getfixturevalue(which)
     draw = {
-        "composition": lambda: figures.plot_composition(analysis),
-        "density": lambda: figures.plot_density(analysis),
         "structure": lambda: figures.plot_structure(analysis),
         "best": lambda: figures_planes.plot_best_windows(analysis, windows),
-        "depth": lambda: figures_planes.plot_depth(analysis),
         "poles": lambda: figures_planes.plot_poles(analysis),
     }
     for name in names.split():

@@ -58,10 +58,10 @@ def test_planes_along_depth_are_found_and_no_lattice_is_claimed(tip):
 def test_figures_and_species(tip):
     outcome = run(
         tip / "tip.pos", "-r", tip / "tip.rrng", "--model", "none", "--window-ions", 400,
-        "--species", "Al", "--without-bursts", "--figures", tip / "figures",
+        "--species", "Al", "--figures", tip / "figures",
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.output
-    assert "(only Al; without bursts)" in outcome.stdout
+    assert "(only Al)" in outcome.stdout
     assert "0.00 %" in outcome.stdout.split("unranged")[1].splitlines()[0]
     names = {path.name for path in (tip / "figures").iterdir()}
     assert names == {

@@ -57,13 +57,8 @@ def report(analysis: AtomProbeAnalysis) -> str:
 
 
 def _selection(analysis: AtomProbeAnalysis) -> str:
-    """What was left out before."""
-    parts = []
-    if species := analysis.settings.get("species"):
-        parts.append(f"only {', '.join(species)}")
-    if analysis.settings.get("without_bursts"):
-        parts.append("without bursts")
-    return f" ({'; '.join(parts)})" if parts else ""
+    species = analysis.settings.get("species")
+    return f" (only {', '.join(species)})" if species else ""
 
 
 def _percent(part: int, whole: int) -> str:
