@@ -254,7 +254,7 @@ class _Worker:
             good, value = pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-            if self.process.exitcode > 0:
+            if self.process.exitcode >= 0:
                 raise WorkerError(
                     f"a worker process did not start ({self._cause()}); a script that uses workers "
                     "must have its main part under `if __name__ == '__main__':`"
