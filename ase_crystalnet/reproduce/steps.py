@@ -120,11 +120,6 @@ class Store:
         stored = self._read(name)
         return None if stored is None else Report.from_json(stored)
 
-    def seconds(self, name: str) -> float:
-        """How long a stored step took."""
-        stored = self._read(name)
-        return float(stored["seconds"]) if stored else 0.0
-
     def is_current(self, name: str) -> bool:
         """Whether a step is stored, under these settings.
 
