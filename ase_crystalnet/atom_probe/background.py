@@ -100,5 +100,6 @@ def fit_heterogeneity(level: Array, freedom: Array) -> tuple[float, float]:
     spread = float(np.std(np.minimum((level / mean - 1) ** 2, 9.0)) / np.sqrt(len(level)))
     if excess <= 2 * spread:
         error = float(np.sqrt(np.mean(1 / freedom) / len(level)))
-        return (1.0 if abs(mean - 1) < 3 * error else mean), MOST_FREEDOM
+        # Never below 1: in dense matter the lines of its strongest peaks are dimmer than most.
+        return (1.0 if mean - 1 < 3 * error else mean), MOST_FREEDOM
     return mean, float(np.clip(1 / excess, 1.0, MOST_FREEDOM))
