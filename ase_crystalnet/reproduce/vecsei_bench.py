@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ase_crystalnet.xrd.library import PatternLibrary
 from ase_crystalnet.xrd.model import (
     PowderNetwork,
     find_xrd_model,
+    plan_of,
     read_combination,
     shipped_xrd_models,
 )
@@ -206,20 +207,14 @@ class PaperBench:
     @cached_property
     def _split(self) -> tuple[Any, NDArray[np.str_]]:
         """Structures and their split: that of the networks, which must agree on it."""
-        from ase_crystalnet.xrd.fit import XrdPlan, split_of
+        from ase_crystalnet.xrd.fit import split_of
         from ase_crystalnet.xrd.structures import StructureSet
 
         assert self.structures_file is not None
-        plan = XrdPlan()
-        stated = {
-            (tuple(p["leave_out"]), tuple(p["favored"]))
-            for p in (n.card.get("trained_on", {}).get("plan") for n in self.networks.values())
-            if p
-        }
-        if len(stated) > 1:
+        plans = [plan_of(network) for network in self.networks.values()] or [plan_of(None)]
+        plan = plans[0]
+        if any((p.leave_out, p.favored) != (plan.leave_out, plan.favored) for p in plans):
             raise ModelError("the networks were trained on different splits: compare them apart")
-        for leave_out, favored in stated:
-            plan = replace(plan, leave_out=leave_out, favored=favored)
         structures = StructureSet.load(self.structures_file)
         structures = structures.subset(~np.isin(structures.source, plan.leave_out))
         return structures, split_of(structures, plan)

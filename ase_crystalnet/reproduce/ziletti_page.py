@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ase_crystalnet.reproduce.report import checks_table
 from ase_crystalnet.reproduce.steps import Step, Store
-from ase_crystalnet.reproduce.ziletti_bench import QUICK, Bench
+from ase_crystalnet.reproduce.ziletti_bench import FULL, QUICK, Bench
 
 __all__ = ["CLOSING", "opening"]
 
@@ -15,11 +15,16 @@ def opening(bench: Bench, steps: Sequence[Step], store: Store) -> str:
     """Title, what is where, and what was to be shown."""
     reports = [(step, store.load(step.name)) for step in steps]
     checks = [check for _, report in reports if report for check in report.checks]
+    command = "crystalnet reproduce ziletti2018"
+    if bench.sizes == QUICK:
+        command += " --quick"
+    elif bench.sizes != FULL:
+        command += f" --structures {bench.sizes.structures}"
     lines = [
         "# Ziletti et al. 2018, reproduced",
         "A. Ziletti, D. Kumar, M. Scheffler, L. M. Ghiringhelli, *Insightful classification of "
         "crystal structures using deep learning*, Nat. Commun. 9, 2775 (2018). Everything here is "
-        "written by `crystalnet reproduce ziletti2018`, from the results stored beside this page "
+        f"written by `{command}`, from the results stored beside this page "
         f"in `{store.folder.name}/`. The network is `{bench.classifier.card.name}` (made by "
         "`crystalnet train ziletti2018`), the paper's, in global mode: a whole structure, its "
         "standard cell, 250 atoms. The local model is the one for simulations: windows of 250 "

@@ -173,7 +173,7 @@ def rhombohedral(memo: Memo, bench: Bench) -> Report:
         decimals=3,
     )
     figure = figures.probability_lines(
-        ratios, p, bench.classes, r"$\mu = c/a$ over $\sqrt{3/8}$", marks=_CUBIC
+        ratios, p, bench.classes, r"$c/a$ over $\sqrt{3/8}$", marks=_CUBIC
     )
     picture = Picture("path", "Along the rhombohedral path (the paper's Fig. 4d).", figure)
     data = {"ratios": ratios.tolist(), "classes": bench.classes, "probabilities": p.tolist()}
