@@ -241,6 +241,12 @@ def train_local(
     processes: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes that make windows.")
     ] = os.cpu_count() or 1,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help='The model "local-fast": a smaller network, taught by that of "local".'
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train the model "local": simulate liquids, make windows, train, calibrate, write the card.
@@ -252,6 +258,7 @@ def train_local(
 
     ```
     crystalnet train local --work training-runs/local -o my-model
+    crystalnet train local --fast --work training-runs/local -o my-fast-model
     crystalnet evaluate --model ./my-model
     ```
     """
@@ -261,7 +268,8 @@ def train_local(
 
     given: dict[str, Any] = {"shards": shards, "epochs": epochs, "seed": seed}
     plan = replace(
-        fit.TrainingPlan(), **{name: value for name, value in given.items() if value is not None}
+        fit.FAST_PLAN if fast else fit.TrainingPlan(),
+        **{name: value for name, value in given.items() if value is not None},
     )
     quiet_tensorflow()
     folder = fit.train_local(

@@ -21,15 +21,16 @@ from common import markdown, show, write_json
 
 from ase_crystalnet.classifier import Classifier
 from ase_crystalnet.training.crystals import CLASSES
-from ase_crystalnet.training.fit import TrainingPlan, train_local
-from ase_crystalnet.training.networks import TEACHER, Design
+from ase_crystalnet.training.fit import FAST_PLAN, TrainingPlan, train_local
+from ase_crystalnet.training.networks import FAST, Design
 
-PLAIN = TrainingPlan(teacher=None, epochs=5)
 CANDIDATES = {
-    "five convolutions": replace(PLAIN, design=TEACHER),
-    "half as wide": replace(PLAIN, design=Design((5, 2, 16), ((32, 2), (32, 1), (64, 2), (64, 1)))),
-    "stem of stride 4": PLAIN,
-    "stem of stride 4, taught by the first": TrainingPlan(),
+    "five convolutions": TrainingPlan(),
+    "half as wide": replace(
+        TrainingPlan(), design=Design((5, 2, 16), ((32, 2), (32, 1), (64, 2), (64, 1)))
+    ),
+    "stem of stride 4": replace(TrainingPlan(), design=FAST),
+    "stem of stride 4, taught by the first": FAST_PLAN,
 }
 #: Windows the network is timed on.
 TIMED = 4096
@@ -59,10 +60,9 @@ def train(name: str, plan: TrainingPlan, work: Path) -> Path:
         (work / "local" / shared).mkdir(parents=True, exist_ok=True)
         if not (folder / shared).exists():
             (folder / shared).symlink_to((work / "local" / shared).resolve())
-    teacher = work / "local" / "teacher.keras"
-    if plan.teacher is not None and teacher.is_file():
-        (folder / "teacher.keras").unlink(missing_ok=True)
-        (folder / "teacher.keras").symlink_to(teacher.resolve())
+    teacher = work / "local" / "trained.keras"
+    if plan.teacher is not None and teacher.is_file() and not (folder / teacher.name).exists():
+        (folder / teacher.name).symlink_to(teacher.resolve())
     return train_local(model, folder, plan=plan, log=lambda text: show(f"{name}: {text}"))
 
 

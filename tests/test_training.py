@@ -170,7 +170,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, liquid_file: Path) -> dict
 
     def interrupted(text: str) -> None:
         logs[0].append(text)
-        if text.startswith("trained: epoch 1"):
+        if text.startswith("taught: epoch 1"):
             raise Interruption
 
     with pytest.MonkeyPatch.context() as patch:
@@ -200,9 +200,9 @@ def test_interrupted_training_goes_on_where_it_stopped(trained):
     assert not any(line.startswith(("windows:", "validation:")) for line in after)
     epochs = [line.split(": ") for line in before + after if ": epoch" in line]
     assert [line[:2] for line in epochs] == [
-        ["teacher", "epoch 1 of 1"],
-        ["trained", "epoch 1 of 2"],
-        ["trained", "epoch 2 of 2"],
+        ["trained", "epoch 1 of 1"],
+        ["taught", "epoch 1 of 2"],
+        ["taught", "epoch 2 of 2"],
     ]
     assert any(line.startswith("temperature") for line in after)
     # The second epoch does not repeat the order of the first.
@@ -210,6 +210,7 @@ def test_interrupted_training_goes_on_where_it_stopped(trained):
     assert first.count(0) == 2  # the teacher's and the network's
     assert second[0] == 1
     assert (trained["work"] / "trained.keras").is_file()
+    assert (trained["work"] / "taught.keras").is_file()
 
 
 def test_network_learns_from_labels_and_teacher_in_equal_parts(tmp_path, monkeypatch):
@@ -226,12 +227,13 @@ def test_network_learns_from_labels_and_teacher_in_equal_parts(tmp_path, monkeyp
 
     monkeypatch.setattr(fit, "_train", train)
     fit._fit(PLAN, tmp_path, lambda _: None)
-    assert seen["teacher"][0].design == PLAN.teacher
-    assert seen["teacher"][0].epochs == 1
-    np.testing.assert_array_equal(seen["teacher"][1], labels)
+    assert seen["trained"][0].design == PLAN.teacher
+    assert seen["trained"][0].epochs == 1
+    np.testing.assert_array_equal(seen["trained"][1], labels)
     answers = np.asarray(teacher.predict_on_batch(images.astype(np.float32) / 255))
-    np.testing.assert_allclose(seen["trained"][1], (labels + answers) / 2, atol=1e-5)
+    np.testing.assert_allclose(seen["taught"][1], (labels + answers) / 2, atol=1e-5)
     fit._fit(replace(PLAN, teacher=None), tmp_path, lambda _: None)
+    assert seen["trained"][0].design == PLAN.design
     np.testing.assert_array_equal(seen["trained"][1], labels)
 
 

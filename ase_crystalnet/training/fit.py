@@ -26,7 +26,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
-from ase_crystalnet.training.networks import TEACHER, Design, local_network
+from ase_crystalnet.training.networks import FAST, Design, local_network
 
 __all__ = ["TrainingPlan", "calibrate", "code_version", "train_local", "write_card"]
 
@@ -40,6 +40,8 @@ class TrainingPlan:
 
     Attributes
     ----------
+    name : str
+        Of the model.
     seed : int
         Of windows, weights and the order of the batches.
     shards, shard_size : int
@@ -57,17 +59,22 @@ class TrainingPlan:
     teacher_epochs : int
     """
 
+    name: str = "local"
     seed: int = 11
     shards: int = 90
     shard_size: int = 4096
     validation_shards: int = 3
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     design: Design = field(default_factory=Design)
-    teacher: Design | None = TEACHER
+    teacher: Design | None = None
     teacher_epochs: int = 5
+
+
+#: The small network, taught by that of "local".
+FAST_PLAN = TrainingPlan(name="local-fast", design=FAST, teacher=Design(), epochs=6)
 
 
 def train_local(
@@ -171,14 +178,19 @@ def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
 
 
 def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
-    """The trained network; with a teacher, that of the plan's design taught by it."""
-    if (work / "trained.keras").is_file():
-        return import_keras().saving.load_model(work / "trained.keras", compile=False)
+    """The trained network; with a teacher, that of the plan's design taught by it.
+
+    Networks are kept under names that tell a teacher from its pupil, so that both models come out
+    of one work folder and the teacher is trained once.
+    """
+    name = "trained" if plan.teacher is None else "taught"
+    if (work / f"{name}.keras").is_file():
+        return import_keras().saving.load_model(work / f"{name}.keras", compile=False)
     images, targets = read_shards(work / "windows", plan.shards)
     if plan.teacher is not None:
         teacher = _train(
             replace(plan, design=plan.teacher, epochs=plan.teacher_epochs),
-            images, targets, work, "teacher", log,
+            images, targets, work, "trained", log,
         )  # fmt: skip
         answers = np.concatenate(
             [
@@ -187,7 +199,7 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
             ]
         )
         targets = 0.5 * (targets + answers.astype(np.float32))
-    return _train(plan, images, targets, work, "trained", log)
+    return _train(plan, images, targets, work, name, log)
 
 
 def _train(
@@ -326,7 +338,7 @@ def _card(
     fingerprint = asdict(Fingerprint())
     return {
         "card_version": CARD_VERSION,
-        "name": "local",
+        "name": plan.name,
         "description": "Class of a local window of atoms in any orientation, hot or incomplete",
         "classes": list(CLASSES),
         "sha256": file_hash(out / "model.keras"),
