@@ -17,12 +17,13 @@ from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training.evaluate import calibration_error
 from ase_crystalnet.xrd.answers import Combination, PowderAnswers, answered
 from ase_crystalnet.xrd.classifier import PowderClassifier, evidence
-from ase_crystalnet.xrd.commands import measured_patterns
+from ase_crystalnet.xrd.commands import _held_out, measured_patterns
 from ase_crystalnet.xrd.library import Matches, PatternLibrary
 from ase_crystalnet.xrd.model import PowderNetwork, find_xrd_model
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, TWO_THETA, broaden, system_of
 from ase_crystalnet.xrd.reflections import peaks, reflections_of
 from ase_crystalnet.xrd.scan import Scan
+from ase_crystalnet.xrd.structures import structure_set_of
 from ase_crystalnet.xrd.subgroups import subgroup_distance
 
 WEIGHTS = Combination(-2, 16, 0.1, 40, 0.8, 3)
@@ -76,6 +77,35 @@ def test_fit_recovers_calibrated_probabilities(rng: np.random.Generator) -> None
     assert -np.log(found[rows, label]).mean() < -np.log(true[rows, label]).mean() + 0.05
     assert calibration_error(found, label, 10) < 0.06
     assert fitted.trust(0.95) > 0.9 and fitted.trust(0.3) < 0.1
+
+
+def test_weights_of_a_fit(rng: np.random.Generator) -> None:
+    """Where likeness means nothing, weight on it takes the trust out of matches."""
+    number = 300
+    network = rng.dirichlet(np.full(230, 0.02), number)
+    label = np.array([rng.choice(230, p=p) for p in network]) + 1
+    groups = np.where(np.arange(number) < 150, label, rng.integers(1, 231, number))
+    matches = matches_of(rng.uniform(0.6, 1, number), groups)
+    trusting = Combination.fit(network, matches, label, np.arange(number) < 150)
+    wary = Combination.fit(network, matches, label, np.arange(number) >= 150)
+    assert trusting.trust(0.9) > 0.9 > 0.3 > wary.trust(0.9)
+
+
+def test_evidence_of_held_out_structures(tmp_path: Path) -> None:
+    kinds = ("fcc", "bcc", "sc", "diamond")
+    crystals = {
+        f"{kind}{a:.2f}": bulk("Cu", kind, a=a, cubic=True)
+        for a in np.linspace(3.2, 5.6, 20)
+        for kind in kinds
+    }
+    found = structure_set_of(crystals)
+    names = np.array([f"x{i}" for i in range(len(found))])
+    replace(found, elements=names, structure_type=names).save(tmp_path / "structures.npz")
+    said, matches, groups = _held_out(None, PatternLibrary.load(), tmp_path / "structures.npz")
+    assert said.shape == matches.by_group.shape == (len(groups), 230)
+    assert 0 < len(groups) < 20 and set(groups) <= {221, 225, 227, 229}
+    twice = matches.joined(matches)
+    assert len(twice.entry) == 2 * len(groups)
 
 
 def test_too_few_patterns_to_fit() -> None:

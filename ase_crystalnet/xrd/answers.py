@@ -79,7 +79,13 @@ class Combination:
         return np.asarray(trust * near + (1 - trust) * far, np.float32)
 
     @classmethod
-    def fit(cls, network: NDArray[Any], matches: Matches, truth: ArrayLike) -> Combination:
+    def fit(
+        cls,
+        network: NDArray[Any],
+        matches: Matches,
+        truth: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> Combination:
         """The combination that gives true space groups the highest probability.
 
         Parameters
@@ -88,6 +94,8 @@ class Combination:
             As of `probabilities`.
         truth : (B,) array of int
             Space groups, 1 to 230.
+        weights : (B,) array, optional
+            How much each pattern counts; all the same by default.
 
         Raises
         ------
@@ -101,14 +109,15 @@ class Combination:
             raise InputError(f"{len(label)} labelled patterns; 50 at least are needed")
         rows = np.arange(len(label))
         start, spread = np.array(_START), np.array(_SPREADS)
+        counts = np.ones(len(label)) if weights is None else np.asarray(weights, float)
 
-        def loss(units: NDArray[np.float64]) -> float:
+        def cost(units: NDArray[np.float64]) -> float:
             found = cls(*(start + units * spread)).probabilities(network, matches)
-            likelihood = -np.log(np.maximum(found[rows, label], 1e-12)).mean()
-            return float(likelihood + _WEIGHT * (units**2).sum())
+            loss = -np.log(np.maximum(found[rows, label], 1e-12))
+            return float(np.average(loss, weights=counts) + _WEIGHT * (units**2).sum())
 
-        options = {"maxiter": 6000, "maxfev": 9000, "xatol": 1e-3, "fatol": 1e-6}
-        best = minimize(loss, np.zeros(6), method="Nelder-Mead", options=options)
+        options = {"maxiter": 1500, "maxfev": 2000, "xatol": 1e-3, "fatol": 1e-5}
+        best = minimize(cost, np.zeros(6), method="Nelder-Mead", options=options)
         return cls(*(float(v) for v in np.round(start + best.x * spread, 4)))
 
     def to_dict(self) -> dict[str, float]:

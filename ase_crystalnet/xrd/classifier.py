@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,6 @@ def _search(
     found = [
         library.search(patterns[part], covered=one) for one, part in zip(ranges, parts, strict=True)
     ]
+    whole = reduce(Matches.joined, found)
     order = np.argsort(np.concatenate(parts))
-    return Matches(
-        *(np.concatenate([getattr(one, f.name) for one in found])[order] for f in fields(Matches))
-    )
+    return Matches(*(getattr(whole, f.name)[order] for f in fields(Matches)))

@@ -199,21 +199,29 @@ def calibrate(
         ),
     ],
     model: Model = None,
-    quiet: Quiet = False,
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="structures.npz of the work folder of `crystalnet xrd train`: simulated patterns "
+            "of its held-out compositions count for three tenths, so that likeness is trusted less "
+            "where samples are no minerals.",
+        ),
+    ] = None,
 ) -> None:
     """Fit how network and library are combined, and store it with the network.
 
-    **Example**
+    **Examples**
 
     ```
     crystalnet xrd calibrate measured.npz --model none
+    crystalnet xrd calibrate measured.npz --structures training-runs/xrd/structures.npz
     ```
     """
     from ase_crystalnet.xrd import commands
 
-    if not quiet:
-        quiet_tensorflow()
-    typer.echo(commands.calibrate(patterns, model=model))
+    quiet_tensorflow()
+    typer.echo(commands.calibrate(patterns, model=model, structures=structures))
 
 
 class Network(StrEnum):
@@ -304,7 +312,7 @@ def train(
     ```
     """
     from ase_crystalnet.xrd.augment import MEASURED, PAPER
-    from ase_crystalnet.xrd.fit import XrdPlan
+    from ase_crystalnet.xrd.plan import XrdPlan
     from ase_crystalnet.xrd.training import train_xrd
 
     plan = XrdPlan(

@@ -16,12 +16,12 @@ from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.xrd.answers import Combination, PowderAnswers
 from ase_crystalnet.xrd.classifier import PowderClassifier, evidence
-from ase_crystalnet.xrd.library import PatternLibrary, build_library
-from ase_crystalnet.xrd.model import default_network, write_combination
+from ase_crystalnet.xrd.library import Matches, PatternLibrary, build_library
+from ase_crystalnet.xrd.model import PowderNetwork, default_network, plan_of, write_combination
 from ase_crystalnet.xrd.pattern import POINTS, TWO_THETA, WAVELENGTH, broaden
 from ase_crystalnet.xrd.readers import read_scan
 from ase_crystalnet.xrd.reflections import G_MAX, peaks, reflections_of
-from ase_crystalnet.xrd.scan import Scan
+from ase_crystalnet.xrd.scan import Scan, subtract_background
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +39,10 @@ ANODES = {
     "Ag": 0.55942,
 }
 _FIGURES = (".png", ".pdf", ".svg")
+#: Simulated patterns in a calibration that has them, and their share in it: most samples are
+#: taken to be minerals, as the library is.
+SIMULATED = 400
+SIMULATED_SHARE = 0.3
 #: Columns of the table that are fields of the JSON file, too.
 _COLUMNS = (
     "file",
@@ -336,12 +340,42 @@ def measured_patterns(
     return x / x.max(axis=1, keepdims=True), groups.astype(np.int64), ids % 2 == 0
 
 
-def calibrate(path: Path, *, model: str | None) -> str:
+def calibrate(path: Path, *, model: str | None, structures: Path | None = None) -> str:
     """Fit and store the combination; returns what was done, in words."""
     patterns, groups, even = measured_patterns(path)
     network = default_network(model)
-    said, matches = evidence(network, PatternLibrary.load(), patterns[even])
-    found = Combination.fit(said, matches, groups[even])
-    note = f"{int(even.sum())} measured patterns with even id of {path.name}"
+    library = PatternLibrary.load()
+    said, matches = evidence(network, library, patterns[even])
+    truth = groups[even]
+    weights = np.ones(len(truth))
+    note = f"{len(truth)} measured patterns with even id of {path.name}"
+    if structures is not None:
+        more, likeness, label = _held_out(network, library, structures)
+        said = np.concatenate([said, more])
+        matches = matches.joined(likeness)
+        truth = np.concatenate([truth, label])
+        share = SIMULATED_SHARE / (1 - SIMULATED_SHARE) * len(weights) / len(label)
+        weights = np.concatenate([weights, np.full(len(label), share)])
+        note += f", and {len(label)} simulated patterns of held-out compositions"
+    found = Combination.fit(said, matches, truth, weights)
     place = write_combination(network, found, note)
     return f"wrote {place}: {found} from {note}"
+
+
+def _held_out(
+    network: PowderNetwork | None, library: PatternLibrary, path: Path
+) -> tuple[NDArray[np.float32], Matches, NDArray[np.int64]]:
+    """Evidence on patterns of compositions that were not trained on and are not in the library."""
+    from ase_crystalnet.xrd.augment import MEASURED
+    from ase_crystalnet.xrd.fit import held_out_patterns, split_of
+    from ase_crystalnet.xrd.structures import StructureSet
+
+    plan = plan_of(network)
+    structures = StructureSet.load(path)
+    structures = structures.subset(~np.isin(structures.source, plan.leave_out))
+    split = split_of(structures, plan)
+    x, groups = held_out_patterns(structures, split, "composition", MEASURED, "dense", SIMULATED)
+    known = library.subset(
+        ~np.isin(library.identifier, structures.identifier[split == "composition"])
+    )
+    return *evidence(network, known, subtract_background(x).astype(np.float32)), groups

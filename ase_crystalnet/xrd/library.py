@@ -78,6 +78,12 @@ class Matches:
         """Whether the best entry is a close match (B,)."""
         return np.asarray(self.correlation[:, 0] >= CLOSE)
 
+    def joined(self, other: Matches) -> Matches:
+        """These patterns and others after them."""
+        return Matches(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
+
 
 @dataclass(frozen=True)
 class PatternLibrary:

@@ -8,10 +8,11 @@ library's are weighed.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,10 +23,14 @@ from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.xrd.answers import Combination
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, POINTS, network_input
 
+if TYPE_CHECKING:
+    from ase_crystalnet.xrd.plan import XrdPlan
+
 __all__ = [
     "PowderNetwork",
     "default_network",
     "find_xrd_model",
+    "plan_of",
     "read_combination",
     "shipped_xrd_models",
     "write_combination",
@@ -167,6 +172,18 @@ def _read_card(folder: Path) -> dict[str, Any]:
             f"{' or '.join(INPUTS)}, and 7 or 230 classes"
         )
     return data
+
+
+def plan_of(network: PowderNetwork | None) -> XrdPlan:
+    """Plan with the split of structures that a network was trained with; the default without."""
+    from ase_crystalnet.xrd.plan import XrdPlan
+
+    stated = network.card.get("trained_on", {}).get("plan") if network else None
+    if not stated:
+        return XrdPlan()
+    return replace(
+        XrdPlan(), leave_out=tuple(stated["leave_out"]), favored=tuple(stated["favored"])
+    )
 
 
 def _combination_file(network: PowderNetwork | None) -> tuple[Path, str]:
