@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from ase_crystalnet._threads import thread_number
+from ase_crystalnet.centers import CENTERS_EXPECTED, chosen_centers
 from ase_crystalnet.density import estimate_radii, uniform_radius
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.grid import candidates
@@ -202,19 +203,8 @@ class PreparedSystem:
         edge = float(np.median(self._probe_radius)) / 2.5
         return CellList(self._positions, edge, threads=thread_number(self.windower.workers))
 
-    @cached_property
-    def _tree(self) -> Any:
-        """For what asks for the nearest atoms however far, or for some of too many."""
-        return cKDTree(self._positions, leafsize=32, balanced_tree=False, compact_nodes=False)
-
     def with_windows_of(self, window_atoms: int) -> PreparedSystem:
-        """The same structure cut into smaller windows, by the density already known.
-
-        Parameters
-        ----------
-        window_atoms : int
-            At most what the structure was prepared for.
-        """
+        """The same structure cut into smaller windows, by the density already known."""
         given = self.windower.window_atoms
         if window_atoms > given:
             raise InputError(f"window_atoms={window_atoms} is more than the {given} prepared for")
@@ -265,38 +255,8 @@ class PreparedSystem:
             if spec == "grid":
                 points = self._grid(spacing)
                 return points, np.full(len(points), -1, dtype=np.int64)
-            raise InputError(f"centers={spec!r} is unknown; {_CENTERS_EXPECTED}")
-        try:
-            array = np.asarray(spec)
-        except ValueError as error:
-            raise InputError(f"centers is a ragged sequence; {_CENTERS_EXPECTED}") from error
-        if array.ndim == 2 and array.shape[1] == 3 and array.dtype.kind in "fiu":
-            points = array.astype(np.float64)
-            if not np.isfinite(points).all():
-                raise InputError("centers has NaN or infinite points; give finite ones in Angstrom")
-            return points, np.full(len(points), -1, dtype=np.int64)
-        count = len(self.given)
-        if array.ndim == 1 and array.dtype == bool:
-            if len(array) != count:
-                raise InputError(
-                    f"centers is a mask of {len(array)} entries for a structure of {count} atoms; "
-                    "the lengths must agree"
-                )
-            chosen = np.flatnonzero(array)
-        elif array.ndim == 1 and (array.dtype.kind in "iu" or array.size == 0):
-            chosen = array.astype(np.int64)
-            bad = (chosen < -count) | (chosen >= count)
-            if bad.any():
-                raise InputError(
-                    f"centers holds atom index {int(chosen[bad][0])}, but the structure has "
-                    f"{count} atoms (0 to {count - 1})"
-                )
-            chosen = np.where(chosen < 0, chosen + count, chosen)
-        else:
-            raise InputError(
-                f"centers has shape {array.shape} and type {array.dtype}; {_CENTERS_EXPECTED}"
-            )
-        return self.given[chosen], chosen.astype(np.int64)
+            raise InputError(f"centers={spec!r} is unknown; {CENTERS_EXPECTED}")
+        return chosen_centers(spec, self.given)
 
     def _grid(self, spacing: float | None) -> NDArray[np.float64]:
         """Grid points that have an atom nearby."""
@@ -433,12 +393,7 @@ class PreparedSystem:
         radius = np.zeros(len(origin))
         if not crowded.any():
             return radius
-        farthest = self._tree.query(origin[crowded], k=[cap], workers=self.windower.workers)[0]
+        tree = cKDTree(self._positions, leafsize=32, balanced_tree=False, compact_nodes=False)
+        farthest = tree.query(origin[crowded], k=[cap], workers=self.windower.workers)[0]
         radius[crowded] = farthest[:, 0]
         return radius
-
-
-_CENTERS_EXPECTED = (
-    "expected 'atoms', 'grid' (or 'adaptive'), atom indices, a boolean mask over the atoms or "
-    "points (W, 3) in Angstrom"
-)
