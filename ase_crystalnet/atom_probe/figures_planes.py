@@ -140,7 +140,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(
-        f"normals of the planes of {len(shown)} windows; poles: {len(analysis.poles)}",
+        f"normals of the strongest planes of {len(shown)} windows; poles: {len(analysis.poles)}",
         loc="left", fontsize=9, color=INK,
     )  # fmt: skip
     return figure

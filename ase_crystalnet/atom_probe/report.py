@@ -51,7 +51,8 @@ def report(analysis: AtomProbeAnalysis) -> str:
     if analysis.classes is not None:
         classes = ", ".join(f"{name} {count}" for name, count in analysis.class_counts.items())
         rows.append(("classes of the lattices", classes or "none: no window shows a lattice"))
-    rows.append(("poles", _poles(analysis)))
+    first, *more = _poles(analysis)
+    rows += [("poles", first), *(("", text) for text in more)]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
@@ -111,7 +112,7 @@ def _strongest(analysis: AtomProbeAnalysis) -> str:
 
 
 def _vector(values: NDArray[np.float64], digits: int) -> str:
-    return ", ".join(f"{x:.{digits}f}" for x in values)
+    return ", ".join(f"{round(x, digits) + 0.0:.{digits}f}" for x in values)  # no -0.00
 
 
 def _tilt(normal: NDArray[np.float64]) -> float:
@@ -119,16 +120,15 @@ def _tilt(normal: NDArray[np.float64]) -> float:
     return float(np.degrees(np.arccos(min(abs(float(normal[2])), 1.0))))
 
 
-def _poles(analysis: AtomProbeAnalysis) -> str:
+def _poles(analysis: AtomProbeAnalysis) -> list[str]:
+    """A line a pole."""
     if not analysis.poles:
-        return "none that is significant"
-    lines = []
-    for pole in analysis.poles[:_POLES_SHOWN]:
-        lines.append(
-            f"{len(pole.windows)} windows: spacing {pole.spacing * _NM:.4f} nm, normal "
-            f"({_vector(pole.normal, 2)}), {_tilt(pole.normal):.1f}° from z, "
-            f"p = {pole.p_value:.1e}"
-        )
+        return ["none that is significant"]
+    lines = [
+        f"{len(pole.windows)} windows: spacing {pole.spacing * _NM:.4f} nm, normal "
+        f"({_vector(pole.normal, 2)}), {_tilt(pole.normal):.1f}° from z, p = {pole.p_value:.1e}"
+        for pole in analysis.poles[:_POLES_SHOWN]
+    ]
     if len(analysis.poles) > _POLES_SHOWN:
         lines.append(f"and {len(analysis.poles) - _POLES_SHOWN} more")
-    return "; ".join(lines)
+    return lines
