@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -50,6 +51,7 @@ def serve(connection: Connection, payload: bytes, threads: int) -> None:
     threads : int
         Threads to compute in.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
     limit_threads(threads)
     _mute_libraries()
     from ase_crystalnet.io.addresses import FrameLoader

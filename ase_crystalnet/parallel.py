@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from types import TracebackType
@@ -281,10 +282,11 @@ class _Worker:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: its parent ends it."""
+    """Start a process that Ctrl-C does not reach while it starts: its parent ends it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # started with the first process, it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -160,6 +160,12 @@ def test_plain_columns_are_read_fast_and_others_are_not(
     assert count_fast == [108]
 
 
+def test_ids_beyond_ases_type() -> None:
+    """ASE keeps integers in 32 bits and refuses larger ones; they must not wrap around."""
+    head = '2\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3:id:I:1\nCu 0 0 0 1\n'
+    compare(f"{head}Cu 1 1 1 2147483648\n".encode())
+
+
 def test_a_dump_that_was_cut_and_gone_on_with(tmp_path: Path) -> None:
     """What is left when LAMMPS is killed and its restart appends to the file."""
     path = lammps_dump(tmp_path / "md.dump", 4)

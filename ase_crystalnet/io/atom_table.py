@@ -63,6 +63,8 @@ def read_table(lines: list[str], columns: list[Column], one: Atoms) -> Atoms:
     for name, array in one.arrays.items():
         if name not in frame.arrays:
             frame.new_array(name, table[name], array.dtype)
+        if name in names and not np.array_equal(frame.arrays[name], table[name], equal_nan=True):
+            raise NotPlain(f"{name} holds numbers that ASE's type of it does not")
     if one.calc is not None:
         # Nothing in it belongs to an atom: a column that does was refused.
         frame.calc = SinglePointCalculator(frame, **one.calc.results)
