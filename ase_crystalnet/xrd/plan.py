@@ -57,7 +57,7 @@ class XrdPlan:
     weight_decay: float = 0.03
     label_smoothing: float = 0.05
     average: float = 0.998
-    mineral: float = 4.0
+    mineral: float = 8.0
     balance: float = 0.0
     dtype: str = "float32"
     seed: int = 1
