@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def main() -> None:
         rows.append(
             {
                 "network": name,
-                "design": card["trained_on"]["plan"]["design"],
+                "design": asdict(CANDIDATES[name].design),
                 "parameters": card["parameters"],
                 "multiply-adds": CANDIDATES[name].design.multiply_adds(len(CLASSES)),
                 "us an image": cost(model, images),
