@@ -15,7 +15,6 @@ Maps are in the plane of the detector, on the scale of what the network is given
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,6 +107,8 @@ class Explainer:
     classifier : Classifier
     unpooling : {'switches', 'repeat'}
         See `BackProjection`.
+    network : keras.Model, optional
+        In place of the classifier's own, for comparison; probabilities remain the classifier's.
 
     Raises
     ------
@@ -119,18 +120,17 @@ class Explainer:
     >>> from ase_crystalnet import Classifier
     >>> from ase_crystalnet.explain import Explainer
     >>> explainer = Explainer(Classifier("local"))
-    >>> len(explainer.convolutions) > 2
-    True
+    >>> explainer.shown[0]
+    0
     """
 
-    def __init__(self, classifier: Classifier, unpooling: Unpooling = "switches") -> None:
+    def __init__(
+        self, classifier: Classifier, unpooling: Unpooling = "switches", *, network: Any = None
+    ) -> None:
         self.classifier = classifier
         self.unpooling = unpooling
-        self._network = classifier.network
-
-    @cached_property
-    def _projection(self) -> BackProjection:
-        return BackProjection(self._network, self.unpooling, self.classifier.card.name)
+        self._network = classifier.network if network is None else network
+        self._projection = BackProjection(self._network, unpooling, classifier.card.name)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -156,9 +156,8 @@ class Explainer:
         to be the same with and without training.
         """
         keras = import_keras()
-        other = Explainer(self.classifier, self.unpooling)
-        other._network = keras.models.clone_model(self._network)
-        for layer in other._network.layers:
+        network = keras.models.clone_model(self._network)
+        for layer in network.layers:
             layer.set_weights(
                 [
                     rng.normal(scale=np.sqrt(2 / np.prod(array.shape[:-1])), size=array.shape)
@@ -167,7 +166,7 @@ class Explainer:
                     for array in layer.get_weights()
                 ]
             )
-        return other
+        return Explainer(self.classifier, self.unpooling, network=network)
 
     # ------------------------------------------------------------------ one fingerprint
     def explain(
