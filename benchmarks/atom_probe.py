@@ -2,13 +2,15 @@
 
     python benchmarks/atom_probe.py accuracy [--per-class 36] [--ions 250 1000] [--json FILE]
     python benchmarks/atom_probe.py alarms [--data DIR] [--windows 2000] [--json FILE]
+    python benchmarks/atom_probe.py silicon --data DIR [--json FILE] [--figure FILE]
 
 `accuracy` draws windows of the seven crystal classes, over their whole parameter ranges and in
 random orientation, through a model of the measurement (`ase_crystalnet.training.atomprobe`): 30 %
 slow density variation, 1 % stretch and 1 % shear, and the efficiency and resolution of the row.
 `alarms` counts windows in which a search at 1 % and 5 % finds planes where there are none: in a
 gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by
-their own distance; and in the reconstruction as it is, with and without its bursts.
+their own distance; and in the reconstruction as it is, with and without its bursts. `silicon` looks
+at that reconstruction: bursts, S along the surface's normal, the pole in the density of its ions.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ LATERAL = (0.0, 0.1, 0.2, 0.3, 0.4)
 DEPTH = (0.0, 0.1, 0.2)
 #: What a reconstruction adds to lost ions and blur.
 SLOW = {"density_variation": 0.3, "stretch": 0.01, "shear": 0.01}
+#: Certainties at which right and wrong answers are counted beside the classifier's own.
+GATES = (0.9, 0.95, 0.98, 0.985, 0.99, 0.995)
 #: Crystals for which PTM has templates.
 PTM_CRYSTALS = {
     "fcc": ("fcc", ()),
@@ -69,6 +73,7 @@ def cell(
     finder = PlaneFinder()
     ranks = np.zeros(4, int)
     counts = {name: np.zeros(3, int) for name in classifiers}
+    gates = {name: np.zeros((len(GATES), 2), int) for name in classifiers}
     for truth, name in enumerate(CLASSES[:7]):
         windows = [
             cut_measured(sample_crystal(name, rng, shared=False), ions, measurement, rng)
@@ -78,12 +83,22 @@ def cell(
         found = finder(positions, mask)
         ranks += np.bincount(found.rank, minlength=4)
         for model, classifier in classifiers.items():
-            labels = classifier(positions, mask, found).labels
+            answer = classifier(positions, mask, found)
+            labels = answer.labels
             counts[model] += [
                 np.count_nonzero(labels == truth),
                 np.count_nonzero(labels < 0),
                 np.count_nonzero((labels >= 0) & (labels != truth)),
             ]
+            best = np.where(np.isfinite(answer.lattice[:, 0, 0]), answer.certainty, -1.0)
+            guess = np.nan_to_num(answer.probabilities, nan=-1.0).argmax(axis=1)
+            crystal = guess != classifier.classes.index("disordered")
+            for k, gate in enumerate(GATES):
+                given = crystal & (best >= gate)
+                gates[model][k] += [
+                    np.count_nonzero(given & (guess == truth)),
+                    np.count_nonzero(given & (guess != truth)),
+                ]
     total = 7 * per_class
     row: dict[str, Any] = {"windows": total, "rank": (100 * ranks / total).round(2).tolist()}
     for model, (right, refused, wrong) in counts.items():
@@ -92,6 +107,10 @@ def cell(
             "refused": 100 * refused / total,
             "wrong": 100 * wrong / total,
             "right of answered": 100 * right / max(right + wrong, 1),
+            "right and wrong by certainty": {
+                str(gate): (100 * pair / total).round(3).tolist()
+                for gate, pair in zip(GATES, gates[model], strict=True)
+            },
         }
     return row
 
@@ -143,6 +162,8 @@ def accuracy(given: argparse.Namespace) -> dict[str, Any]:
         for efficiency in EFFICIENCIES:
             for lateral in LATERAL:
                 for depth in DEPTH:
+                    if given.only and f"{efficiency:g},{lateral:g},{depth:g}" not in given.only:
+                        continue
                     rng = np.random.default_rng(
                         [
                             given.seed,
@@ -168,8 +189,9 @@ def accuracy(given: argparse.Namespace) -> dict[str, Any]:
                         f"{best['wrong']:.2f}, rank 3 {row['rank'][3]:.0f}, "
                         f"PTM {row.get('PTM 0.1', float('nan')):.1f}"
                     )
-        show(f"\n{ions} ions a window: right / wrong (PTM with cutoff 0.1 / without), percent\n")
-        show(accuracy_table(rows, first))
+        if not given.only:
+            show(f"\n{ions} ions: right / wrong (PTM with cutoff 0.1 / without), percent\n")
+            show(accuracy_table(rows, first))
         write_json(given.json, result)
     return result
 
@@ -322,9 +344,96 @@ def alarm_table(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(header, body)
 
 
+# ---------------------------------------------------------------------------- silicon
+def silicon_facts(given: argparse.Namespace) -> dict[str, Any]:
+    """Bursts of the silicon reconstruction, S along and across its surface's normal, its pole."""
+    from ase_crystalnet.io.apt import read_reconstruction
+
+    rng = np.random.default_rng(given.seed)
+    ions = np.asarray(read_reconstruction(given.data / "apt" / "Si.pos").positions, np.float64)
+    facts: dict[str, Any] = {"where": where(), "ions": len(ions)}
+    step = ions[1:, :2] - ions[:-1, :2]
+    other = ions[rng.permutation(len(ions)), :2]
+    facts["percent of successive ions within 4 nm"] = 100 * np.mean(np.hypot(*step.T) < 40)
+    facts["percent of random pairs within 4 nm"] = 100 * np.mean(
+        np.hypot(*(other[1:] - other[:-1]).T) < 40
+    )
+    facts["percent of ions in bursts"] = 100 * np.mean(burst_ions(ions))
+    # Windows in the silicon below the cap; the normal leans as on a sphere about the axis.
+    inside = (ions[:, 2] > -700) & (ions[:, 2] < -200)
+    axis = np.median(ions[inside, :2], axis=0)
+    tree = cKDTree(ions)
+    centers = ions[rng.choice(np.flatnonzero(inside), 6000, replace=False)]
+    centers = centers[np.linalg.norm(centers[:, :2] - axis, axis=1) < 130][:1500]
+    windows = [ions[tree.query_ball_point(center, 23.0)] - center for center in centers]
+    q = np.linspace(1.25, 5.0, 76)
+
+    def spectrum(radius: float) -> Array:
+        total = np.zeros(len(q))
+        for center, window in zip(centers, windows, strict=True):
+            normal = np.append((center[:2] - axis) / radius, 1.0)
+            phase = np.outer(q, window @ (normal / np.linalg.norm(normal)))
+            total += (np.cos(phase).sum(1) ** 2 + np.sin(phase).sum(1) ** 2) / len(window)
+        return total / len(windows)
+
+    radii = np.arange(250.0, 551.0, 100.0)
+    levels = [float(spectrum(r).mean()) for r in radii]
+    best = float(radii[int(np.argmax(levels))])
+    along = spectrum(best)
+    facts["radius of curvature with the highest level along the normal, nm"] = best / 10
+    facts["mean S along that normal"] = float(along.mean())
+    facts["mean S along that normal, smallest and largest over q"] = [
+        float(along.min()),
+        float(along.max()),
+    ]
+    facts["standard error"] = float(along.mean() / np.sqrt(len(windows)))
+    lateral = np.zeros(len(q))
+    for window in windows:
+        phase = np.outer(q, window[:, 0])
+        lateral += (np.cos(phase).sum(1) ** 2 + np.sin(phase).sum(1) ** 2) / len(window)
+    lateral /= len(windows)
+    facts["mean S across"] = float(lateral.mean())
+    for name, spacing in SILICON.items():
+        facts[f"S along the normal at {name}"] = float(np.interp(2 * np.pi / spacing, q, along))
+    for key, value in facts.items():
+        show(f"{key}: {value}")
+    if given.figure:
+        _silicon_figure(given.figure, ions, q, along, lateral)
+    write_json(given.json, facts)
+    return facts
+
+
+def _silicon_figure(path: Path, ions: Array, q: Array, along: Array, lateral: Array) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
+    deep = ions[(ions[:, 2] > -700) & (ions[:, 2] < -520)] / 10
+    edges = np.arange(-20, 22, 0.4)
+    counts, _, _ = np.histogram2d(deep[:, 0], deep[:, 1], bins=(edges, edges))
+    image = left.imshow(
+        (counts / (0.4 * 0.4 * 18.0)).T,
+        origin="lower",
+        extent=(edges[0], edges[-1], edges[0], edges[-1]),
+        cmap="gray",
+    )
+    figure.colorbar(image, ax=left, label="detected ions per nm$^3$")
+    left.set(xlabel="x (nm)", ylabel="y (nm)", title="52 to 70 nm deep")
+    right.plot(2 * np.pi / q, along, label="along the surface's normal")
+    right.plot(2 * np.pi / q, lateral, label="across")
+    for name, spacing in SILICON.items():
+        right.axvline(spacing, color="0.6", lw=0.8)
+        right.text(spacing, 0.2, name, rotation=90, ha="right", fontsize=8)
+    right.set(xlabel="interplanar spacing (Å)", ylabel="mean S", ylim=(0, None))
+    right.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("part", choices=("accuracy", "alarms"))
+    parser.add_argument("part", choices=("accuracy", "alarms", "silicon"))
     parser.add_argument("--ions", type=int, nargs="+", default=[250, 1000])
     parser.add_argument("--models", nargs="+", default=["atomprobe", "local"])
     parser.add_argument("--per-class", type=int, default=36, help="windows of each class and row")
@@ -338,10 +447,16 @@ def main() -> None:
         default=Path(os.environ["CRYSTALNET_DATA"]) if "CRYSTALNET_DATA" in os.environ else None,
         help="folder that holds apt/Si.pos",
     )
+    parser.add_argument(
+        "--only", nargs="+", help="rows to make, as efficiency,lateral,depth; default: all"
+    )
     parser.add_argument("--seed", type=int, default=2021)
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
+    parser.add_argument("--figure", type=Path, help="figure of the silicon reconstruction")
     given = parser.parse_args()
-    (accuracy if given.part == "accuracy" else alarms)(given)
+    if given.part == "silicon" and given.data is None:
+        parser.error("silicon needs --data")
+    {"accuracy": accuracy, "alarms": alarms, "silicon": silicon_facts}[given.part](given)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 #: Certainty from which a class is given. With it at most 0.5 % of the windows of any cell of the
 #: accuracy table (docs/atom_probe_method.md) are given a wrong class.
-MIN_CERTAINTY = 0.98
+MIN_CERTAINTY = 0.99
 #: Share of a reciprocal lattice vector within which a significant peak is on the lattice.
 INDEX_TOLERANCE = 0.2
 
