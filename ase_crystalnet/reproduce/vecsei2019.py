@@ -134,8 +134,8 @@ def _opening(bench: PaperBench, steps: Sequence[Step], store: Store) -> str:
         "crystal symmetries from x-ray diffraction patterns*, Phys. Rev. B 99, 245120 (2019). "
         "Written by `crystalnet reproduce vecsei2019` from the results stored beside this page in "
         f"`{store.folder.name}/`. Networks: {names}. Library: the simulated patterns of "
-        f"{len(bench.library)} minerals (AMCSD), of which 21 were added to the list at hand, and to "
-        "the training, after it had been seen on measured patterns with even id that the list "
+        f"{len(bench.library)} minerals (AMCSD), of which 21 were added to the list at hand, and "
+        "to the training, after it had been seen on measured patterns with even id that the list "
         "lacks them (`docs/powder.md`): the measured rows are not blind to that.",
     ]
     if bench.quick:
