@@ -49,8 +49,8 @@ LEAST_BRAGG = 0.1
 CANDIDATES, LARGEST_DIVISOR = 24, 10
 #: Reflections above this S, or this share of N, are peaks; so much of them a lattice must explain.
 PEAK, PEAK_SHARE, EXPLAINED, WHOLLY = 12.0, 0.03, 0.8, 0.99
-#: A symmetric structure has no noise but that of a few defects.
-SYMMETRIC_PEAK = 1.0
+#: Mean of S between the peaks of a random arrangement; a symmetric one has all but no noise.
+MEAN_NOISE, SYMMETRIC_PEAK = 1.0, 0.1
 #: Largest share of the atoms that may lie in such places.
 MOST_MERGED = 0.1
 #: Reflections looked at have |q| below this, per nearest-neighbour distance; about this many, if it
@@ -86,8 +86,10 @@ def average_lattice(atoms: Atoms, positions: Array) -> Array:
         return _by_window(atoms, positions)
     distance = typical_distance(atoms, positions)
     average: Array | None = None
+    # What stands out of the noise, and of the diffuse scattering of phonons in large cells.
+    peak = max(PEAK, PEAK_SHARE * count)
     if count >= MANY_ATOMS:
-        average, complete = _by_scattering(cell, fractional, distance, PEAK)
+        average, complete = _by_scattering(cell, fractional, distance, peak)
         if average is not None and complete:
             return average
     primitive = None
@@ -95,12 +97,12 @@ def average_lattice(atoms: Atoms, positions: Array) -> Array:
         primitive = _by_symmetry(cell, fractional, atoms.numbers)
     if primitive is None:
         if average is None and count >= LEAST_ATOMS:
-            average, _ = _by_scattering(cell, fractional, distance, PEAK)
+            average, _ = _by_scattering(cell, fractional, distance, peak)
         return cell if average is None else average
     primitive = _commensurate(primitive, cell)
     if _sites_of(primitive, cell, count) <= FEW_SITES or count < LEAST_ATOMS:
         return primitive
-    average, _ = _by_scattering(cell, fractional, distance, SYMMETRIC_PEAK)
+    average, _ = _by_scattering(cell, fractional, distance, SYMMETRIC_PEAK, WHOLLY)
     if average is None:
         return primitive
     # A few vacancies in a supercell may lie symmetrically; its average lattice is much finer.
@@ -146,7 +148,7 @@ def _commensurate(lattice: Array, cell: Array) -> Array:
 
 
 def _by_scattering(
-    cell: Array, fractional: Array, distance: float, noise: float
+    cell: Array, fractional: Array, distance: float, noise: float, least: float = EXPLAINED
 ) -> tuple[Array | None, bool]:
     """Average lattice, commensurate with the cell, from S(q) on its reciprocal lattice.
 
@@ -162,15 +164,16 @@ def _by_scattering(
     reach = max(REACH * (len(points) / volume) ** (1 / 3), min(REACH / distance, most))
     hkl, strength, length = _reflections(reduced, points, reach)
     candidates = _grown(hkl, strength, length) + _divided(hkl, strength, whole)
-    # What stands out of the noise, and of the diffuse scattering of phonons in large cells.
-    peaks = np.maximum(strength - max(noise, PEAK_SHARE * len(points)), 0.0)
+    peaks = np.maximum(strength - noise, 0.0)
     # A cell of many sites spreads its scattering over many reflections: it repays little on each,
     # and is asked for less when no other is found.
     for penalty in PENALTIES:
         candidates.sort(key=lambda item: item[0] - penalty * item[1], reverse=True)
-        found = _first_valid(candidates, penalty, points @ reduced, reduced, distance, hkl, peaks)
+        found = _first_valid(
+            candidates, penalty, points @ reduced, reduced, distance, hkl, peaks, least
+        )
         if found is not None:
-            left = np.maximum(strength - SYMMETRIC_PEAK, 0.0)
+            left = np.maximum(strength - MEAN_NOISE, 0.0)
             lit = _on_lattice(hkl, found[1])
             complete = bool(left[lit].sum() >= EXPLAINED * left.sum())
             return found[0], complete
@@ -185,6 +188,7 @@ def _first_valid(
     distance: float,
     hkl: NDArray[np.int64],
     peaks: Array,
+    least: float,
 ) -> tuple[Array, NDArray[np.int64]] | None:
     """The first lattice that leaves no peaks unexplained and whose sites keep apart."""
     seen: set[bytes] = set()
@@ -199,7 +203,7 @@ def _first_valid(
         seen.add(key)
         whole = np.rint(basis).astype(np.int64)
         explained = peaks[_on_lattice(hkl, whole)].sum()
-        if explained < EXPLAINED * peaks.sum():
+        if explained < least * peaks.sum():
             continue
         # Hot crystals: their sites are blurred, but their peaks leave no doubt.
         if explained > WHOLLY * peaks.sum() > 0 and penalty == max(PENALTIES):
