@@ -165,7 +165,7 @@ def test_simulated_sets_do_not_find_themselves_in_the_library(tmp_path: Path) ->
     assert not np.isin(bench._library_for(first).identifier, held_out).any()
 
 
-def test_nothing_to_test_on(data: Path, tmp_path: Path) -> None:
+def test_nothing_to_test_on(data: Path, networks: list[str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to test on"):
         reproduce(tmp_path)
     with pytest.raises(InputError, match="holds no"):
@@ -173,7 +173,7 @@ def test_nothing_to_test_on(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such step"):
         reproduce(tmp_path, data=data, only=["table-9"])
     with pytest.raises(InputError, match="no network brought"):
-        reproduce(tmp_path, data=data, only=["training"])
+        reproduce(tmp_path, data=data, networks=networks[1:], only=["training"])
 
 
 def test_command(data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """From probabilities and library matches to an answer, or to none.
 
 A network's word and a library's are combined by the two ways a match can be meant. Either the
-sample is the nearest entry or its twin (with a probability that rises with the correlation; its
+sample is the nearest entry or its twin (a case whose weight rises with the correlation; its
 space group then decides), or the likeness is an accident, and then the network speaks, with a
 little weight for groups whose entries look alike. The six numbers of this mixture are fitted on
 measured patterns, once for each network and once for the library alone.
@@ -57,7 +57,7 @@ class Combination:
     library_far: float
 
     def trust(self, correlation: ArrayLike) -> NDArray[np.float64]:
-        """Probability that a match of this correlation is the sample or its twin."""
+        """Weight of a match of this correlation: what is left is the network's."""
         logit = self.offset + self.slope * (np.asarray(correlation, float) - _CENTER)
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
 
@@ -189,7 +189,7 @@ class PowderAnswers:
     matches : Matches
         Nearest entries of the library.
     trust : (B,) array
-        Probability that the nearest entry is the sample or its twin.
+        Weight of the nearest entry in the answer; what is left is the network's.
     network : (B, 230) float32 array or None
         What the network alone says; None without a network.
     answered : (B,) bool array

@@ -175,7 +175,7 @@ def _lines(
         *lines,
         f"  {kind} {library.name(entry)}, space group {library.space_group[entry]}, "
         f"{library.identifier[entry]}; correlation {answers.matches.correlation[i, 0]:.2f}, "
-        f"right in {_percent(answers.trust[i])} of such matches",
+        f"it weighs {_percent(answers.trust[i])}",
     ]
 
 
@@ -222,7 +222,7 @@ def _entry(
                 strict=True,
             )
         ],
-        "match_means_it": round(float(answers.trust[i]), 4),
+        "match_weight": round(float(answers.trust[i]), 4),
     }
 
 
