@@ -96,6 +96,9 @@ def test_version_is_that_of_the_project():
     assert ase_crystalnet.__version__ == version.group(1)
 
 
+PARALLEL = {"_worker.py", "parallel.py", "parallel_dask.py"}
+
+
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix()
 )
@@ -106,12 +109,15 @@ def test_modules_state_what_they_export_and_keep_to_the_rules(path):
         assert ast.get_docstring(tree), "no docstring"
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print" or "cli" in path.name or "__main__" in text, "prints"
+            edge = "cli" in path.name or path.name == "commands.py" or "__main__" in text
+            assert node.func.id != "print" or edge, "prints"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, "bare except"
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {"pickle", "joblib", "ovito"} & {n.split(".")[0] for n in names}
+            # Between processes of one run pickles are the way; in a file of weights they are not.
+            forbidden = {"joblib", "ovito"} | ({"pickle"} if path.name not in PARALLEL else set())
+            assert not forbidden & {n.split(".")[0] for n in names}
         if isinstance(node, ast.Attribute) and node.attr == "seed":
             assert not ast.unparse(node).endswith("random.seed"), "global random state"
