@@ -16,11 +16,13 @@ from typer.testing import CliRunner, Result
 from ase_crystalnet.cli import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.reproduce import symmetry_baseline, ziletti2018, ziletti_paths, ziletti_tables
-from ase_crystalnet.reproduce.report import Report
+from ase_crystalnet.reproduce.report import Report, Table
 from ase_crystalnet.reproduce.steps import Memo, Store
 from ase_crystalnet.reproduce.ziletti_bench import evenly, familiar
 from ase_crystalnet.reproduce.ziletti_images import PROTOTYPES, prototype_cell
 from ase_crystalnet.training import elements
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def crystalnet(*arguments: Any) -> Result:
@@ -211,3 +213,17 @@ def test_quick_run_of_everything(tmp_path: Path) -> None:
     assert (tmp_path / "ziletti2018.md").read_text() == page
     refused = crystalnet("reproduce", "ziletti2018", "-o", tmp_path, "-q")
     assert refused.exit_code == 2 and "another sizes" in refused.stderr
+
+
+# ------------------------------------------------------------------ what is kept in docs/
+def test_the_page_kept_is_that_of_the_stored_run() -> None:
+    folder = REPOSITORY / "docs" / "reproduce"
+    page = (folder / "ziletti2018.md").read_text()
+    store = Store(folder / "ziletti2018", {})
+    for name in ziletti2018.STEPS:
+        report = store.load(name)
+        assert report is not None, f"{name} is not stored"
+        for table in report.tables:
+            assert Table(**vars(table)).markdown() in page
+        for picture in report.pictures:
+            assert store.picture(name, picture.name).is_file()

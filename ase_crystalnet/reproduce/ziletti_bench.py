@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ase_crystalnet.classifier import Classifier
     from ase_crystalnet.training.elements import Element
 
-__all__ = ["FULL", "QUICK", "Bench", "Sample", "Sizes", "evenly", "familiar"]
+__all__ = ["FULL", "QUICK", "Bench", "Sample", "Sizes", "axial_ratio", "evenly", "familiar"]
 
 MODEL = "ziletti2018"
 
@@ -115,8 +115,6 @@ def familiar(element: Element) -> bool:
     Its training holds the prototype and the axial ratio, and not as one at which two classes
     meet.
     """
-    import spglib
-
     from ase_crystalnet.training.crystals import _MEETINGS, _RANGES, _meeting
 
     kind = _FAMILIAR.get(element.prototype)
@@ -125,14 +123,20 @@ def familiar(element: Element) -> bool:
     ranges = [r for name, _, r in _RANGES[element.label] if name == kind]
     if not any(ranges):
         return True
-    atoms = element.atoms
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
-    if found is None:
-        return False
-    ratio = float(found.std_lattice[2, 2] / found.std_lattice[0, 0])
+    ratio = axial_ratio(element.atoms)
     inside = any(low <= ratio <= high for ((low, high),) in ranges)
     return inside and _meeting(ratio, _MEETINGS.get(kind, {}))[0] == 1.0
+
+
+def axial_ratio(atoms: Atoms) -> float:
+    """c/a of the conventional cell; nan where spglib finds none."""
+    import spglib
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
+    return (
+        float("nan") if found is None else float(found.std_lattice[2, 2] / found.std_lattice[0, 0])
+    )
 
 
 def evenly(total: int, count: int) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.reproduce import figures, symmetry_baseline
 from ase_crystalnet.reproduce.report import Check, Picture, Report, Table
 from ase_crystalnet.reproduce.steps import Memo, Store
-from ase_crystalnet.reproduce.ziletti_bench import Bench, evenly
+from ase_crystalnet.reproduce.ziletti_bench import Bench, axial_ratio, evenly
 
 __all__ = [
     "DISPLACEMENTS",
@@ -315,15 +315,42 @@ def substitutions(memo: Memo, bench: Bench) -> Report:
 def pristine(memo: Memo, bench: Bench) -> Report:
     """Pristine crystals that the network has not seen."""
     row = memo("pristine", lambda: measure(bench, Condition("pristine")))
+    missed = memo("missed", lambda: _missed(bench))
     percent = row["global"]["percent"]
     check = Check("pristine structures", "100 %", f"{percent:.2f} %", percent == 100)
-    tables = (
+    tables = [
         Table(
             "Pristine structures", ("", *_METHODS), [_row("pristine", row, 100.0)], _sizes_note(row)
         ),
         _class_table([row], ["pristine"], "", bench.classes),
-    )
-    return Report(tables, (check,), (), {"rows": [row]})
+    ]
+    if missed:
+        note = (
+            f"Rhombohedral crystals are bcc, simple cubic and fcc at c/a = {0.375**0.5:.4f}, "
+            f"{1.5**0.5:.4f} and {6**0.5:.4f}; body-centred tetragonal ones bcc and fcc at 1 and "
+            f"{2**0.5:.4f}. These crystals are missed in the tables of defects as well."
+        )
+        header = ("prototype", "element", "space group", "c/a", "taken for", "certainty")
+        tables.append(Table("Taken for another class", header, missed, note, 4))
+    return Report(tuple(tables), (check,), (), {"rows": [row]})
+
+
+def _missed(bench: Bench) -> list[list[Any]]:
+    """What the pristine crystals are that the network takes for another class."""
+    sample = bench.sample
+    p = bench.probabilities([bench.supercell(i) for i in range(len(sample))])
+    labels = most_probable(p)
+    return [
+        [
+            sample.prototypes[i],
+            str(sample.cells[i].symbols[0]),
+            int(sample.space_groups[i]),
+            axial_ratio(sample.cells[i]),
+            bench.classes[labels[i]] if labels[i] >= 0 else "none",
+            float(p[i].max()),
+        ]
+        for i in np.flatnonzero(labels != sample.truth)
+    ]
 
 
 def table_1(memo: Memo, store: Store) -> Report:
