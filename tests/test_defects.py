@@ -60,7 +60,7 @@ def test_what_is_given_stays_as_it_was(rng: np.random.Generator) -> None:
     with_vacancies(CUBE, 0.5, rng)
     substituted(CUBE, [1, 2], rng)
     without_body_centers(CUBE, 0.5, rng)
-    assert CUBE == before
+    assert before == CUBE
 
 
 @pytest.mark.parametrize(
