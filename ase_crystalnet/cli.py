@@ -111,8 +111,8 @@ def analyze(
     centers: Annotated[
         Centers,
         typer.Option(
-            help="A window around every atom; on a coarser grid (faster); or on a grid, and at every "
-            "atom where its windows disagree."
+            help="A window around every atom; on a coarser grid (faster); or on a grid, and at "
+            "every atom where its windows disagree."
         ),
     ] = Centers.atoms,
     spacing: Annotated[
