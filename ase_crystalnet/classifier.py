@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,21 +101,7 @@ class ModelCard:
             the wrong kind.
         """
         path = folder / "card.json"
-        try:
-            data = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path} is damaged ({error}): install the model again") from None
-        missing = [key for key in _NEEDED if not isinstance(data, dict) or key not in data]
-        if missing:
-            raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
-        # The version first: another version may mean something else by its fields.
-        if data["card_version"] != CARD_VERSION:
-            raise ModelError(
-                f"{path} is of card version {data['card_version']}, this program reads "
-                f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
-            )
+        data = read_card(folder, _NEEDED)
         for key, (fits, wanted) in _KINDS.items():
             if not fits(data[key]):
                 raise ModelError(
@@ -258,6 +244,33 @@ def _same_classifier(model: str | Path, sha256: str) -> Classifier:
             "process that sent it: install the same version in both places"
         )
     return classifier
+
+
+def read_card(folder: Path, needed: Iterable[str]) -> dict[str, Any]:
+    """Content of the card of a model folder, of this program's version and with these fields.
+
+    Raises
+    ------
+    ModelError
+        The card is missing, is no JSON, is of another version, or a field is missing.
+    """
+    path = folder / "card.json"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is damaged ({error}): install the model again") from None
+    missing = [key for key in needed if not isinstance(data, dict) or key not in data]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
+    # The version first: another version may mean something else by its fields.
+    if data["card_version"] != CARD_VERSION:
+        raise ModelError(
+            f"{path} is of card version {data['card_version']}, this program reads "
+            f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
+        )
+    return dict(data)
 
 
 def labels_of(

@@ -16,7 +16,7 @@ from ase_crystalnet.atom_probe.fingerprints import averaged_fingerprints
 from ase_crystalnet.lattice import LatticeFinder, Lattices
 from ase_crystalnet.training.atomprobe import cut_measured, sample_measurement
 from ase_crystalnet.training.crystals import CLASSES, sample_crystal
-from ase_crystalnet.training.dataset import other_crystal, pad_windows
+from ase_crystalnet.training.dataset import other_crystal, pad_windows, write_shard
 from ase_crystalnet.training.disordered import Pool, cut_gas, random_packing
 
 __all__ = ["AtomProbeRecipe", "AtomProbeSampler", "fingerprint_ions", "make_windows"]
@@ -89,18 +89,7 @@ def fingerprint_ions(
 
 
 def _make_part(index: int, *, out: Path, sampler: AtomProbeSampler, seed: int, size: int) -> int:
-    rng = np.random.default_rng([seed, index])
-    drawn = [sampler.draw(rng) for _ in range(size)]
-    images = np.concatenate(
-        [
-            fingerprint_ions([w for w, _ in drawn[i : i + 128]], threads=1)[0]
-            for i in range(0, size, 128)
-        ]
-    )
-    temporary = out / f"shard{index:04d}.part.npz"
-    np.savez(temporary, images=images, targets=np.array([t for _, t in drawn], np.float32))
-    temporary.replace(out / f"shard{index:04d}.npz")
-    return index
+    return write_shard(index, out, sampler.draw, fingerprint_ions, seed, size, 128)
 
 
 def make_windows(

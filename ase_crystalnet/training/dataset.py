@@ -38,7 +38,15 @@ from ase_crystalnet.training.disordered import (
     random_packing,
 )
 
-__all__ = ["Recipe", "Sampler", "fingerprint_windows", "make_shards", "pad_windows", "read_shards"]
+__all__ = [
+    "Recipe",
+    "Sampler",
+    "fingerprint_windows",
+    "make_shards",
+    "pad_windows",
+    "read_shards",
+    "write_shard",
+]
 
 Array = NDArray[np.float64]
 
@@ -216,12 +224,28 @@ def fingerprint_windows(
 
 
 def _make_shard(index: int, *, out: Path, sampler: Sampler, seed: int, size: int) -> int:
+    return write_shard(index, out, sampler.draw, fingerprint_windows, seed, size, 512)
+
+
+def write_shard(
+    index: int,
+    out: Path,
+    draw: Callable[[np.random.Generator], tuple[Array, Array]],
+    fingerprint: Callable[..., tuple[NDArray[np.uint8], Lattices]],
+    seed: int,
+    size: int,
+    together: int,
+) -> int:
+    """Draw the windows of one shard, by a seed of its own, and write their byte images and targets.
+
+    `together` windows are turned into images at a time. Returns the shard's number.
+    """
     rng = np.random.default_rng([seed, index])
-    drawn = [sampler.draw(rng) for _ in range(size)]
+    drawn = [draw(rng) for _ in range(size)]
     images = np.concatenate(
         [
-            fingerprint_windows([w for w, _ in drawn[i : i + 512]], threads=1)[0]
-            for i in range(0, size, 512)
+            fingerprint([w for w, _ in drawn[i : i + together]], threads=1)[0]
+            for i in range(0, size, together)
         ]
     )
     temporary = out / f"shard{index:04d}.part.npz"

@@ -146,7 +146,11 @@ def train_local(
     card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
     card["code_version"] = started.read_text()
     write_card(out, card)
-    card["accuracy"] = _evaluate(out, work, md_files, evaluation_windows, log)
+    command = "crystalnet train local" + (" --fast" if plan.teacher is not None else "")
+    card["accuracy"] = {
+        **_evaluate(out, work, md_files, evaluation_windows, log),
+        "command": command,
+    }
     write_card(out, card)
     return out
 
@@ -390,7 +394,6 @@ def _evaluate(
     probabilities = Classifier(out).predict((images[pure].astype(np.float32) / 255) ** 2)
     truth = targets[pure].argmax(axis=1)
     return {
-        "command": "crystalnet train local",
         "windows_a_row": windows,
         "window_atoms": net.windower.window_atoms,
         "percent": {row.name: round(row.accuracy, 2) for row in rows},

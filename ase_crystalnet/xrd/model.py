@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet.classifier import file_hash, import_keras, models_folder
+from ase_crystalnet.classifier import file_hash, import_keras, models_folder, read_card
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.xrd.answers import Combination
@@ -36,7 +36,6 @@ __all__ = [
     "write_combination",
 ]
 
-CARD_VERSION = 1
 #: File beside a model's weights: its combination with the library.
 COMBINATION = "combination.json"
 #: What a card may say its network is shown, and how many points that has.
@@ -153,19 +152,7 @@ class PowderNetwork:
 
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / "card.json"
-    try:
-        data = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is damaged ({error}): install the model again") from None
-    missing = [key for key in _NEEDED if not isinstance(data, dict) or key not in data]
-    if missing:
-        raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
-    if data["card_version"] != CARD_VERSION:
-        raise ModelError(
-            f"{path} is of card version {data['card_version']}, this program reads {CARD_VERSION}"
-        )
+    data = read_card(folder, _NEEDED)
     if data["input"] not in INPUTS or data["classes"] not in (7, 230):
         raise ModelError(
             f"{path}: a network on {data['input']!r} with {data['classes']} classes; expected "

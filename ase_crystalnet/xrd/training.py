@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier import file_hash, import_keras
+from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
@@ -35,7 +35,6 @@ from ase_crystalnet.xrd.synthetic import synthetic_set
 __all__ = ["INPUTS", "measured_accuracy", "structures_of", "train_xrd", "write_model"]
 
 Log = Callable[[str], None]
-CARD_VERSION = 1
 SYNTHETIC_SEED = 230
 #: What each network is shown, as its card says it.
 INPUTS = {"resnet": "log_sin_theta_2125_sqrt", "dense": "linear_8500", "conv": "linear_8500"}
