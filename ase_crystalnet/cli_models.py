@@ -302,6 +302,12 @@ def train_ziletti(
     processes: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes that make fingerprints.")
     ] = os.cpu_count() or 1,
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Test on elements in .jsonl.gz files as well (see evaluate)."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train the model "ziletti2018": pristine elemental crystals, the network of the paper, card.
@@ -325,7 +331,12 @@ def train_ziletti(
     )
     quiet_tensorflow()
     folder = ziletti.train_ziletti(
-        output, work, plan=plan, processes=processes, log=(lambda text: None) if quiet else _say
+        output,
+        work,
+        plan=plan,
+        processes=processes,
+        databases=structures,
+        log=(lambda text: None) if quiet else _say,
     )
     typer.echo(f"wrote {folder}")
 

@@ -20,7 +20,7 @@ from ase_crystalnet.reproduce.report import Report, Table
 from ase_crystalnet.reproduce.steps import Memo, Store
 from ase_crystalnet.reproduce.ziletti_bench import evenly, familiar
 from ase_crystalnet.reproduce.ziletti_images import PROTOTYPES, prototype_cell
-from ase_crystalnet.training import elements
+from ase_crystalnet.training import elements, prototypes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -36,7 +36,7 @@ def test_evenly_takes_both_ends_and_no_more_than_there_are() -> None:
 
 
 def test_the_local_model_was_made_for_some_of_the_elements(rng: np.random.Generator) -> None:
-    every = {p.name: p for p in elements.PROTOTYPES}
+    every = {p.name: p for p in prototypes.PROTOTYPES}
 
     def one(name: str, label: str, ratio: float) -> elements.Element:
         kind = every[name]

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from tiny_models import CLASSES as LOCAL_CLASSES
@@ -72,20 +73,40 @@ def test_fingerprint_of_a_shard_is_that_of_the_structure(tmp_path: Path) -> None
 def test_training_from_nothing_and_again(tmp_path: Path) -> None:
     lines: list[str] = []
     work = tmp_path / "work"
+    write_database(tmp_path / "data")
     folder = ziletti.train_ziletti(
-        tmp_path / "model", work, plan=PLAN, processes=1, log=lines.append
+        tmp_path / "model",
+        work,
+        plan=PLAN,
+        processes=1,
+        evaluation_structures=8,
+        databases=tmp_path / "data",
+        log=lines.append,
     )
     card = json.loads((folder / "card.json").read_text())
     assert card["mode"] == "global" and card["trained_on"]["plan"]["seed"] == 3
     assert card["accuracy"]["structures"] == round(0.1 * card["trained_on"]["structures"])
+    # The tables of the card are the command's own, and each tells what was missed.
+    evaluation = card["accuracy"]["evaluation"]
+    assert set(evaluation["percent"]) == {name for name, *_ in evaluate_global.CONDITIONS}
+    for name, percent in evaluation["percent"].items():
+        missed = len(evaluation["failures"].get(name, []))
+        assert percent == pytest.approx(
+            100 - 100 * missed / evaluation["structures_a_row"], abs=0.01
+        )
+    assert evaluation["database_elements"]["structures"] == 2
     assert (work / "checkpoint.keras").is_file()
+    # The network after the paper's epochs is kept, and is not that of the last.
+    paper = keras.saving.load_model(work / ziletti.PAPER, compile=False)
+    assert int(paper.count_params()) == card["parameters"]
+    assert len(card["accuracy"]["percent"]) == 2
     assert not list(tmp_path.rglob("*.part*"))
     frame = CrystalNet(folder).analyze(testing.fcc())
     assert frame.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
     # Again: nothing is made anew, and the weights are the same.
     before = card["sha256"], np.load(work / "pristine-000.npz")["labels"].tolist()
     changed = (work / "pristine-000.npz").stat().st_mtime_ns
-    ziletti.train_ziletti(tmp_path / "again", work, plan=PLAN, processes=1)
+    ziletti.train_ziletti(tmp_path / "again", work, plan=PLAN, processes=1, evaluation_structures=8)
     assert (work / "pristine-000.npz").stat().st_mtime_ns == changed
     first = CrystalNet(folder).classifier.network.get_weights()
     second = CrystalNet(tmp_path / "again").classifier.network.get_weights()
@@ -163,7 +184,9 @@ def test_structures_are_for_models_of_whole_structures(tmp_path: Path, local_mod
 
 
 @pytest.mark.slow
-def test_train_command(tmp_path: Path) -> None:
+def test_train_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its tables take minutes and are looked at in test_training_from_nothing_and_again.
+    monkeypatch.setattr(ziletti, "_evaluation", lambda *given: {"percent": {}})
     work = tmp_path / "work"
     arguments = ["train", "ziletti2018", "-o", str(tmp_path / "model"), "--work", str(work)]
     # One shard is 500 structures; with its fingerprints there, the command only trains on them.

@@ -18,13 +18,13 @@ __all__ = ["stackings", "words"]
 
 Array = NDArray[np.float64]
 
-#: Longest period.
-PERIOD = 8
+#: Longest period, in layers; rhombohedral cells are three times as high.
+PERIOD = {166: 7, 194: 8}
 _SITES = np.array([(0.0, 0.0), (1 / 3, 2 / 3), (2 / 3, 1 / 3)])
 #: Kind of layer, its share, thickness of a layer in units of a (of itself; relaxed from .. to).
 KINDS = (
-    ("close-packed", 0.5, (2 / 3) ** 0.5, (0.76, 0.9)),
-    ("diamond", 0.3, (2 / 3) ** 0.5, (0.78, 0.86)),
+    ("close-packed", 0.4, (2 / 3) ** 0.5, (0.76, 0.9)),
+    ("diamond", 0.4, (2 / 3) ** 0.5, (0.78, 0.86)),
     ("graphite", 0.2, 1.363, (1.2, 2.0)),
 )
 
@@ -36,7 +36,7 @@ def words(group: int) -> tuple[tuple[int, ...], ...]:
 
     found: set[tuple[int, ...]] = set()
     result = []
-    for period in range(2, PERIOD + 1):
+    for period in range(2, PERIOD[group] + 1):
         for word in product((1, -1), repeat=period):
             turned = [word[k:] + word[:k] for k in range(period)]
             same = turned + [w[::-1] for w in turned]
@@ -82,7 +82,7 @@ def stackings(group: int, rng: np.random.Generator) -> tuple[str, Array, Array]:
     kind, _, thickness, relaxed = KINDS[rng.choice(len(KINDS), p=[k[1] for k in KINDS])]
     known = words(group)
     # Short periods are the common ones.
-    weights = np.array([1.0 / len(w) for w in known])
+    weights = np.array([1.0 / len(w) ** 2 for w in known])
     word = known[rng.choice(len(known), p=weights / weights.sum())]
     if rng.random() < 0.7:
         thickness = rng.uniform(*relaxed)
