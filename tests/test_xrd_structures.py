@@ -23,6 +23,7 @@ from ase_crystalnet.xrd.structures import (
     build_structure_set,
     structure_set_of,
 )
+from ase_crystalnet.xrd.synthetic import SYNTHETIC
 
 ROCK_SALT = {
     "amcsd_id": 99,
@@ -281,3 +282,7 @@ def test_weights(rng: np.random.Generator) -> None:
         assert even[structures.space_group == group].sum() == pytest.approx(1 / 3)
     favored = sampling_weights(structures, mineral=1.0, favored=("atoms",), favor=3.0)
     np.testing.assert_allclose(favored, plain)  # all are of that source
+    source = np.where(np.arange(len(structures)) < 50, SYNTHETIC, structures.source)
+    mixed = sampling_weights(replace(structures, source=source), mineral=1.0, synthetic=0.2)
+    assert mixed.sum() == pytest.approx(1)
+    assert mixed[:50].sum() == pytest.approx(0.2)

@@ -19,6 +19,7 @@ from ase_crystalnet.xrd.networks import NETWORKS, make_network
 from ase_crystalnet.xrd.pattern import POINTS
 from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
+from ase_crystalnet.xrd.synthetic import SYNTHETIC
 from ase_crystalnet.xrd.training import measured_accuracy, structures_of, train_xrd, write_model
 
 SMALL = XrdPlan(patterns=256, batch_size=32, seed=5, average=0.5)
@@ -70,7 +71,7 @@ def test_unknown_network() -> None:
         make_network("transformer")
 
 
-@pytest.mark.parametrize("wrong", [{"classes": 14}, {"cost": "hinge"}])
+@pytest.mark.parametrize("wrong", [{"classes": 14}, {"cost": "hinge"}, {"synthetic": 2}])
 def test_plans_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="expected"):
         XrdPlan(**wrong)  # type: ignore[arg-type]
@@ -101,6 +102,22 @@ def test_held_out_patterns_are_fixed(structures: StructureSet) -> None:
     np.testing.assert_array_equal(a[0], b[0])
     assert a[0].shape == ((split == "random").sum(), POINTS)
     assert set(a[1]) <= {225, 229, 221, 227}
+
+
+def test_random_crystals_do_not_change_the_split(structures: StructureSet) -> None:
+    split = split_of(structures, SMALL)
+    random = replace(
+        structures,
+        source=np.full(len(structures), SYNTHETIC),
+        elements=np.full(len(structures), "anything"),
+        structure_type=np.where(split == "type", structures.structure_type, "of its own"),
+    )
+    both = split_of(StructureSet.concatenate([structures, random]), SMALL)
+    np.testing.assert_array_equal(both[: len(split)], split)
+    # Those that have a held-out structure type are not trained on.
+    np.testing.assert_array_equal(both[len(split) :], np.where(split == "type", "neither", "train"))
+    alone = replace(random, structure_type=structures.structure_type)
+    assert set(split_of(alone, SMALL)) >= {"train", "random"}
 
 
 @pytest.mark.slow

@@ -286,13 +286,23 @@ def train(
     synthetic: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Random crystals of each space group besides (needs pyxtal)."
+            metavar="N", min=0, help="Random crystals to learn from besides (needs pyxtal)."
         ),
     ] = 0,
     measured: Annotated[
         Path | None,
         typer.Option(metavar="FILE.npz", help="Measured patterns, for the card's accuracy alone."),
     ] = None,
+    minerals: Annotated[
+        float, typer.Option(metavar="X", min=0, help="Times more often that minerals are drawn.")
+    ] = 8.0,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Patterns in a step.")] = 128,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", min=0, help="Of AdamW, at its largest.")
+    ] = 2e-3,
+    bfloat16: Annotated[
+        bool, typer.Option(help="Hidden layers in 16 bits while training: faster on AVX-512 BF16.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of weights and patterns.")] = 1,
     processes: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes that read structures.")
@@ -308,7 +318,8 @@ def train(
 
     ```
     crystalnet xrd train structures -o my-model --minutes 120
-    crystalnet xrd train structures -o dense-1 --network dense --noise paper --cost alternating
+    crystalnet xrd train structures -o dense-1 --network dense --noise paper --cost alternating \
+        --minerals 1
     ```
     """
     from ase_crystalnet.xrd.augment import MEASURED, PAPER
@@ -321,6 +332,11 @@ def train(
         cost=cost.value,
         patterns=patterns,
         seconds=60 * (minutes or 0),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        label_smoothing=0.0 if cost is Cost.alternating else 0.05,
+        mineral=minerals,
+        dtype="mixed_bfloat16" if bfloat16 else "float32",
         seed=seed,
         recipe=PAPER if noise is Noise.paper else MEASURED,
     )

@@ -26,6 +26,7 @@ from ase_crystalnet.xrd.pattern import SYSTEM_MATRIX, coarse_to_input, system_of
 from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.splits import SPLITS, sampling_weights, split_structures
 from ase_crystalnet.xrd.structures import StructureSet
+from ase_crystalnet.xrd.synthetic import SYNTHETIC
 
 __all__ = ["XrdPlan", "accuracy", "held_out_patterns", "held_out_sets", "split_of", "train_network"]
 
@@ -33,9 +34,25 @@ Log = Callable[[str], None]
 
 
 def split_of(structures: StructureSet, plan: XrdPlan) -> NDArray[np.str_]:
-    """The split every network of this package is trained and tested on."""
-    keep = np.isin(structures.source, plan.favored)
-    return split_structures(structures, np.random.default_rng(20190617), keep=keep)
+    """The split every network of this package is trained and tested on.
+
+    Random crystals do not change it: they are trained on, but for those that happen to have the
+    elements or the structure type of a test set, which belong to nothing. Where there are no
+    others, they are split themselves.
+    """
+    known = structures.source != SYNTHETIC
+    if not known.any():
+        known[:] = True
+    real = structures.subset(known)
+    keep = np.isin(real.source, plan.favored)
+    split = np.full(len(structures), "train", dtype="<U11")
+    split[known] = split_structures(real, np.random.default_rng(20190617), keep=keep)
+    for name, kind in (
+        ("composition", structures.elements),
+        ("type", structures.structure_type),
+    ):
+        split[~known & np.isin(kind, kind[split == name])] = "neither"
+    return split
 
 
 def labels(structures: StructureSet, index: NDArray[Any], classes: int) -> NDArray[np.int64]:
@@ -189,6 +206,7 @@ def train_network(
             favored=plan.favored,
             favor=plan.favor,
             balance=plan.balance,
+            synthetic=plan.synthetic,
         )
     )
     tests = {

@@ -44,6 +44,8 @@ class XrdPlan:
         hypothetical crystals of WBM.
     favored, favor
         Sources that are always trained on, and how many times more often they are drawn.
+    synthetic : float
+        Share of the patterns that are of random crystals, where there are any.
     recipe : Recipe
     """
 
@@ -64,10 +66,13 @@ class XrdPlan:
     leave_out: tuple[str, ...] = ("wbm_val_structures",)
     favored: tuple[str, ...] = ("amcsd_rock_forming",)
     favor: float = 8.0
+    synthetic: float = 0.2
     recipe: Recipe = field(default=MEASURED)
 
     def __post_init__(self) -> None:
         if self.classes not in (7, 230):
             raise InputError(f"classes is {self.classes}; expected 7 or 230")
+        if not 0 <= self.synthetic <= 1:
+            raise InputError(f"synthetic is {self.synthetic}; expected a share, 0 to 1")
         if self.cost not in ("cross-entropy", "alternating"):
             raise InputError(f"cost is {self.cost!r}; expected 'cross-entropy' or 'alternating'")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.structures import StructureSet
+from ase_crystalnet.xrd.synthetic import SYNTHETIC
 
 __all__ = ["SPLITS", "sampling_weights", "split_structures"]
 
@@ -82,6 +83,7 @@ def sampling_weights(
     favored: tuple[str, ...] = (),
     favor: float = 1.0,
     balance: float = 0.0,
+    synthetic: float = 0.0,
 ) -> NDArray[np.float64]:
     """Probability (S,) with which training draws each structure.
 
@@ -96,6 +98,8 @@ def sampling_weights(
         Sources drawn `favor` times more often still.
     balance : float
         Exponent of the imbalance of space groups: 0 leaves it, 1 makes all equally frequent.
+    synthetic : float
+        Share of random crystals (`synthetic.SYNTHETIC`), where there are any and others.
     """
     weights = np.ones(len(structures))
     is_mineral = structures.mineral != ""
@@ -107,6 +111,10 @@ def sampling_weights(
     weights[np.isin(structures.source, favored)] *= favor
     total = np.bincount(structures.space_group, weights, minlength=231)
     weights *= total[structures.space_group] ** -balance
+    random = structures.source == SYNTHETIC
+    if random.any() and not random.all():
+        weights[random] *= synthetic / weights[random].sum()
+        weights[~random] *= (1 - synthetic) / weights[~random].sum()
     return np.asarray(weights / weights.sum())
 
 

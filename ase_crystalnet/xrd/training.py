@@ -30,9 +30,16 @@ from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
 from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.sources import SETTINGS
 from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
-from ase_crystalnet.xrd.synthetic import synthetic_set
+from ase_crystalnet.xrd.synthetic import space_group_frequencies, synthetic_set
 
-__all__ = ["INPUTS", "measured_accuracy", "structures_of", "train_xrd", "write_model"]
+__all__ = [
+    "INPUTS",
+    "measured_accuracy",
+    "structures_of",
+    "synthetic_of",
+    "train_xrd",
+    "write_model",
+]
 
 Log = Callable[[str], None]
 SYNTHETIC_SEED = 230
@@ -44,11 +51,10 @@ def structures_of(
     work: Path,
     folders: Sequence[Path],
     *,
-    synthetic: int = 0,
     processes: int = 1,
     log: Log = lambda text: None,
 ) -> StructureSet:
-    """Reflections of the structures of folders and of `synthetic` random crystals a space group.
+    """Reflections of the structures of folders.
 
     They are kept in ``work/structures.npz``. Where a folder holds the mineral database's table of
     settings, the rock-forming minerals shipped with this package join.
@@ -65,7 +71,6 @@ def structures_of(
             for folder in folders
             for f in sorted([*folder.glob("*.jsonl.gz"), *folder.rglob("*.cif")])
         ]
-        + [["synthetic", synthetic]]
     )
     if path.is_file():
         if not record.is_file() or record.read_text() != text:
@@ -76,14 +81,35 @@ def structures_of(
     tables = [folder / SETTINGS for folder in folders if (folder / SETTINGS).is_file()]
     if tables:
         parts.append(_rock_forming(tables[0], log))
-    if synthetic:
-        parts.append(synthetic_set(synthetic, np.random.default_rng(SYNTHETIC_SEED), log=log))
-    if not parts:
-        raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
     found = StructureSet.concatenate(parts).without_duplicates()
     record.write_text(text)
     found.save(path)
     return found
+
+
+def synthetic_of(
+    work: Path, number: int, structures: StructureSet | None, *, log: Log = lambda text: None
+) -> StructureSet:
+    """Random crystals, kept in ``work/synthetic-NUMBER.npz``.
+
+    Within a crystal system their space groups are as frequent as those of the structures that
+    are trained on (`synthetic.space_group_frequencies`), if there are any.
+    """
+    path = work / f"synthetic-{number}.npz"
+    if path.is_file():
+        return StructureSet.load(path)
+    trained = None
+    if structures is not None:
+        trained = structures.space_group[split_of(structures, XrdPlan()) == "train"]
+    crystals = synthetic_set(
+        number,
+        np.random.default_rng(SYNTHETIC_SEED),
+        frequencies=space_group_frequencies(trained),
+        log=log,
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    crystals.save(path)
+    return crystals
 
 
 def _rock_forming(settings: Path, log: Log) -> StructureSet:
@@ -116,7 +142,7 @@ def train_xrd(
         Structures (see `structures.build_structure_set`).
     plan : XrdPlan, optional
     synthetic : int
-        Random crystals of each of the 230 space groups to learn from besides (needs pyxtal).
+        Random crystals to learn from besides (needs pyxtal).
     measured : Path, optional
         ``.npz`` file of measured patterns (``X`` (B, 8500), ``space_group`` and ``ids`` (B,)).
         They are used for the card's accuracy alone.
@@ -131,9 +157,15 @@ def train_xrd(
         The model folder.
     """
     plan = plan or XrdPlan()
-    structures = structures_of(work, folders, synthetic=synthetic, processes=processes, log=log)
-    network = train_network(work / plan.network, structures, plan, log=log)
-    history = json.loads((work / plan.network / "history.json").read_text())
+    if not folders and not synthetic:
+        raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
+    parts = [structures_of(work, folders, processes=processes, log=log)] if folders else []
+    if synthetic:
+        parts.append(synthetic_of(work, synthetic, parts[0] if parts else None, log=log))
+    structures = StructureSet.concatenate(parts)
+    run = work / (f"{plan.network}-{plan.seed}" + ("-systems" if plan.classes == 7 else ""))
+    network = train_network(run, structures, plan, log=log)
+    history = json.loads((run / "history.json").read_text())
     return write_model(out, network, plan, structures, history, measured=measured)
 
 
