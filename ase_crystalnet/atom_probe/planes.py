@@ -20,7 +20,7 @@ from ase_crystalnet.atom_probe.background import (
     clipped_mean,
     fit_heterogeneity,
 )
-from ase_crystalnet.atom_probe.findings import MAX_PEAKS, WindowFindings
+from ase_crystalnet.atom_probe.findings import WindowFindings, findings_of
 from ase_crystalnet.errors import InputError
 
 __all__ = ["SPACING_RANGE", "PlaneFinder"]
@@ -40,9 +40,6 @@ KEPT = 40
 #: A peak weaker than this share of the window's strongest may be the side lobe of a ball's form
 #: factor (0.0075 of the peak, several of which may add up).
 SIDE_LOBE = 0.03
-#: Peaks nearer to each other than this, degrees, point the same way; nearer than that to a plane of
-#: two others, they lie in it.
-SAME_DIRECTION, SAME_PLANE = 20.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,6 @@ class PlaneFinder:
         inside = bool(self._inside(np.asarray(direction, np.float64)))
         return float(self.depth_share / cone if inside else (1 - self.depth_share) / (1 - cone))
 
-    # ------------------------------------------------------------------ public calls
     def reference(
         self, positions: NDArray[np.float32], mask: NDArray[np.bool_], *, threads: int | None = None
     ) -> Background:
@@ -181,7 +177,6 @@ class PlaneFinder:
             self._follow(positions, found, (low, high, reference.level), threads)
         return self._judge(found, reference)
 
-    # ------------------------------------------------------------------ steps
     def _shell(
         self, positions: NDArray[np.float32], counts: NDArray[np.int64]
     ) -> tuple[float, float]:
@@ -313,7 +308,7 @@ class PlaneFinder:
         peaks = np.take_along_axis(peaks, order[..., None], axis=1)
         p_value = -np.expm1(-expected)
         significant = p_value < self.false_alarm
-        return _findings(
+        return findings_of(
             peaks, values, ratio / line_of, line_of[:, 0], p_value[:, 0], significant, found,
             background, self._limits(found, background, line, freedom, parts),
         )  # fmt: skip
@@ -352,8 +347,7 @@ class PlaneFinder:
         covariance = np.where((found["counts"] >= 16)[:, None, None], found["moments"], np.eye(3))
         target = -np.log1p(-self.false_alarm)
         limits = []
-        for k in range(2):
-            volume, budget = parts[k]
+        for k, (volume, budget) in enumerate(parts):
             s = statistics.strength_at(target * budget, volume, covariance)
             # Backwards through `with_background`, and up to the background of these directions.
             s = statistics.without_background(s, line[:, k], freedom[:, k])
@@ -368,71 +362,6 @@ class PlaneFinder:
         if self.depth_axis is None:
             result[:, 1] = result[:, 0]
         return np.where((found["counts"] >= 16)[:, None], result, np.nan)
-
-
-def _findings(
-    peaks: Array,
-    values: Array,
-    ratio: Array,
-    line: Array,
-    p_value: Array,
-    significant: NDArray[np.bool_],
-    found: dict[str, Any],
-    background: Background,
-    limits: Array,
-) -> WindowFindings:
-    rank = _rank(peaks, significant)
-    any_found = rank > 0
-    strongest = np.where(any_found[:, None], peaks[:, 0], np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        q = np.linalg.norm(strongest, axis=1)
-        normal = strongest / q[:, None]
-        normal *= np.where(normal[:, 2:] < 0, -1.0, 1.0)
-        noise = background.at(np.linalg.norm(peaks[:, 0], axis=1)) * line
-        excess = np.maximum(values[:, 0] - noise, 0.0)
-        # Cramer-Rao: variance 1 / (2 S C) of q along each axis, C the variance of the positions.
-        extent = np.sqrt(np.trace(found["moments"], axis1=1, axis2=2) / 3)
-        error = 1 / (extent * np.sqrt(2 * np.maximum(values[:, 0] / noise, 1e-9)))
-    p_value = np.where(values[:, 0] > 0, p_value, 1.0)
-    count = np.minimum(significant.sum(axis=1), MAX_PEAKS)
-    shown = np.arange(MAX_PEAKS) < count[:, None]
-    # Significant peaks come first, since they are in the order of their p-values.
-    return WindowFindings(
-        rank=rank,
-        p_value=p_value,
-        strength=ratio[:, 0],
-        line_level=line,
-        spacing=2 * np.pi / q,
-        spacing_error=2 * np.pi / q**2 * error,
-        normal=normal,
-        normal_error=np.where(any_found, np.rad2deg(error / q), np.nan),
-        contrast=np.where(any_found, 2 * np.sqrt(excess / np.maximum(found["counts"], 1)), np.nan),
-        detection_limit=limits[:, 0],
-        detection_limit_depth=limits[:, 1],
-        count=count.astype(np.int64),
-        wave_vectors=np.where(shown[..., None], peaks[:, :MAX_PEAKS], np.nan),
-        strengths=np.where(shown, ratio[:, :MAX_PEAKS], np.nan),
-    )
-
-
-def _rank(peaks: Array, significant: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """Dimensions (B,) that the significant wave vectors span, most significant first."""
-    sine, slope = np.sin(np.deg2rad([SAME_DIRECTION, SAME_PLANE]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        unit = np.nan_to_num(peaks / np.linalg.norm(peaks, axis=-1, keepdims=True))
-    rank = significant[:, 0].astype(np.int8)
-    first = unit[:, 0]
-    normal = np.zeros_like(first)
-    for k in range(1, peaks.shape[1]):
-        cross = np.cross(first, unit[:, k])
-        size = np.linalg.norm(cross, axis=1)
-        out = np.abs(np.einsum("bi,bi->b", normal, unit[:, k]))
-        new = significant[:, k] & (rank == 1) & (size > sine)
-        third = significant[:, k] & (rank == 2) & (out > slope)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            normal = np.where(new[:, None], np.nan_to_num(cross / size[:, None]), normal)
-        rank = (rank + new + third).astype(np.int8)
-    return rank
 
 
 def _covariance(positions: NDArray[np.float32], counts: NDArray[np.int64]) -> Array:
