@@ -18,7 +18,7 @@ from ase_crystalnet.training.elements import (
     LEAST_BOND,
     TOLERANCES,
     Element,
-    _apart,
+    apart,
     elemental_structures,
     prototype_of,
 )
@@ -89,7 +89,7 @@ def test_every_meeting_with_a_cubic_crystal_is_excluded(rng: np.random.Generator
     for prototype in PROTOTYPES:
         for _ in range(1 if prototype.fixed else 12):
             cell, sites = prototype.sample(rng)
-            assert _apart(prototype.space_group, cell, sites), prototype.name
+            assert apart(prototype.space_group, cell, sites), prototype.name
 
 
 def test_margin_is_a_quarter_of_a_spot() -> None:

@@ -68,6 +68,7 @@ def probability_lines(
     marks: Mapping[float, str] | None = None,
     band: tuple[float, float] | None = None,
     titles: Sequence[str] = ("",),
+    top: tuple[float, str] | None = None,
 ) -> Figure:
     """Class probabilities along a path (the paper's Fig. 4 and Supplementary Fig. 1).
 
@@ -83,6 +84,8 @@ def probability_lines(
         Shaded range of x.
     titles : sequence of str
         One for each panel.
+    top : (float, str), optional
+        Second axis at the top: how many times x it is, and its label.
     """
     values = np.asarray(probabilities, float)
     values = values[None] if values.ndim == 2 else values
@@ -113,6 +116,12 @@ def probability_lines(
             panel.annotate(title, (0.01, 0.5), xycoords="axes fraction", fontsize=9)
     panels[0].legend(fontsize=8, frameon=False, ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
     panels[-1].set_xlabel(x_label)
+    if top is not None:
+        factor, label = top
+        second = panels[0].secondary_xaxis(
+            "top", functions=(lambda v: v * factor, lambda v: v / factor)
+        )
+        second.set_xlabel(label)
     return figure
 
 

@@ -7,7 +7,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ase_crystalnet.reproduce import ziletti_images, ziletti_paths, ziletti_tables
+from ase_crystalnet.reproduce import (
+    ziletti_databases,
+    ziletti_images,
+    ziletti_melting,
+    ziletti_paths,
+    ziletti_tables,
+)
 from ase_crystalnet.reproduce.report import Check, Report
 from ase_crystalnet.reproduce.steps import (
     Say,
@@ -45,7 +51,7 @@ _PARTS: tuple[tuple[str, str, str, _Run], ...] = (
         "databases",
         "Elements in databases",
         "Elements of the eight space groups as others relaxed them; no part of the training.",
-        ziletti_tables.databases,
+        ziletti_databases.databases,
     ),
     (
         "table-s1",
@@ -88,12 +94,16 @@ _PARTS: tuple[tuple[str, str, str, _Run], ...] = (
     (
         "figure-s1",
         "Supplementary Fig. 1: melting by displacement",
-        "Copper, iron and indium with Gaussian displacements; the Lindemann parameter is the root "
-        "mean square length of a displacement over the nearest-neighbour distance. The cell of a "
-        "displaced crystal is found from its Bragg peaks, which in 250 atoms outlive the limit of "
-        "melting; the paper's probabilities fall between 0.1 and 0.2. The network has no class for "
-        "what is lost and leans to bct139, so the line of indium says little beyond 0.2.",
-        ziletti_paths.lindemann,
+        "Copper, iron and indium with Gaussian displacements, independent of each other. Lindemann "
+        "parameter: standard deviation of each component over the nearest-neighbour distance, the "
+        "way the authors' published code scales displacements; the root mean square length of a "
+        "displacement, the commoner definition, is sqrt(3) times that (upper axis). Whether the "
+        "paper's figure has the one or the other its main text leaves open. Atoms that are "
+        "displaced independently never melt: the lattice they are displaced from stays, and with "
+        "it Bragg spots that are weaker by exp(-q^2 sigma^2). The second table says how strong "
+        "they still are where the class is lost. The network has no class for what is lost; the "
+        "third table says where it puts that.",
+        ziletti_melting.lindemann,
     ),
 )
 STEPS: tuple[str, ...] = (*(part[0] for part in _PARTS[:6]), "table-1", *(p[0] for p in _PARTS[6:]))

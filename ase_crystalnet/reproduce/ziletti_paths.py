@@ -1,6 +1,4 @@
-"""Paths between and out of structures in Ziletti et al. (2018): Fig. 4b, Fig. 4d, Supplementary
-Fig. 1.
-"""
+"""Paths between structures in Ziletti et al. (2018): Fig. 4b and Fig. 4d."""
 
 from __future__ import annotations
 
@@ -14,15 +12,13 @@ from numpy.typing import NDArray
 from ase_crystalnet.reproduce import figures
 from ase_crystalnet.reproduce.report import Cell, Check, Picture, Report, Table
 from ase_crystalnet.reproduce.steps import Memo
-from ase_crystalnet.reproduce.ziletti_bench import Bench, evenly
+from ase_crystalnet.reproduce.ziletti_bench import Bench
 
-__all__ = ["body_centers", "crossing", "lindemann", "rhombohedral", "rhombohedral_cell"]
+__all__ = ["body_centers", "crossing", "rhombohedral", "rhombohedral_cell", "turned"]
 
 #: c/a of the rhombohedral lattice (hexagonal axes) in units of this: 1 bcc, 2 sc, 4 fcc.
 MU = float(np.sqrt(3 / 8))
 _CUBIC = {1.0: "bcc", 2.0: "sc", 4.0: "fcc"}
-_LARGEST_DELTA = 0.3
-_SHOWN = 7  # displacements in the table
 _CHUNK = 5  # points of a path that are kept at a time
 
 
@@ -57,7 +53,8 @@ def _along(
     )
 
 
-def _turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+def turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """The structure in random orientation."""
     from ase_crystalnet.testing import rotated
 
     return rotated(atoms, rng)[0]
@@ -75,7 +72,7 @@ def body_centers(memo: Memo, bench: Bench) -> Report:
     def at(percent: float) -> list[Atoms]:
         rng = bench.rng("body centers", f"{percent:.3f}")
         repeats = range(bench.sizes.repeats)
-        return [_turned(without_body_centers(supercell, percent / 100, rng), rng) for _ in repeats]
+        return [turned(without_body_centers(supercell, percent / 100, rng), rng) for _ in repeats]
 
     percents = np.linspace(0, 100, bench.sizes.removals)
     p = _along(memo, "percent removed", percents, at, bench)
@@ -134,7 +131,7 @@ def rhombohedral(memo: Memo, bench: Bench) -> Report:
     def at(x: float) -> list[Atoms]:
         rng = bench.rng("rhombohedral", f"{x:.4f}")
         supercell = perfect_supercell(rhombohedral_cell(MU * x))
-        return [_turned(supercell, rng) for _ in range(_ORIENTATIONS)]
+        return [turned(supercell, rng) for _ in range(_ORIENTATIONS)]
 
     ratios = np.linspace(1, 5, bench.sizes.ratios)
     p = _along(memo, "c/a", ratios, at, bench)
@@ -200,78 +197,3 @@ def _extent(
 
 def _share(labels: NDArray[np.str_], where: NDArray[np.bool_]) -> float:
     return float((labels[where] == "hex/rh").mean()) if where.any() else 1.0
-
-
-# ------------------------------------------------------------------ Supplementary Fig. 1
-def crystals_to_melt() -> dict[str, Atoms]:
-    """Fcc copper, bcc iron, body-centred tetragonal indium (c/a 1.52): conventional cells."""
-    from ase.build import bulk
-
-    indium = Atoms(
-        "In2", cell=[3.253, 3.253, 4.947], scaled_positions=[(0, 0, 0), (0.5,) * 3], pbc=True
-    )
-    return {
-        "fcc": bulk("Cu", "fcc", a=3.615, cubic=True),
-        "bcc": bulk("Fe", "bcc", a=2.866, cubic=True),
-        "bct139": indium,
-    }
-
-
-def lindemann(memo: Memo, bench: Bench) -> Report:
-    """Supplementary Fig. 1: probabilities against the Lindemann parameter."""
-    from ase_crystalnet.global_mode import perfect_supercell
-    from ase_crystalnet.testing import nearest_distance
-    from ase_crystalnet.training.defects import displaced
-
-    crystals = crystals_to_melt()
-
-    def at(delta: float, name: str) -> list[Atoms]:
-        rng = bench.rng("lindemann", name, f"{delta:.3f}")
-        supercell = perfect_supercell(crystals[name])
-        # The parameter is the rms length of the displacement vector over the distance.
-        sigma = delta * nearest_distance(crystals[name]) / np.sqrt(3)
-        return [_turned(displaced(supercell, sigma, rng), rng) for _ in range(bench.sizes.repeats)]
-
-    deltas = np.linspace(0, _LARGEST_DELTA, bench.sizes.displacements)
-    p = np.array([_along(memo, name, deltas, partial(at, name=name), bench) for name in crystals])
-    shown = evenly(len(deltas), _SHOWN)
-    checks: list[Check] = []
-    rows: list[list[Cell]] = []
-    falls: dict[str, float | None] = {}
-    for name, values in zip(crystals, p, strict=True):
-        own = values[:, bench.classes.index(name)]
-        falls[name] = crossing(deltas, own)
-        place = falls[name]
-        checks.append(
-            Check(
-                f"{name} is lost",
-                "probability below a half between Lindemann 0.1 and 0.2",
-                "never" if place is None else f"at {place:.3f}",
-                place is not None and 0.1 <= place <= 0.2,
-            )
-        )
-        rows.append([name, *(float(v) for v in own[shown])])
-    header = ("crystal", *(f"{d:.2f}" for d in deltas[shown]))
-    table = Table(
-        "Probability of the crystal's own class against the Lindemann parameter",
-        header,
-        rows,
-        f"Mean over {bench.sizes.repeats} displaced crystals of about 250 atoms.",
-        decimals=3,
-    )
-    figure = figures.probability_lines(
-        deltas,
-        p,
-        bench.classes,
-        "Lindemann parameter",
-        band=(0.1, 0.2),
-        titles=list(crystals),
-    )
-    caption = "Probabilities against the Lindemann parameter (Supplementary Fig. 1)."
-    data = {
-        "lindemann": deltas.tolist(),
-        "classes": bench.classes,
-        "probabilities": {n: v.tolist() for n, v in zip(crystals, p, strict=True)},
-        "half at": falls,
-    }
-    return Report((table,), tuple(checks), (Picture("melting", caption, figure),), data)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ase_crystalnet.training.prototypes import MARGIN, PROTOTYPES, Prototype
 from ase_crystalnet.training.stackings import stackings
 
-__all__ = ["ELEMENTS", "LABELS", "Element", "elemental_structures"]
+__all__ = ["ELEMENTS", "LABELS", "Element", "apart", "elemental_structures"]
 
 Array = NDArray[np.float64]
 
@@ -133,7 +133,7 @@ def _structure(group: int, z: int, place: float, rng: np.random.Generator) -> El
         else:
             found = _confirmed(group, z, cell * edge, sites)
             free = kind[1] is None or kind[1].spread > 0
-            if found is not None and free and not _apart(group, cell, sites):
+            if found is not None and free and not apart(group, cell, sites):
                 found = None
         if found is not None:
             return Element(found, group, LABELS[group], name)
@@ -178,8 +178,18 @@ def _confirmed(group: int, z: int, cell: Array, sites: Array) -> Atoms | None:
     return Atoms(species, cell=lattice, scaled_positions=fractional, pbc=True)
 
 
-def _apart(group: int, cell: Array, sites: Array) -> bool:
-    """Whether no crystal of another class has all its sites within `MARGIN` of these."""
+def apart(group: int, cell: Array, sites: Array) -> bool:
+    """Whether no crystal of another class is as near as `MARGIN`.
+
+    Parameters
+    ----------
+    group : int
+        Space group.
+    cell : (3, 3) array
+        Vectors in rows; any cell of the crystal.
+    sites : (n, 3) array
+        Fractional.
+    """
     import spglib
 
     given: Any = (cell, sites, np.ones(len(sites)))
