@@ -132,6 +132,7 @@ def test_page_of_measured_patterns(data: Path, networks: list[str], tmp_path: Pa
     assert numbers[LIBRARY]["group"] > 80 and numbers["tiny-1"]["group"] < 30
     assert numbers["tiny-1 and library"]["group"] > 80
     assert {c.name.split(" (")[1] for c in checks} == {"tiny-1 and library)"}
+    assert any("odd id alone" in c.name for c in checks)
     said.clear()
     reproduce(tmp_path, data=data, networks=networks, say=said.append)
     assert all("kept" in line for line in said) and len(said) == len(STEPS)

@@ -35,10 +35,12 @@ from ase_crystalnet.xrd.model import (
 from ase_crystalnet.xrd.pattern import SYSTEM_MATRIX, system_of
 from ase_crystalnet.xrd.scan import subtract_background
 
-__all__ = ["LIBRARY", "MEASURED_SET", "PaperBench", "Said", "scores"]
+__all__ = ["LIBRARY", "MEASURED_SET", "SIMULATED_SET", "PaperBench", "Said", "scores"]
 
 LIBRARY = "library alone"
 MEASURED_SET = "measured"
+#: The test set that is most like the paper's own.
+SIMULATED_SET = "random, the paper's noise"
 _MEASURED_FILE = Path("xrd/measured_powder_patterns.npz")
 #: Simulated patterns in a test set; `--quick` takes a tenth.
 _MOST = 1500
