@@ -248,7 +248,7 @@ class PatternLibrary:
         inside = (place >= 0) & (place < BINS)
         strength = (self.height.astype(np.float32) / 255) ** 2
         np.add.at(patterns, (entry[inside], place[inside]), strength[inside])
-        return _smooth_roots(patterns)
+        return np.sqrt(np.maximum(_smooth(patterns), 0))
 
     @cached_property
     def _features(self) -> NDArray[np.float32]:
@@ -372,20 +372,16 @@ def _bins(covered: tuple[float, float]) -> tuple[int, int]:
     return max(low, 0), min(high + 1, BINS)
 
 
-def _smooth_roots(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Square roots of patterns (B, 850) with lines of `SIGMA`."""
+def _smooth(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Patterns (B, 850) with lines of `SIGMA`."""
     from scipy.ndimage import gaussian_filter1d
 
-    smooth = gaussian_filter1d(coarse, SIGMA / (BINNING * STEP), axis=1, mode="nearest")
-    return np.asarray(np.sqrt(np.maximum(smooth, 0)), np.float32)
+    return np.asarray(gaussian_filter1d(coarse, SIGMA / (BINNING * STEP), axis=1, mode="nearest"))
 
 
 def _measured_roots(patterns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same of measured patterns: their noise floor, most of the points, is taken off first."""
-    from scipy.ndimage import gaussian_filter1d
-
-    coarse = patterns.reshape(len(patterns), BINS, BINNING).mean(axis=2)
-    smooth = gaussian_filter1d(coarse, SIGMA / (BINNING * STEP), axis=1, mode="nearest")
+    """Square roots of measured patterns: their noise floor, most of the points, is taken off."""
+    smooth = _smooth(patterns.reshape(len(patterns), BINS, BINNING).mean(axis=2))
     floor = np.median(smooth, axis=1, keepdims=True)
     return np.asarray(np.sqrt(np.maximum(smooth - floor, 0)), np.float32)
 
