@@ -272,29 +272,35 @@ def refusal(memo: Memo, bench: PaperBench) -> Report:
 
 def distances(memo: Memo, bench: PaperBench) -> Report:
     """How far wrong answers are from the truth in the graph of maximal subgroups."""
-    name, _ = _main(bench)
+    name, best = _main(bench)
+    rows: list[tuple[Cell, ...]] = []
+    for tested, answers in bench.said.items():
+        for who, said in answers.items():
+            if said.of_groups and not said.right.all():
+                away = _away(said)
+                by_chance = chance_distance(said.truth)
+                rows.append((tested, who, len(away), float(away.mean()), by_chance))
+    steps = np.arange(1, 7)
     figure = new_figure(5.0, 3.0)
     axes = figure.add_subplot()
-    rows: list[tuple[Cell, ...]] = []
-    steps = np.arange(1, 7)
-    for who, said in bench.said[name].items():
-        if not said.of_groups or said.right.all():
-            continue
-        wrong = ~said.right
-        answer = said.probabilities.argmax(axis=1)[wrong] + 1
-        away = subgroup_distance(answer, said.truth[wrong]).astype(int)
-        rows.append((who, int(wrong.sum()), float(away.mean()), chance_distance(said.truth)))
-        if who == bench.best:
-            axes.bar(steps, [float((away == s).mean()) for s in steps], color=_BLUE, label=who)
-    truth = bench.said[name][bench.best].truth
-    axes.plot(steps, _by_chance(truth, steps), "o", color=_RED, label="chance")
+    if not best.right.all():
+        shares = [float((_away(best) == s).mean()) for s in steps]
+        axes.bar(steps, shares, color=_BLUE, label=bench.best)
+    axes.plot(steps, _by_chance(best.truth, steps), "o", color=_RED, label="chance")
     axes.set(xlabel="steps in the graph of maximal subgroups", ylabel="share of wrong answers")
     axes.legend(frameon=False)
     caption = f"Distance of the wrong answers on {name} patterns from the truth."
-    header = ("answered by", "wrong", "mean distance", "by chance")
+    header = ("patterns", "answered by", "wrong", "mean distance", "by chance")
     note = "By chance: answers drawn with the frequencies of the true groups, right ones left out."
-    table = Table(f"Subgroup distance, {name} patterns", header, rows, note)
+    table = Table("Subgroup distance", header, rows, note)
     return Report((table,), (), (Picture("histogram", caption, figure),))
+
+
+def _away(said: Said) -> NDArray[np.int64]:
+    """Distances of the wrong answers."""
+    wrong = ~said.right
+    answer = said.probabilities.argmax(axis=1)[wrong] + 1
+    return subgroup_distance(answer, said.truth[wrong]).astype(int)
 
 
 def _by_chance(truth: NDArray[np.int64], steps: NDArray[Any]) -> list[float]:
