@@ -78,7 +78,7 @@ class ZilettiPlan:
     held_out: float = 0.1
     epochs: int = 5
     batch_size: int = 32
-    settling: int = 20
+    settling: int = 8
     learning_rate: float = 1e-3
     mixed: bool = False
 
