@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.special import gammainccinv
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
@@ -49,6 +50,8 @@ LEAST_BRAGG = 0.1
 CANDIDATES, LARGEST_DIVISOR = 24, 10
 #: Reflections above this S, or this share of N, are peaks; so much of them a lattice must explain.
 PEAK, PEAK_SHARE, EXPLAINED, WHOLLY = 12.0, 0.03, 0.8, 0.99
+#: Chance that diffuse scattering alone makes a lattice finer.
+ACCIDENT = 1e-6
 #: Mean of S between the peaks of a random arrangement; a symmetric one has all but no noise.
 MEAN_NOISE, SYMMETRIC_PEAK = 1.0, 0.1
 #: Largest share of the atoms that may lie in such places.
@@ -173,11 +176,53 @@ def _by_scattering(
             candidates, penalty, points @ reduced, reduced, distance, hkl, peaks, least
         )
         if found is not None:
+            if len(points) <= SYMMETRY_ATOMS:
+                found = _finer(
+                    found, candidates, points @ reduced, reduced, distance, hkl, strength
+                )
             left = np.maximum(strength - MEAN_NOISE, 0.0)
             lit = _on_lattice(hkl, found[1])
             complete = bool(left[lit].sum() >= EXPLAINED * left.sum())
             return found[0], complete
     return None, False
+
+
+def _finer(
+    found: tuple[Array, NDArray[np.int64]],
+    candidates: list[Candidate],
+    positions: Array,
+    reduced: Array,
+    distance: float,
+    hkl: NDArray[np.int64],
+    strength: Array,
+) -> tuple[Array, NDArray[np.int64]]:
+    """A lattice of larger cells, where the reflections it adds are no accident.
+
+    Long stackings spread what tells them from their average over many weak reflections. Diffuse
+    scattering of defects has as many independent values as the larger cell has further atoms, so
+    the more it has, the less their mean may exceed that of the others by accident.
+    """
+    lit = _on_lattice(hkl, found[1])
+    count, total = int(lit.sum()), float(strength[lit].sum())
+    best, gain = found, 0.0
+    for its_total, its_count, basis in candidates:
+        more = its_count - count
+        if more <= 0 or its_count >= len(hkl) // 2:
+            continue
+        diffuse = (float(strength.sum()) - its_total) / (len(hkl) - its_count)
+        diffuse = max(diffuse, SYMMETRIC_PEAK)  # of a perfect crystal: rounding
+        freedom = max(0.5 * len(positions) * more / len(hkl), 0.5)
+        accident = diffuse * float(gammainccinv(freedom, ACCIDENT)) / freedom
+        its_gain = its_total - total - accident * more
+        if its_gain <= gain:
+            continue
+        whole = np.rint(basis).astype(np.int64)
+        if not _on_lattice(hkl[lit], whole).all():
+            continue
+        lattice = minkowski_reduce((np.linalg.inv(basis).T @ reduced)[None])[0]
+        if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
+            best, gain = (lattice, whole), its_gain
+    return best
 
 
 def _first_valid(

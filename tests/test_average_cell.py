@@ -10,7 +10,9 @@ from ase.build import bulk
 from ase_crystalnet import testing
 from ase_crystalnet.average_cell import NoLatticeError, average_cell, standard_bases
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.global_mode import perfect_supercell
 from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
+from ase_crystalnet.training.stackings import _SITES, _close_packed, _letters
 
 CRYSTALS = {
     "fcc": bulk("Cu"),
@@ -148,3 +150,25 @@ def test_body_centers_leave_by_and_by(rng: np.random.Generator) -> None:
     assert few.nearest_neighbor_distance == pytest.approx(2.87 * 0.75**0.5, rel=1e-6)
     assert few.nearest_neighbor_distance < half.nearest_neighbor_distance < 2.87
     assert all_gone.nearest_neighbor_distance == pytest.approx(2.87, rel=1e-6)
+
+
+@pytest.mark.parametrize("word", [(1, 1, -1, 1, -1, 1, -1), (1, 1, 1, 1, -1, -1, -1)])
+def test_long_stackings_are_not_taken_for_their_average(
+    word: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    """Graphite of seven layers, two fifths of it missing: reflections many, and each weak."""
+    cell, sites = _close_packed(word, 1.363)
+    letters = _letters(word)
+    honeycomb = np.vstack(
+        [np.column_stack([_SITES[(letters + k) % 3], sites[:, 2]]) for k in (1, 2)]
+    )
+    graphite = Atoms(
+        np.full(len(honeycomb), 6), cell=2.46 * cell, scaled_positions=honeycomb, pbc=True
+    )
+    whole = average_cell(graphite)
+    assert len(whole.sites) == 14
+    supercell = testing.rotated(perfect_supercell(graphite), rng)[0]
+    for spoilt in (with_vacancies(supercell, 0.4, rng), displaced(supercell, 0.06, rng)):
+        found = average_cell(spoilt)
+        assert len(found.sites) == 14
+        assert np.linalg.det(found.lattice) == pytest.approx(np.linalg.det(whole.lattice))
