@@ -111,8 +111,8 @@ def repetitions(cell: AverageCell, size: int) -> NDArray[np.int64]:
     n = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
     sides = np.log(n * lengths)
     cost = 4 * np.log(np.prod(n, axis=1) * sites / size) ** 2 + 3 * sides.var(axis=1)
-    # Equal choices, as along the equal vectors of a cubic cell, differ by rounding: the first.
-    result: NDArray[np.int64] = n[np.flatnonzero(cost < cost.min() + 1e-9)[0]]
+    # Equal choices, as along the equal vectors of a relaxed cubic cell, differ by little.
+    result: NDArray[np.int64] = n[np.flatnonzero(cost < cost.min() + 1e-4)[0]]
     return result
 
 

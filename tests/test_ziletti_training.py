@@ -15,9 +15,11 @@ from tiny_models import write_card, write_network
 from typer.testing import CliRunner
 
 from ase_crystalnet import CrystalNet, testing
+from ase_crystalnet.average_cell import average_cell
 from ase_crystalnet.cli import app
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.training import evaluate_global, ziletti
+from ase_crystalnet.global_mode import cell_cluster
+from ase_crystalnet.training import evaluate_global, ziletti, ziletti_data
 from ase_crystalnet.training.networks import ziletti_network
 from ase_crystalnet.training.ziletti import CLASSES, ZilettiPlan
 
@@ -59,13 +61,13 @@ def test_classes_are_those_of_the_local_model_without_disorder() -> None:
 def test_fingerprint_of_a_shard_is_that_of_the_structure(tmp_path: Path) -> None:
     from ase_crystalnet.global_mode import global_fingerprints
 
-    plan = replace(PLAN, shard_size=10, conventional=0.0)
-    data = np.load(ziletti.make_shard(tmp_path / "shard.npz", plan, 0))
-    structures = [e for e in ziletti.pristine_structures(plan, 0) if len(e.atoms) < 40]
+    plan = replace(PLAN, shard_size=10, conventional=0.0, cuts=0.0)
+    data = np.load(ziletti_data.make_shard(tmp_path / "shard.npz", plan, 0))
+    structures = [e for e in ziletti_data.pristine_structures(plan, 0) if len(e.atoms) < 40]
     images = global_fingerprints([e.atoms for e in structures])
-    labels = [CLASSES.index(e.label) for e in ziletti.pristine_structures(plan, 0)]
+    labels = [CLASSES.index(e.label) for e in ziletti_data.pristine_structures(plan, 0)]
     assert data["labels"].tolist() == labels
-    rows = [i for i, e in enumerate(ziletti.pristine_structures(plan, 0)) if len(e.atoms) < 40]
+    rows = [i for i, e in enumerate(ziletti_data.pristine_structures(plan, 0)) if len(e.atoms) < 40]
     assert np.abs(data["images"][rows].astype(np.float32) - images).max() < 1e-3
 
 
@@ -88,7 +90,9 @@ def test_training_from_nothing_and_again(tmp_path: Path) -> None:
     assert card["accuracy"]["structures"] == round(0.1 * card["trained_on"]["structures"])
     # The tables of the card are the command's own, and each tells what was missed.
     evaluation = card["accuracy"]["evaluation"]
-    assert set(evaluation["percent"]) == {name for name, *_ in evaluate_global.CONDITIONS}
+    names = {name for name, *_ in evaluate_global.CONDITIONS}
+    assert set(evaluation["percent"]) == names
+    assert set(evaluation["percent, after the paper's epochs"]) == names
     for name, percent in evaluation["percent"].items():
         missed = len(evaluation["failures"].get(name, []))
         assert percent == pytest.approx(
@@ -116,9 +120,39 @@ def test_training_from_nothing_and_again(tmp_path: Path) -> None:
         ziletti.train_ziletti(tmp_path / "third", work, plan=replace(PLAN, seed=4), processes=1)
 
 
+def test_thinned_images_belong_to_their_structures(tmp_path: Path) -> None:
+    plan = replace(PLAN, shard_size=12, thinned=0.6, most_vacancies=0.3, cuts=0.0, conventional=0)
+    data = ziletti_data.read_or_make(plan, tmp_path, 1, lambda text: None)
+    count = len(data.labels)
+    assert len(data.images) == len(data.thinned) == len(data.has_thinned) == count
+    assert 0.3 * count < data.has_thinned.sum() < 0.9 * count
+    same = np.abs(data.images.astype(float) - data.thinned).reshape(count, -1).max(axis=1)
+    assert (same[~data.has_thinned] == 0).all() and (same[data.has_thinned] > 0).all()
+    # Vacancies leave the Bragg spots where they are.
+    for i in np.flatnonzero(data.has_thinned):
+        first, second = (x[i].astype(float).ravel() for x in (data.images, data.thinned))
+        own = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+        others = [
+            second @ x / np.linalg.norm(x)
+            for x in data.images[data.labels != data.labels[i]]
+            .reshape(-1, second.size)
+            .astype(float)
+        ]
+        assert own > 0.6 or own > max(others) / np.linalg.norm(second)
+
+
+def test_cuts_elsewhere_keep_the_crystal(rng: np.random.Generator) -> None:
+    cell = average_cell(testing.unit_cell("hex/rh"))
+    cuts = [ziletti_data._cut_elsewhere(cell, rng) for _ in range(8)]
+    assert len({tuple(np.rint(1e3 * cut.origin)) for cut in cuts}) > 1
+    for cut in cuts:
+        assert cut.nearest_neighbor_distance == pytest.approx(cell.nearest_neighbor_distance)
+        assert len(cell_cluster(cut)) == len(cell_cluster(cell))
+
+
 def test_held_out_structures_are_a_tenth() -> None:
     plan = replace(PLAN, shards=1)
-    total = len(ziletti.pristine_structures(plan, 0))
+    total = len(ziletti_data.pristine_structures(plan, 0))
     train, test = ziletti._split(plan, total)
     assert len(test) == round(0.1 * total)
     assert sorted([*train, *test]) == list(range(total))
@@ -193,7 +227,13 @@ def test_train_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(ZilettiPlan(), shards=1, epochs=1)
     work.mkdir()
     images = np.random.default_rng(0).random((40, 64, 64, 3)).astype(np.float16)
-    np.savez(work / "pristine-000.npz", images=images, labels=np.arange(40) % 7)
+    np.savez(
+        work / "pristine-000.npz",
+        images=images,
+        labels=np.arange(40) % 7,
+        thinned=images[:3],
+        which=np.arange(3),
+    )
     done = CliRunner().invoke(app, [*arguments, "--shards", "1", "--epochs", "1"])
     assert done.exit_code == 0, done.output
     assert f"wrote {tmp_path / 'model'}" in done.output
