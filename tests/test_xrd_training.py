@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.data import chemical_symbols
+from typer.testing import CliRunner
 
 from ase_crystalnet.classifier import file_hash, import_keras
+from ase_crystalnet.cli import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.augment import PAPER, Recipe
 from ase_crystalnet.xrd.fit import accuracy, held_out_patterns, split_of, train_network
@@ -20,7 +22,13 @@ from ase_crystalnet.xrd.pattern import POINTS
 from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
 from ase_crystalnet.xrd.synthetic import SYNTHETIC
-from ase_crystalnet.xrd.training import measured_accuracy, structures_of, train_xrd, write_model
+from ase_crystalnet.xrd.training import (
+    measured_accuracy,
+    structures_of,
+    synthetic_of,
+    train_xrd,
+    write_model,
+)
 
 SMALL = XrdPlan(patterns=256, batch_size=32, seed=5, average=0.5)
 
@@ -129,6 +137,7 @@ def test_training_goes_on_where_it_stopped(structures: StructureSet, tmp_path: P
     assert set(history[0]["tests"]) == {"random", "composition", "type"}
     again = train_network(tmp_path, structures, SMALL, log=said.append)
     assert "goes on after 256 patterns" in said
+    assert json.loads((tmp_path / "history.json").read_text()) == history
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     with pytest.raises(InputError, match="another plan"):
@@ -226,3 +235,25 @@ def test_rock_forming_minerals_join(data_dir: Path, tmp_path: Path) -> None:
     assert (found.source == "amcsd_rock_forming").sum() == 21
     assert {"Tremolite", "Albite", "Enstatite"} <= set(found.mineral)
     assert "copper" in found.identifier
+
+
+@pytest.mark.slow
+def test_training_needs_no_database(tmp_path: Path) -> None:
+    pytest.importorskip("pyxtal")
+    options = ["-o", str(tmp_path / "m"), "--work", str(tmp_path / "work"), "--patterns", "64"]
+    result = CliRunner().invoke(app, ["xrd", "train", *options, "--synthetic", "100", "--quiet"])
+    assert result.exit_code == 0, result.output
+    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    assert list(card["trained_on"]["sources"]) == [SYNTHETIC]
+    assert card["code_version"] == (tmp_path / "work/resnet-1/code_version").read_text()
+    assert 80 < card["trained_on"]["structures"] < 100
+    assert "random" in card["accuracy"]["simulated"]
+    kept = tmp_path / "work" / "synthetic-100.npz"
+    before = kept.stat().st_mtime_ns
+    other = synthetic_of(tmp_path / "work", 100, None)
+    assert len(other) == 100 and kept.stat().st_mtime_ns == before
+
+
+def test_nothing_to_learn_from(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["xrd", "train", "-o", str(tmp_path / "m")])
+    assert result.exit_code == 2 and "nothing to learn from" in result.stderr

@@ -249,16 +249,18 @@ class Noise(StrEnum):
 @xrd_app.command()
 @one_line_errors
 def train(
-    structures: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FOLDER...",
-            help="Structures to simulate: folders of CIF files, or of .jsonl.gz lists.",
-        ),
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
     ],
+    structures: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Structures to simulate: folders of CIF files, or of .jsonl.gz lists. Not needed "
+            "with --synthetic.",
+            show_default=False,
+        ),
+    ] = None,
     work: Annotated[
         Path,
         typer.Option(
@@ -318,8 +320,8 @@ def train(
 
     ```
     crystalnet xrd train structures -o my-model --minutes 120
-    crystalnet xrd train structures -o dense-1 --network dense --noise paper --cost alternating \
-        --minerals 1
+    crystalnet xrd train -o from-random-crystals --synthetic 40000
+    crystalnet xrd train structures -o d --network dense --noise paper --cost alternating
     ```
     """
     from ase_crystalnet.xrd.augment import MEASURED, PAPER
@@ -342,7 +344,7 @@ def train(
     )
     quiet_tensorflow()
     folder = train_xrd(
-        output, work, structures, plan=plan, synthetic=synthetic, measured=measured,
+        output, work, structures or [], plan=plan, synthetic=synthetic, measured=measured,
         processes=processes, log=_hush if quiet else _say,
     )  # fmt: skip
     typer.echo(f"wrote {folder}")

@@ -362,6 +362,8 @@ def _report(
             for name, (inputs, groups) in tests.items()
         },
     }
+    if history and history[-1]["patterns"] == state.seen:  # a finished run, asked for again
+        row["loss"] = history.pop()["loss"]
     history.append(row)
     network.save(work / "network.part.keras")
     (work / "network.part.keras").replace(work / "network.keras")

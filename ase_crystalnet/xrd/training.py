@@ -18,6 +18,7 @@ from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
+from ase_crystalnet.training.fit import code_version
 from ase_crystalnet.xrd.augment import PAPER
 from ase_crystalnet.xrd.fit import (
     accuracy,
@@ -30,7 +31,7 @@ from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
 from ase_crystalnet.xrd.plan import XrdPlan
 from ase_crystalnet.xrd.sources import SETTINGS
 from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
-from ase_crystalnet.xrd.synthetic import space_group_frequencies, synthetic_set
+from ase_crystalnet.xrd.synthetic import SYNTHETIC, space_group_frequencies, synthetic_set
 
 __all__ = [
     "INPUTS",
@@ -164,9 +165,15 @@ def train_xrd(
         parts.append(synthetic_of(work, synthetic, parts[0] if parts else None, log=log))
     structures = StructureSet.concatenate(parts)
     run = work / (f"{plan.network}-{plan.seed}" + ("-systems" if plan.classes == 7 else ""))
+    run.mkdir(parents=True, exist_ok=True)
+    started = run / "code_version"  # of the code that began the run, not of the last resume
+    if not started.is_file():
+        write_whole(started, code_version())
     network = train_network(run, structures, plan, log=log)
     history = json.loads((run / "history.json").read_text())
-    return write_model(out, network, plan, structures, history, measured=measured)
+    return write_model(
+        out, network, plan, structures, history, measured=measured, code=started.read_text()
+    )
 
 
 def write_model(
@@ -178,12 +185,13 @@ def write_model(
     *,
     measured: Path | None = None,
     note: str | None = None,
+    code: str | None = None,
 ) -> Path:
     """Calibrate a trained network on the held-out structures, store it and write its card.
 
     The temperature is the likeliest on the structures of held-out composition; it divides the
     weights of the last layer. Weights are rounded to 16 bits and the file is compressed. A note
-    on the choice of the structures goes into the card.
+    on the choice of the structures, and the version of the code that trained, go into the card.
     """
     structures = structures.subset(~np.isin(structures.source, plan.leave_out))
     split = split_of(structures, plan)
@@ -226,8 +234,10 @@ def write_model(
             "method": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
             "doi:10.1103/PhysRevB.99.245120",
             "architecture": f"ase_crystalnet.xrd.networks.NETWORKS[{plan.network!r}]",
-            "structures": "Materials Project, CC-BY-4.0; AMCSD: Downs and Hall-Wallace, "
-            "Am. Mineral. 88, 247 (2003)",
+            "structures": "ase_crystalnet.xrd.synthetic"
+            if (structures.source == SYNTHETIC).all()
+            else "Materials Project, CC-BY-4.0; AMCSD: Downs and Hall-Wallace, "
+            "Am. Mineral. 88, 247 (2003); AFLOW; random ones: ase_crystalnet.xrd.synthetic",
         },
         "accuracy": {
             "command": "crystalnet xrd train",
@@ -237,6 +247,8 @@ def write_model(
             },
         },
     }
+    if code:
+        card["code_version"] = code
     if note:
         card["trained_on"]["note"] = note
     if plan.recipe != PAPER:
