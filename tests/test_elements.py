@@ -142,3 +142,12 @@ def test_structures_know_their_prototype(structures: list[Element]) -> None:
     fixed = [e for e in structures if (p := prototype_of(e)) is not None and p.fixed]
     assert {e.prototype for e in fixed} >= {"A_cF4_225_a", "A_cI2_229_a", "A_cP1_221_a"}
     assert any(prototype_of(e) is None for e in structures)
+
+
+def test_clathrate_ii_has_four_neighbors_as_diamond_has(rng: np.random.Generator) -> None:
+    clathrate = next(p for p in PROTOTYPES if p.name == "A_cF136_227_aeg (clathrate II)")
+    cell, sites = clathrate.sample(rng)
+    atoms = Atoms(np.full(136, 14), cell=14.7 * cell, scaled_positions=sites, pbc=True)
+    distances = np.sort(atoms.get_all_distances(mic=True), axis=1)[:, 1:]
+    assert distances[:, 3].max() < 1.12 * distances[:, 0].min()
+    assert distances[:, 4].min() > 1.45 * distances[:, 0].min()

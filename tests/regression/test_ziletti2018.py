@@ -19,7 +19,11 @@ from ase_crystalnet import CrystalNet, testing
 from ase_crystalnet.classifier import file_hash
 from ase_crystalnet.global_mode import global_probabilities, perfect_supercell
 from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
-from ase_crystalnet.training.evaluate_global import database_elements, database_row
+from ase_crystalnet.training.evaluate_global import (
+    CONDITIONS,
+    database_elements,
+    database_row,
+)
 from ase_crystalnet.training.ziletti import CLASSES
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "ziletti2018"
@@ -83,7 +87,11 @@ def test_card_says_what_the_model_is(net: CrystalNet) -> None:
     assert card["sha256"] == file_hash(MODEL / "model.keras")
     assert tuple(card["classes"]) == CLASSES and card["mode"] == "global" == net.mode
     assert card["trained_on"]["structures"] > 10_000 and card["trained_on"]["elements"] == 83
-    assert card["accuracy"]["percent"]["pristine, held out"] >= 99.0
+    assert card["accuracy"]["percent"]["pristine, held out"] >= 99.8
+    # The rows came out of the training command, and are no worse than the paper's by chance alone.
+    rows = card["accuracy"]["evaluation"]["percent"]
+    for name, _, paper in CONDITIONS:
+        assert rows[name] >= paper - 0.3, name
     weights = net.classifier.network.weights
     assert all(w.dtype == "float32" for w in weights)
     assert sum(int(np.prod(w.shape)) for w in weights) == card["parameters"]
