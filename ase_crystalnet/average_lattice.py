@@ -202,26 +202,28 @@ def _finer(
     scattering of defects has as many independent values as the larger cell has further atoms, so
     the more it has, the less their mean may exceed that of the others by accident.
     """
+    best = found
     lit = _on_lattice(hkl, found[1])
     count, total = int(lit.sum()), float(strength[lit].sum())
-    best, gain = found, 0.0
-    for its_total, its_count, basis in candidates:
-        more = its_count - count
-        if more <= 0 or its_count >= len(hkl) // 2:
+    for its_total, its_count, basis in sorted(candidates, key=lambda item: item[1]):
+        if its_count <= count:
             continue
+        if its_count >= len(hkl) // 2:
+            break
+        added = its_count - count
+        # Of a perfect crystal: rounding.
         diffuse = (float(strength.sum()) - its_total) / (len(hkl) - its_count)
-        diffuse = max(diffuse, SYMMETRIC_PEAK)  # of a perfect crystal: rounding
-        freedom = max(0.5 * len(positions) * more / len(hkl), 0.5)
-        accident = diffuse * float(gammainccinv(freedom, ACCIDENT)) / freedom
-        its_gain = its_total - total - accident * more
-        if its_gain <= gain:
+        diffuse = max(diffuse, SYMMETRIC_PEAK)
+        freedom = max(0.5 * len(positions) * added / len(hkl), 0.5)
+        if its_total - total <= added * diffuse * gammainccinv(freedom, ACCIDENT) / freedom:
             continue
         whole = np.rint(basis).astype(np.int64)
         if not _on_lattice(hkl[lit], whole).all():
             continue
         lattice = minkowski_reduce((np.linalg.inv(basis).T @ reduced)[None])[0]
         if _sites_keep_apart(positions @ np.linalg.inv(lattice), lattice, distance):
-            best, gain = (lattice, whole), its_gain
+            best, lit = (lattice, whole), _on_lattice(hkl, whole)
+            count, total = its_count, its_total
     return best
 
 

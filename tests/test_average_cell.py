@@ -12,6 +12,7 @@ from ase_crystalnet.average_cell import NoLatticeError, average_cell, standard_b
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.global_mode import perfect_supercell
 from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
+from ase_crystalnet.training.prototypes import PROTOTYPES
 from ase_crystalnet.training.stackings import _SITES, _close_packed, _letters
 
 CRYSTALS = {
@@ -172,3 +173,14 @@ def test_long_stackings_are_not_taken_for_their_average(
         found = average_cell(spoilt)
         assert len(found.sites) == 14
         assert np.linalg.det(found.lattice) == pytest.approx(np.linalg.det(whole.lattice))
+
+
+def test_clathrate_with_vacancies_keeps_its_cell() -> None:
+    """What a larger cell adds must stand out of the diffuse scattering each time it is doubled."""
+    silicon = next(p for p in PROTOTYPES if p.name == "A_cF136_227_aeg (clathrate II)")
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        cell, sites = silicon.sample(rng)
+        atoms = Atoms(np.full(136, 14), cell=14.7 * cell, scaled_positions=sites, pbc=True)
+        supercell = testing.rotated(perfect_supercell(atoms), rng)[0]
+        assert len(average_cell(with_vacancies(supercell, 0.25, rng)).sites) == 34
