@@ -39,10 +39,10 @@ ANODES = {
     "Ag": 0.55942,
 }
 _FIGURES = (".png", ".pdf", ".svg")
-#: Simulated patterns in a calibration that has them, and their share in it: most samples are
+#: Simulated patterns in a calibration that has them, and their share in it: half of the samples are
 #: taken to be minerals, as the library is.
 SIMULATED = 400
-SIMULATED_SHARE = 0.3
+SIMULATED_SHARE = 0.5
 #: Columns of the table that are fields of the JSON file, too.
 _COLUMNS = (
     "file",
