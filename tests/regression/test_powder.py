@@ -18,9 +18,8 @@ from ase_crystalnet.xrd.reflections import peaks, reflections_of
 MODEL = Path(__file__).resolve().parents[2] / "models" / "xrd" / "powder"
 #: Percent of the measured patterns, three points below what the card says.
 MARGIN = 3.0
-#: Probability of the true space group of each crystal of `known`, and the weights that gave it.
+#: Probability of the true space group of each crystal of `known`.
 PROBABILITIES = (0.9778, 0.8379, 0.8735, 0.9829, 0.8225, 0.1727)
-SHA256 = "e6b90f9eefaf88af"
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +88,7 @@ def test_well_known_crystals(network: PowderNetwork) -> None:
 
 
 def test_probabilities_of_the_shipped_weights(network: PowderNetwork) -> None:
-    """What these weights say; another training makes other numbers."""
-    if not network.card["sha256"].startswith(SHA256):
-        pytest.skip("other weights than those the numbers are of")
+    """What these weights say: another training makes other numbers, to be written here."""
     crystals = known()
     said = network.predict(np.stack([pattern(atoms) for atoms in crystals.values()]))
     found = said[np.arange(len(said)), np.array(list(crystals)) - 1]
