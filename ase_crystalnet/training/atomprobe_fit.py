@@ -14,7 +14,8 @@ from ase_crystalnet.classifier import CARD_VERSION, Classifier, file_hash, impor
 from ase_crystalnet.training.atomprobe_dataset import AtomProbeRecipe, make_windows
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import read_shards
-from ase_crystalnet.training.fit import calibrate, code_version, write_card
+from ase_crystalnet.training.fit import calibrate, write_card
+from ase_crystalnet.training.provenance import code_version
 
 __all__ = ["AtomProbePlan", "train_atomprobe"]
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +24,9 @@ from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
 from ase_crystalnet.training.networks import FAST, Design, local_network
+from ase_crystalnet.training.provenance import code_version
 
-__all__ = ["TrainingPlan", "calibrate", "code_version", "train_local", "write_card"]
+__all__ = ["TrainingPlan", "calibrate", "train_local", "write_card"]
 
 Log = Callable[[str], None]
 WINDOW_ATOMS = (64, 512)
@@ -310,25 +308,6 @@ def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float
     layer = network.get_layer("logits")
     layer.set_weights([w / temperature for w in layer.get_weights()])
     return temperature
-
-
-def code_version() -> str:
-    """Version of the package and, in a checkout, of the code."""
-    try:
-        number = version("ase-crystalnet")
-    except PackageNotFoundError:
-        number = "unknown"
-    git = shutil.which("git")
-    if git is None:
-        return number
-    done = subprocess.run(
-        [git, "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return f"{number} ({done.stdout.strip()})" if done.returncode == 0 else number
 
 
 def _card(

@@ -23,7 +23,7 @@ from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.global_mode import CLUSTER_SIZE
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.training.elements import ELEMENTS, LABELS, Element
-from ase_crystalnet.training.fit import code_version
+from ase_crystalnet.training.provenance import code_version
 from ase_crystalnet.training.ziletti_data import (
     CLASSES,
     Data,

@@ -18,7 +18,7 @@ from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.outputs import write_whole
 from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
-from ase_crystalnet.training.fit import code_version
+from ase_crystalnet.training.provenance import code_version
 from ase_crystalnet.xrd.augment import PAPER
 from ase_crystalnet.xrd.fit import (
     accuracy,
