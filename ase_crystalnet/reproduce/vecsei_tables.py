@@ -262,7 +262,14 @@ def refusal(memo: Memo, bench: PaperBench) -> Report:
         right = said.right[np.argsort(-said.certainty, kind="stable")]
         kept = np.arange(1, len(right) + 1)
         accuracy = np.cumsum(right) / kept
-        axes.plot(100 * (1 - kept / len(right)), 100 * accuracy, color=color, label=who)
+        best = who == bench.best
+        axes.plot(
+            100 * (1 - kept / len(right)),
+            100 * accuracy,
+            color=INK if best else color,
+            linewidth=2.0 if best else 1.0,
+            label=who,
+        )
         cells = [100 * float(accuracy[max(round((1 - s) * len(right)), 1) - 1]) for s in shares]
         rows.append((who, *cells))
     axes.set(xlabel="refused (%)", ylabel="space group right (%)", xlim=(0, 100))
