@@ -1,10 +1,11 @@
 """Powder patterns: how fast an answer is, and what the library's parts are worth.
 
-    python benchmarks/powder.py [--model none] [--data DIR] [--json FILE]
+    python benchmarks/powder.py [--model none] [--data DIR] [--crystals] [--json FILE]
 
 Accuracy of networks and library is the work of ``crystalnet reproduce vecsei2019``; here it is
 that of the nearest entry alone, with and without the minerals that were added to the database's
 list, and with and without the shift. DIR holds ``xrd/measured_powder_patterns.npz``.
+``--crystals`` times the random crystals that networks are trained on (needs pyxtal).
 """
 
 from __future__ import annotations
@@ -28,8 +29,15 @@ from ase_crystalnet.xrd.commands import measured_patterns
 from ase_crystalnet.xrd.library import CLOSE, PatternLibrary
 from ase_crystalnet.xrd.model import default_network
 from ase_crystalnet.xrd.pattern import TWO_THETA, broaden, system_of
+from ase_crystalnet.xrd.synthetic import random_crystal, space_group_frequencies, synthetic_set
 
-WANTED = {"one pattern": (20.0, "ms"), "1,000 in one call": (5.0, "s")}
+#: Largest value wanted, if any, and unit.
+WANTED: dict[str, tuple[float | None, str]] = {
+    "one pattern": (20.0, "ms"),
+    "1,000 in one call": (5.0, "s"),
+    "a random crystal": (None, "ms"),
+    "with its reflections": (None, "ms"),
+}
 
 
 def made_up(number: int) -> np.ndarray:
@@ -63,6 +71,21 @@ def speed(model: str | None) -> dict[str, float]:
         "1,000 in one call": time.perf_counter() - start,
         "loading and the first answer": first,
     }
+
+
+def crystals() -> dict[str, float]:
+    """Milliseconds of processor time for a random crystal, and for its reflections besides."""
+    rng = np.random.default_rng(0)
+    synthetic_set(50, rng)  # reads the Wyckoff positions, compiles
+    groups = rng.choice(230, 300, p=space_group_frequencies()) + 1
+    start = time.process_time()
+    for group in groups.tolist():
+        random_crystal(group, rng)
+    alone = time.process_time() - start
+    start = time.process_time()
+    synthetic_set(300, rng)
+    both = time.process_time() - start
+    return {"a random crystal": 1e3 * alone / 300, "with its reflections": 1e3 * both / 300}
 
 
 def nearest(data: Path) -> list[tuple[Any, ...]]:
@@ -107,9 +130,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="network, or 'none'; the shipped one by default")
     parser.add_argument("--data", type=Path, help="folder of external data")
+    parser.add_argument("--crystals", action="store_true", help="time random crystals, too")
     parser.add_argument("--json", type=Path, help="also write results here")
     arguments = parser.parse_args()
-    times = speed(arguments.model)
+    times = speed(arguments.model) | (crystals() if arguments.crystals else {})
     rows = []
     for name, value in times.items():
         limit, unit = WANTED.get(name, (None, "s"))

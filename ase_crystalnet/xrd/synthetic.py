@@ -4,8 +4,9 @@ Schopmans et al., Digital Discovery 2, 1414 (2023), found that networks trained 
 recognize structure types that no database told them of. Here a crystal is drawn in this order:
 space group, elements, number of atoms, cell, and positions orbit by orbit; cations take any
 Wyckoff position, anions mostly the general one, and an orbit whose atoms come too near to others
-is drawn again. Wyckoff positions are those of pyxtal, whose own generator takes a hundred times
-longer. spglib must find the wanted space group: what was drawn may have more symmetry.
+is drawn again. Wyckoff positions are those of pyxtal; atoms are placed here, because training wants
+tens of thousands of crystals and asks little of their chemistry. spglib must find the wanted
+space group: what was drawn may have more symmetry.
 """
 
 from __future__ import annotations
