@@ -25,10 +25,10 @@ from common import markdown, show, where, write_json
 
 from ase_crystalnet.xrd import library as library_module
 from ase_crystalnet.xrd.classifier import PowderClassifier
-from ase_crystalnet.xrd.commands import measured_patterns
 from ase_crystalnet.xrd.library import CLOSE, PatternLibrary
 from ase_crystalnet.xrd.model import default_network
 from ase_crystalnet.xrd.pattern import TWO_THETA, broaden, system_of
+from ase_crystalnet.xrd.readers import measured_patterns
 from ase_crystalnet.xrd.synthetic import random_crystal, space_group_frequencies, synthetic_set
 
 #: Largest value wanted, if any, and unit.

@@ -11,19 +11,20 @@ import pytest
 from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
+from powder_samples import eighty_crystals
 
 from ase_crystalnet.classifier import file_hash
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training.evaluate import calibration_error
 from ase_crystalnet.xrd.answers import Combination, PowderAnswers, answered
 from ase_crystalnet.xrd.classifier import PowderClassifier, evidence
-from ase_crystalnet.xrd.commands import _held_out, measured_patterns
+from ase_crystalnet.xrd.commands import _held_out
 from ase_crystalnet.xrd.library import Matches, PatternLibrary
 from ase_crystalnet.xrd.model import PowderNetwork, find_xrd_model
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, TWO_THETA, broaden, system_of
+from ase_crystalnet.xrd.readers import measured_patterns
 from ase_crystalnet.xrd.reflections import peaks, reflections_of
 from ase_crystalnet.xrd.scan import Scan
-from ase_crystalnet.xrd.structures import structure_set_of
 from ase_crystalnet.xrd.subgroups import subgroup_distance
 
 WEIGHTS = Combination(-2, 16, 0.1, 40, 0.8, 3)
@@ -92,15 +93,8 @@ def test_weights_of_a_fit(rng: np.random.Generator) -> None:
 
 
 def test_evidence_of_held_out_structures(tmp_path: Path) -> None:
-    kinds = ("fcc", "bcc", "sc", "diamond")
-    crystals = {
-        f"{kind}{a:.2f}": bulk("Cu", kind, a=a, cubic=True)
-        for a in np.linspace(3.2, 5.6, 20)
-        for kind in kinds
-    }
-    found = structure_set_of(crystals)
-    names = np.array([f"x{i}" for i in range(len(found))])
-    replace(found, elements=names, structure_type=names).save(tmp_path / "structures.npz")
+    found = eighty_crystals()
+    found.save(tmp_path / "structures.npz")
     said, matches, groups = _held_out(None, PatternLibrary.load(), tmp_path / "structures.npz")
     assert said.shape == matches.by_group.shape == (len(groups), 230)
     assert 0 < len(groups) < 20 and set(groups) <= {221, 225, 227, 229}

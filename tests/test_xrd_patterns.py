@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.spacegroup import crystal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from powder_samples import quartz, rutile
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.augment import MEASURED, PAPER, Recipe, draw_patterns, paper_background
@@ -33,19 +33,7 @@ PLAIN = Recipe(fwhm=(0.1, 0.1))
 
 @pytest.fixture(scope="module")
 def structures() -> StructureSet:
-    quartz = crystal(
-        ["Si", "O"],
-        [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191 + 2 / 3)],
-        spacegroup=152,
-        cellpar=[4.916, 4.916, 5.4054, 90, 90, 120],
-    )
-    rutile = crystal(
-        ["Ti", "O"],
-        [(0, 0, 0), (0.305, 0.305, 0)],
-        spacegroup=136,
-        cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
-    )
-    return structure_set_of({"Si": bulk("Si", cubic=True), "quartz": quartz, "rutile": rutile})
+    return structure_set_of({"Si": bulk("Si", cubic=True), "quartz": quartz(), "rutile": rutile()})
 
 
 def one(structures: StructureSet, recipe: Recipe, seed: int = 0, index: int = 0) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.data import chemical_symbols
+from powder_samples import eighty_crystals
 from typer.testing import CliRunner
 
 from ase_crystalnet.classifier import file_hash, import_keras
@@ -20,7 +21,7 @@ from ase_crystalnet.xrd.fit import accuracy, held_out_patterns, split_of, train_
 from ase_crystalnet.xrd.networks import NETWORKS, make_network
 from ase_crystalnet.xrd.pattern import POINTS
 from ase_crystalnet.xrd.plan import XrdPlan
-from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
+from ase_crystalnet.xrd.structures import StructureSet
 from ase_crystalnet.xrd.synthetic import SYNTHETIC
 from ase_crystalnet.xrd.training import (
     measured_accuracy,
@@ -35,16 +36,7 @@ SMALL = XrdPlan(patterns=256, batch_size=32, seed=5, average=0.5)
 
 @pytest.fixture(scope="module")
 def structures() -> StructureSet:
-    """Eighty cubic crystals of four space groups, each of a composition and type of its own."""
-    kinds = ("fcc", "bcc", "sc", "diamond")
-    crystals = {
-        f"{kind}{a:.2f}": bulk("Cu", kind, a=a, cubic=True)
-        for a in np.linspace(3.2, 5.6, 20)
-        for kind in kinds
-    }
-    found = structure_set_of(crystals)
-    names = np.array([f"x{i}" for i in range(len(found))])
-    return replace(found, elements=names, structure_type=names)
+    return eighty_crystals()
 
 
 @pytest.mark.parametrize(("name", "classes"), [("resnet", 230), ("dense", 7), ("conv", 7)])
@@ -217,6 +209,16 @@ def test_measured_patterns_of_the_wrong_kind(content, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(InputError, match=r"x\.npz"):
         measured_accuracy(None, tmp_path / "x.npz", SMALL)
+
+
+def test_a_wrong_file_of_measured_patterns_is_said_before_the_training(tmp_path: Path) -> None:
+    options = ["-o", str(tmp_path / "m"), "--work", str(tmp_path / "w"), "--synthetic", "50"]
+    for name in ("x.npz", "missing.npz"):
+        np.savez(tmp_path / "x.npz", X=np.ones((2, POINTS)))
+        measured = ["--measured", str(tmp_path / name)]
+        result = CliRunner().invoke(app, ["xrd", "train", *options, *measured])
+        assert result.exit_code == 2 and name in result.stderr
+        assert not (tmp_path / "w").exists()
 
 
 def test_rock_forming_minerals_join(data_dir: Path, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training.evaluate import calibration_error
 from ase_crystalnet.xrd.answers import Combination
 from ase_crystalnet.xrd.classifier import evidence
-from ase_crystalnet.xrd.commands import measured_patterns
 from ase_crystalnet.xrd.library import PatternLibrary
 from ase_crystalnet.xrd.model import (
     PowderNetwork,
@@ -33,6 +32,7 @@ from ase_crystalnet.xrd.model import (
     shipped_xrd_models,
 )
 from ase_crystalnet.xrd.pattern import SYSTEM_MATRIX, system_of
+from ase_crystalnet.xrd.readers import measured_patterns
 from ase_crystalnet.xrd.scan import subtract_background
 
 __all__ = ["LIBRARY", "MEASURED_SET", "SIMULATED_SET", "PaperBench", "Said", "scores"]

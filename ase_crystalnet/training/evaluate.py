@@ -18,6 +18,7 @@ from ase_crystalnet.training.disordered import Pool, load_pools, random_packing
 __all__ = [
     "CONDITIONS",
     "Row",
+    "best_temperature",
     "calibration_error",
     "disorder_table",
     "predict_windows",
@@ -182,6 +183,28 @@ def calibration_error(probabilities: NDArray[Any], truth: NDArray[Any], bins: in
     rows = reliability(probabilities, truth, bins)
     total = sum(r["windows"] for r in rows)
     return sum(r["windows"] * abs(r["certainty"] - r["accuracy"]) for r in rows) / total
+
+
+def best_temperature(logits: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Temperature (0.22 to 4.5) by which logits are to be divided to be likeliest.
+
+    Parameters
+    ----------
+    logits : (B, C) array
+        Or logarithms of probabilities.
+    targets : (B, C) array
+        Probabilities that are right; rows sum to 1.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    values = np.asarray(logits, np.float64)
+
+    def loss(log_temperature: float) -> float:
+        log_p = log_softmax(values / np.exp(log_temperature), axis=1)
+        return float(-(targets * log_p).sum(axis=1).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
 
 
 def risk_coverage(probabilities: NDArray[Any], truth: NDArray[Any]) -> list[dict[str, float]]:

@@ -23,6 +23,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint import Fingerprint
 from ase_crystalnet.training.crystals import CLASSES
 from ase_crystalnet.training.dataset import Recipe, make_shards, read_shards
+from ase_crystalnet.training.evaluate import best_temperature
 from ase_crystalnet.training.networks import FAST, Design, local_network
 from ase_crystalnet.training.provenance import code_version
 
@@ -287,8 +288,6 @@ def _train(
 
 def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> float:
     """Divide the logits by the temperature that is likeliest on held-out windows; in place."""
-    from scipy.optimize import minimize_scalar
-
     keras = import_keras()
     logits_of = keras.Model(network.inputs, network.get_layer("logits").output)
     logits = np.concatenate(
@@ -296,15 +295,8 @@ def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float
             logits_of.predict_on_batch(images[i : i + 512].astype(np.float32) / 255)
             for i in range(0, len(images), 512)
         ]
-    ).astype(float)
-
-    def loss(log_temperature: float) -> float:
-        z = logits / np.exp(log_temperature)
-        z -= z.max(axis=1, keepdims=True)
-        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return float(-(targets * log_p).sum(axis=1).mean())
-
-    temperature = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
+    )
+    temperature = best_temperature(logits, targets)
     layer = network.get_layer("logits")
     layer.set_weights([w / temperature for w in layer.get_weights()])
     return temperature

@@ -18,8 +18,8 @@ from ase_crystalnet.xrd.answers import Combination, PowderAnswers
 from ase_crystalnet.xrd.classifier import PowderClassifier, evidence
 from ase_crystalnet.xrd.library import Matches, PatternLibrary, build_library
 from ase_crystalnet.xrd.model import PowderNetwork, default_network, plan_of, write_combination
-from ase_crystalnet.xrd.pattern import POINTS, TWO_THETA, WAVELENGTH, broaden
-from ase_crystalnet.xrd.readers import read_scan
+from ase_crystalnet.xrd.pattern import TWO_THETA, WAVELENGTH, broaden
+from ase_crystalnet.xrd.readers import measured_patterns, read_scan
 from ase_crystalnet.xrd.reflections import G_MAX, peaks, reflections_of
 from ase_crystalnet.xrd.scan import Scan, subtract_background
 
@@ -313,31 +313,6 @@ def make_library(
     library = build_library(sources, processes=processes, log=say)
     library.save(output)
     print(f"wrote {output}: {len(library)} patterns")
-
-
-def measured_patterns(
-    path: Path,
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
-    """Measured patterns of a .npz file: X scaled to 1, space groups, and whether the id is even.
-
-    Raises
-    ------
-    InputError
-        The file holds something else.
-    """
-    try:
-        with np.load(path) as data:
-            x, groups, ids = (np.asarray(data[k]) for k in ("X", "space_group", "ids"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise InputError(
-            f"{path}: expected a .npz file with X, space_group and ids ({error})"
-        ) from None
-    if x.ndim != 2 or x.shape[1] != POINTS or len(groups) != len(x) or len(ids) != len(x):
-        raise InputError(f"{path}: X has shape {x.shape}; expected (B, {POINTS}) and B labels, ids")
-    x = np.asarray(x, np.float32)
-    return x / x.max(axis=1, keepdims=True), groups.astype(np.int64), ids % 2 == 0
 
 
 def calibrate(path: Path, *, model: str | None, structures: Path | None = None) -> str:

@@ -12,9 +12,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.pattern import WAVELENGTH
+from ase_crystalnet.xrd.pattern import POINTS, WAVELENGTH
 from ase_crystalnet.xrd.scan import Scan
 
 __all__ = ["SUFFIXES", "read_scan", "stated_wavelength"]
@@ -65,6 +66,31 @@ def read_scan(path: str | Path, wavelength: float | None = None) -> Scan:
     if wavelength is None:
         wavelength = stated_wavelength(data) or WAVELENGTH
     return Scan(x, y, wavelength, str(path))
+
+
+def measured_patterns(
+    path: Path,
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+    """Measured patterns of a .npz file: X scaled to 1, space groups, and whether the id is even.
+
+    Raises
+    ------
+    InputError
+        The file holds something else.
+    """
+    try:
+        with np.load(path) as data:
+            x, groups, ids = (np.asarray(data[k]) for k in ("X", "space_group", "ids"))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(
+            f"{path}: expected a .npz file with X, space_group and ids ({error})"
+        ) from None
+    if x.ndim != 2 or x.shape[1] != POINTS or len(groups) != len(x) or len(ids) != len(x):
+        raise InputError(f"{path}: X has shape {x.shape}; expected (B, {POINTS}) and B labels, ids")
+    x = np.asarray(x, np.float32)
+    return x / x.max(axis=1, keepdims=True), groups.astype(np.int64), ids % 2 == 0
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from ase_crystalnet.classifier import CARD_VERSION, file_hash, import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.outputs import write_whole
-from ase_crystalnet.training.evaluate import calibration_error, reliability, risk_coverage
+from ase_crystalnet.training.evaluate import (
+    best_temperature,
+    calibration_error,
+    reliability,
+    risk_coverage,
+)
 from ase_crystalnet.training.provenance import code_version
 from ase_crystalnet.xrd.augment import PAPER
 from ase_crystalnet.xrd.fit import (
@@ -27,8 +32,9 @@ from ase_crystalnet.xrd.fit import (
     split_of,
     train_network,
 )
-from ase_crystalnet.xrd.pattern import POINTS, network_input, system_of
+from ase_crystalnet.xrd.pattern import network_input, system_of
 from ase_crystalnet.xrd.plan import XrdPlan
+from ase_crystalnet.xrd.readers import measured_patterns
 from ase_crystalnet.xrd.sources import SETTINGS
 from ase_crystalnet.xrd.structures import StructureSet, build_structure_set
 from ase_crystalnet.xrd.synthetic import SYNTHETIC, space_group_frequencies, synthetic_set
@@ -167,6 +173,8 @@ def train_xrd(
         The model folder.
     """
     plan = plan or XrdPlan()
+    if measured is not None:
+        measured_patterns(measured)  # a wrong file is said before the training, not after it
     if not folders and not synthetic:
         raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
     parts = [structures_of(work, folders, processes=processes, log=log)] if folders else []
@@ -280,27 +288,14 @@ def measured_accuracy(network: Any, path: Path, plan: XrdPlan) -> dict[str, Any]
     InputError
         The file does not hold the arrays ``X`` (B, 8500), ``space_group`` and ``ids`` (B,).
     """
-    try:
-        with np.load(path) as data:
-            patterns, groups, ids = (data[name] for name in ("X", "space_group", "ids"))
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path} holds no measured patterns ({error}); expected an .npz file with X, "
-            "space_group and ids"
-        ) from None
-    if patterns.shape != (len(ids), POINTS) or groups.shape != ids.shape:
-        raise InputError(f"{path}: X has shape {patterns.shape}; expected ({len(ids)}, {POINTS})")
+    patterns, groups, even = measured_patterns(path)
     patterns = np.clip(patterns, 0, None)
-    if plan.network == "resnet":
-        inputs = network_input(patterns)
-    else:
-        inputs = (patterns / patterns.max(axis=1, keepdims=True)).astype(np.float32)
-    groups = groups.astype(np.int64)
+    inputs = network_input(patterns) if plan.network == "resnet" else patterns
     said = _predict(network, inputs)
     truth = groups - 1 if plan.classes == 230 else system_of(groups)
-    halves = {"all": ids >= 0, "even_id": ids % 2 == 0, "odd_id": ids % 2 == 1}
+    halves = {"all": np.ones(len(groups), bool), "even_id": even, "odd_id": ~even}
     return {
-        "patterns": len(ids),
+        "patterns": len(groups),
         **{name: accuracy(said[part], groups[part]) for name, part in halves.items()},
         "expected_calibration_error": round(calibration_error(said, truth, bins=10), 4),
         "reliability": reliability(said, truth, bins=10),
@@ -316,19 +311,9 @@ def _calibrate(
     network: Any, inputs: NDArray[np.float32], groups: NDArray[np.int64], classes: int
 ) -> float:
     """Divide the logits by the temperature that is likeliest on held-out patterns; in place."""
-    from scipy.optimize import minimize_scalar
-
     truth = groups - 1 if classes == 230 else system_of(groups)
     log_p = np.log(_predict(network, inputs).astype(np.float64) + 1e-12)
-
-    def loss(log_temperature: float) -> float:
-        z = log_p / np.exp(log_temperature)
-        z -= z.max(axis=1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return -float(z[np.arange(len(truth)), truth].mean())
-
-    found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x
-    temperature = float(np.exp(found))
+    temperature = best_temperature(log_p, np.eye(classes)[truth])
     layer = network.get_layer("logits")
     layer.set_weights([w / temperature for w in layer.get_weights()])
     return temperature

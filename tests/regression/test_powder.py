@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
+from powder_samples import quartz, rutile
 
 from ase_crystalnet.xrd.fit import accuracy
 from ase_crystalnet.xrd.model import PowderNetwork
@@ -35,18 +36,6 @@ def pattern(atoms: Atoms, fwhm: float = 0.12) -> np.ndarray:
 
 
 def known() -> dict[int, Atoms]:
-    quartz = crystal(
-        ["Si", "O"],
-        [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191 + 2 / 3)],
-        spacegroup=152,
-        cellpar=[4.916, 4.916, 5.4054, 90, 90, 120],
-    )
-    rutile = crystal(
-        ["Ti", "O"],
-        [(0, 0, 0), (0.305, 0.305, 0)],
-        spacegroup=136,
-        cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
-    )
     calcite = crystal(
         ["Ca", "C", "O"],
         [(0, 0, 0), (0, 0, 0.25), (0.2568, 0, 0.25)],
@@ -57,9 +46,9 @@ def known() -> dict[int, Atoms]:
         225: bulk("NaCl", "rocksalt", a=5.64, cubic=True),
         227: bulk("Si", cubic=True),
         221: bulk("CsCl", "cesiumchloride", a=4.12),
-        136: rutile,
+        136: rutile(),
         167: calcite,
-        152: quartz,
+        152: quartz(),
     }
 
 
