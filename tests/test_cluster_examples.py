@@ -30,6 +30,7 @@ def slurm(*words: str, path: Path | None = None) -> subprocess.CompletedProcess[
         text=True,
         check=False,
         env=environment,
+        timeout=300,  # a job that never comes would be waited for without end
     )
 
 
@@ -64,7 +65,9 @@ def test_a_run_where_jobs_run_at_once(
     commands = tmp_path / "bin"
     commands.mkdir()
     (commands / "sbatch").write_text(
-        '#!/bin/bash\nbash "$1" >job.out 2>&1 </dev/null &\necho "Submitted batch job $!"\n'
+        # The script is a temporary file: like the real command, this one keeps a copy of it.
+        '#!/bin/bash\ncp "$1" "job.$$.sh"\nbash "job.$$.sh" >job.out 2>&1 </dev/null &\n'
+        'echo "Submitted batch job $!"\n'
     )
     (commands / "scancel").write_text('#!/bin/bash\nkill "$@"\n')
     for command in commands.iterdir():
