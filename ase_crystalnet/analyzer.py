@@ -15,15 +15,20 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier import Classifier, labels_of
+from ase_crystalnet.classifier.classifier import Classifier, labels_of
 from ase_crystalnet.errors import InputError, ModelError
-from ase_crystalnet.fingerprint import Fingerprint
-from ase_crystalnet.interpolation import blend, window_weights
-from ase_crystalnet.lattice import LatticeFinder
-from ase_crystalnet.orientation import conventional_setting
-from ase_crystalnet.results import FrameAnalysis
-from ase_crystalnet.second_look import SMALLER_WINDOWS, divided, give_way, unsettled_atoms
-from ase_crystalnet.windows import PreparedSystem, WindowBatch, Windower
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.lattice.finder import LatticeFinder
+from ase_crystalnet.lattice.orientation import conventional_setting
+from ase_crystalnet.local.blending import blend, window_weights
+from ase_crystalnet.local.boundaries import (
+    SMALLER_WINDOWS,
+    divided,
+    give_way,
+    unsettled_atoms,
+)
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.windows.windower import PreparedSystem, WindowBatch, Windower
 
 __all__ = ["CrystalNet"]
 
@@ -55,7 +60,7 @@ class CrystalNet(Calculator):
     batch_size : int
         Windows worked on at a time; bounds the memory.
     mode : {'local', 'global'}, optional
-        Windows about every centre, or the structure as a whole (`global_mode`); by default what
+        Windows about every centre, or the structure as a whole (`whole`); by default what
         the model was trained for.
 
     Raises
@@ -172,7 +177,7 @@ class CrystalNet(Calculator):
             A window is sparse and ``on_sparse="raise"``.
         """
         if self.mode == "global":
-            from ase_crystalnet.global_mode import analyze
+            from ase_crystalnet.whole.analysis import analyze
 
             return analyze(self, atoms, centers)
         prepared = self.windower.prepare(atoms)
@@ -343,10 +348,10 @@ class CrystalNet(Calculator):
     def run(self, source: Any, **options: Any) -> Iterator[FrameAnalysis]:
         """Analyse the frames of trajectory files one after the other.
 
-        Takes what `ase_crystalnet.trajectory.run` takes after the analyzer: ``start``, ``stop``,
+        Takes what `ase_crystalnet.frames.run.run` takes after the analyzer: ``start``, ``stop``,
         ``step``, ``centers``, ``spacing``, ``lindemann``, ...
         """
-        from ase_crystalnet.trajectory import run
+        from ase_crystalnet.frames.run import run
 
         return run(self, source, **options)
 
@@ -354,9 +359,9 @@ class CrystalNet(Calculator):
         """An observer for ASE dynamics that writes each analysed frame to an HDF5 file.
 
         ``dyn.attach(net.observer("run.h5"), interval=100)``; see
-        `ase_crystalnet.trajectory.Observer`.
+        `ase_crystalnet.frames.observer.Observer`.
         """
-        from ase_crystalnet.trajectory import Observer
+        from ase_crystalnet.frames.observer import Observer
 
         return Observer(self, path, **options)
 

@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py [--windows 1001] [--md benchmark-data/md] [--json FILE]
 
-The molecular dynamics comes from ``python -m ase_crystalnet.training.md benchmark``; it was made
-with other potentials than the liquids the model has seen. Lengths are in nearest-neighbour
+The molecular dynamics comes from ``python -m ase_crystalnet.training.md benchmark``; it was
+made with other potentials than the liquids the model has seen. Lengths are in nearest-neighbour
 distances.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from ase import Atoms
 from common import markdown, show, write_json
 
-from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.training.crystals import Disorder
-from ase_crystalnet.training.evaluate import (
+from ase_crystalnet import CrystalNet
+from ase_crystalnet.crystals import Disorder
+from ase_crystalnet.training.local.evaluate import (
     CONDITIONS,
     LIQUID_LIMIT,
     Row,
@@ -57,7 +57,7 @@ def molecular_dynamics(
     net: CrystalNet, folder: Path, atoms: int, seed: int
 ) -> list[dict[str, Any]]:
     """Percent of atoms right in every run of a folder, with the baselines where OVITO is."""
-    from ase_crystalnet.training.md import load_frames
+    from ase_crystalnet.crystals import load_frames
 
     rng = np.random.default_rng(seed)
     rows = []

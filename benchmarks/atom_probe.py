@@ -5,7 +5,7 @@
     python benchmarks/atom_probe.py silicon --data DIR [--json FILE] [--figure FILE]
 
 `accuracy` draws windows of the seven crystal classes, over their whole parameter ranges and in
-random orientation, through a model of the measurement (`ase_crystalnet.training.atomprobe`): 30 %
+random orientation, through a model of the measurement (`training.atom_probe.measurement`): 30 %
 slow density variation, 1 % stretch and 1 % shear, and the efficiency and resolution of the row.
 `alarms` counts windows in which a search at 1 % and 5 % finds planes where there are none: in a
 gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by
@@ -35,10 +35,10 @@ from ase_crystalnet.atom_probe import (
     burst_ions,
     jittered,
 )
-from ase_crystalnet.training.atomprobe import Measurement, cut_measured
-from ase_crystalnet.training.crystals import CLASSES, prototype, sample_crystal
-from ase_crystalnet.training.dataset import pad_windows
-from ase_crystalnet.training.disordered import Pool, cut_gas, random_packing
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.crystals import Pool, cut_gas, prototype, random_packing, sample_crystal
+from ase_crystalnet.training.atom_probe.measurement import Measurement, cut_measured
+from ase_crystalnet.training.shards import pad_windows
 
 Array = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def ptm_percent(
         return {}
     from baselines import ptm_labels
 
-    from ase_crystalnet.training.crystals import Crystal
+    from ase_crystalnet.crystals import Crystal
 
     hits: dict[str, list[float]] = {"PTM 0.1": [], "PTM none": []}
     for name, (kind, parameters) in PTM_CRYSTALS.items():
@@ -235,7 +235,7 @@ def silicon(
     path: Path, ions: int, count: int, rng: np.random.Generator, *, thin: bool = False
 ) -> tuple[Any, Any]:
     """Balls of one radius at random ions; those cut by the surface are left out."""
-    from ase_crystalnet.io.apt import read_reconstruction
+    from ase_crystalnet.atom_probe import read_reconstruction
 
     positions = np.asarray(read_reconstruction(path).positions, np.float64)
     if thin:
@@ -347,7 +347,7 @@ def alarm_table(rows: Sequence[dict[str, Any]]) -> str:
 # ---------------------------------------------------------------------------- silicon
 def silicon_facts(given: argparse.Namespace) -> dict[str, Any]:
     """Bursts of the silicon reconstruction, S along and across its surface's normal, its pole."""
-    from ase_crystalnet.io.apt import read_reconstruction
+    from ase_crystalnet.atom_probe import read_reconstruction
 
     rng = np.random.default_rng(given.seed)
     ions = np.asarray(read_reconstruction(given.data / "apt" / "Si.pos").positions, np.float64)

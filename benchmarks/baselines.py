@@ -20,9 +20,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_crystalnet import testing
-from ase_crystalnet.errors import CrystalNetError
-from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet import CrystalNetError, crystals
+from ase_crystalnet.classes import CLASSES
 
 Labels = NDArray[np.int16]
 
@@ -150,11 +149,11 @@ def table(atoms: int, seed: int) -> dict[str, dict[str, list[float]]]:
     rng = np.random.default_rng(seed)
     result: dict[str, dict[str, list[float]]] = {}
     for name in ("fcc", "bcc", "hex/rh", "diam", "sc"):
-        cell = testing.unit_cell(name)
+        cell = crystals.unit_cell(name)
         series = {
-            "sigma": [testing.supercell(cell, atoms, sigma=each, rng=rng) for each in SIGMAS],
+            "sigma": [crystals.supercell(cell, atoms, sigma=each, rng=rng) for each in SIGMAS],
             "vacancies": [
-                testing.supercell(cell, atoms, vacancies=each, rng=rng) for each in VACANCIES
+                crystals.supercell(cell, atoms, vacancies=each, rng=rng) for each in VACANCIES
             ],
         }
         for method, label in METHODS.items():
@@ -162,7 +161,7 @@ def table(atoms: int, seed: int) -> dict[str, dict[str, list[float]]]:
                 key: [percent_right(label(each, name), name) for each in structures]
                 for key, structures in series.items()
             }
-    packing = testing.random_packing(atoms, rng=rng)
+    packing = crystals.random_packing(atoms, rng=rng)
     for method, label in METHODS.items():
         wrong = 100.0 - percent_right(label(packing, "disordered"), "disordered")
         result[f"random packing: {method}"] = {"called crystal": [wrong]}

@@ -21,9 +21,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.orientation import misorientation
-from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet import CrystalNet, FrameAnalysis
+from ase_crystalnet.lattice import misorientation
 
 #: Name, file, options of ase.io.read, normal of the map's slice.
 CASES: tuple[tuple[str, str, dict[str, Any], str], ...] = (

@@ -21,8 +21,8 @@ os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
 import numpy as np
 from numba import njit
 
-from ase_crystalnet._kernels.fingerprint import product
-from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet import Fingerprint
+from ase_crystalnet._compute.tiles import product
 
 WINDOWS = 400
 PRODUCTS = 15

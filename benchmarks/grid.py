@@ -21,20 +21,19 @@ from ase import Atoms
 from ase.io import read
 from common import markdown, show, write_json
 
-from ase_crystalnet import testing
-from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet import CrystalNet, crystals
 
 MODES = ("grid", "adaptive")
 
 
-def crystals(atoms: int) -> Iterator[tuple[str, Atoms]]:
+def bulk_crystals(atoms: int) -> Iterator[tuple[str, Atoms]]:
     """Bulk crystals, hot and incomplete."""
     for name in ("fcc", "bcc", "hex/rh", "diam"):
         for label, sigma, vacancies in (("hot", 0.08, 0.0), ("40 % missing", 0.05, 0.4)):
-            cell = testing.unit_cell(name)
+            cell = crystals.unit_cell(name)
             yield (
                 f"{name}, {label}",
-                testing.supercell(cell, atoms, sigma=sigma, vacancies=vacancies, rng=1),
+                crystals.supercell(cell, atoms, sigma=sigma, vacancies=vacancies, rng=1),
             )
 
 
@@ -80,10 +79,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     net = CrystalNet()
-    net.analyze(testing.supercell(testing.fcc(), 500))  # compiles
+    net.analyze(crystals.supercell(crystals.fcc(), 500))  # compiles
     data = None if given.data is None else Path(given.data)
     rows = []
-    for source in (crystals(given.atoms), files(data)):
+    for source in (bulk_crystals(given.atoms), files(data)):
         for name, atoms in source:
             rows.append(compare(net, name, atoms))
             show(f"{name}: " + ", ".join(f"{rows[-1][f'agree, {m}, %']:.2f} % {m}" for m in MODES))

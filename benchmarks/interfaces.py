@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from ase_crystalnet import testing
-from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet import crystals
+from ase_crystalnet.classes import CLASSES
 
 __all__ = ["FAULTS", "MELTS", "REACH", "Interface", "interfaces"]
 
@@ -59,7 +59,7 @@ class Interface:
 
 def orthogonal_cell(name: str) -> Atoms:
     """Right-angled cell of fcc, bcc, diam or (basal plane normal to z) hex/rh."""
-    cell = testing.unit_cell(name)
+    cell = crystals.unit_cell(name)
     if name != "hex/rh":
         return cell
     a, c = cell.cell.lengths()[[0, 2]]
@@ -69,13 +69,13 @@ def orthogonal_cell(name: str) -> Atoms:
 
 def melt(folder: Path, material: str, name: str, rng: np.random.Generator) -> tuple[Atoms, float]:
     """A liquid (Angstrom) and the volume of an atom in the crystal at its melting point."""
-    from ase_crystalnet.training.md import load_frames
+    from ase_crystalnet.crystals import load_frames
 
     liquid, solid = (folder / f"{material}_{phase}_1.00.npz" for phase in ("liquid", "solid"))
     if liquid.is_file() and solid.is_file():
         crystal = load_frames(solid)[0]
         return load_frames(liquid)[-1], crystal.get_volume() / len(crystal)
-    packing = testing.random_packing(2000, rng=rng)
+    packing = crystals.random_packing(2000, rng=rng)
     cell = orthogonal_cell(name)
     volume = cell.get_volume() / len(cell)
     factor = (1.05 * volume * len(packing) / packing.get_volume()) ** (1 / 3)
@@ -89,7 +89,7 @@ def crystal_liquid(kind: str, folder: Path, sigma: float, rng: np.random.Generat
     liquid, volume = melt(folder, material, name, rng)
     cell = orthogonal_cell(name)
     cell.set_cell(cell.cell * (volume * len(cell) / cell.get_volume()) ** (1 / 3), scale_atoms=True)
-    d = testing.nearest_distance(cell)
+    d = crystals.nearest_distance(cell)
     edges = cell.cell.lengths()
     lateral = np.rint(liquid.cell.lengths()[:2] / edges[:2]).astype(int)
     layers = int(np.ceil(2 * HALF * d / edges[2]))
@@ -165,7 +165,7 @@ def sigma5(sigma: float, rng: np.random.Generator, d: float = 2.6) -> Interface:
     repeats = int(np.ceil(2 * HALF * d / period))
     # Columns: [1 -2 0] along x, [001] along y, [-2 -1 0] along z (right-handed).
     turn = Rotation.from_matrix(np.array([[1, -2, 0], [0, 0, np.sqrt(5)], [-2, -1, 0]]) / 5**0.5)
-    block = testing.fcc(d).repeat(4 * repeats + 16)
+    block = crystals.fcc(d).repeat(4 * repeats + 16)
     half = repeats * period
     width = np.array([4 * period, 9 * a])
     origin = np.rint(block.cell.lengths() / a / 2) * a

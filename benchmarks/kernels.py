@@ -24,7 +24,7 @@ import numpy as np
 from common import markdown, show, write_json
 from operations import FILTER, HALF, PAIRS, PIXELS, SINCOS, VIEWS, Rates
 
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
 
 ATOMS = 250
 CALLS = 200
@@ -32,10 +32,10 @@ CALLS = 200
 FIRST_CALL = """
 import time
 from ase_crystalnet import testing
-from ase_crystalnet.fingerprint import Fingerprint
-from ase_crystalnet.lattice import LatticeFinder
-from ase_crystalnet.windows import Windower
-atoms = testing.supercell(testing.fcc(), 500, sigma=0.05, rng=1)
+from ase_crystalnet import Fingerprint
+from ase_crystalnet import LatticeFinder
+from ase_crystalnet import Windower
+atoms = crystals.supercell(crystals.fcc(), 500, sigma=0.05, rng=1)
 begin = time.perf_counter(), time.process_time()
 prepared = Windower().prepare(atoms)
 batch = next(prepared.batches(prepared.centers("grid")[0], 512))
@@ -47,9 +47,10 @@ print(time.perf_counter() - begin[0], time.process_time() - begin[1])
 
 def fingerprint_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]:
     """Name, operations a window and a call, for one view of the fingerprint."""
-    from ase_crystalnet._kernels import fingerprint as kernel
-    from ase_crystalnet._kernels.tiles import product
-    from ase_crystalnet.fingerprint import Fingerprint, _tables
+    from ase_crystalnet import Fingerprint
+    from ase_crystalnet._compute.tiles import product
+    from ase_crystalnet.fingerprint._kernels import fast as kernel
+    from ase_crystalnet.fingerprint.fingerprint import _tables
 
     views, _, _, q, q_axial, _, taps, window = _tables(Fingerprint(), ())
     atoms = np.vstack([positions.T, np.ones(ATOMS)]).astype(np.float32)
@@ -100,7 +101,7 @@ def fingerprint_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]
 
 def lattice_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]:
     """The same for the lattice."""
-    from ase_crystalnet._kernels import peaks
+    from ase_crystalnet.lattice._kernels import peaks
 
     x, y, z = (np.ascontiguousarray(positions[:, c], np.float32) for c in range(3))
     ones, row, close = np.ones((3, ATOMS), np.float32)
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--first-call", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    cluster, _ = testing.random_cluster(testing.fcc(1.0), 6.0, sigma=0.06, rng=0)
+    cluster, _ = crystals.random_cluster(crystals.fcc(1.0), 6.0, sigma=0.06, rng=0)
     apart = np.linalg.norm(cluster.positions, axis=1)
     positions = cluster.positions[np.argsort(apart)[:ATOMS]]
     rates = Rates()

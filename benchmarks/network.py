@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from common import markdown, show, write_json
 
-from ase_crystalnet.classifier import Classifier
-from ase_crystalnet.training.crystals import CLASSES
-from ase_crystalnet.training.fit import FAST_PLAN, TrainingPlan, train_local
-from ase_crystalnet.training.networks import FAST, Design
+from ase_crystalnet import Classifier
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.training.local.network import FAST, Design
+from ase_crystalnet.training.local.train import FAST_PLAN, TrainingPlan, train_local
 
 CANDIDATES = {
     "five convolutions": TrainingPlan(),

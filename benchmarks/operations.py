@@ -80,8 +80,8 @@ class Rates:
     """What this machine does in a second, measured: one core, and all of them."""
 
     def __init__(self) -> None:
-        from ase_crystalnet._kernels.tiles import LANES
-        from ase_crystalnet._threads import share, thread_count
+        from ase_crystalnet._compute.threads import share, thread_count
+        from ase_crystalnet._compute.tiles import LANES
 
         self.cores = thread_count(None)
         self.lanes = LANES
@@ -108,7 +108,7 @@ class Rates:
 
 
 def _products(start: int, stop: int) -> None:
-    from ase_crystalnet._kernels.tiles import product
+    from ase_crystalnet._compute.tiles import product
 
     left, right = np.ones((2, 256, 64), np.float32)
     out = np.empty((64, 64), np.float32)

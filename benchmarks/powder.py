@@ -23,13 +23,22 @@ from unittest import mock
 import numpy as np
 from common import markdown, show, where, write_json
 
-from ase_crystalnet.xrd import library as library_module
-from ase_crystalnet.xrd.classifier import PowderClassifier
-from ase_crystalnet.xrd.library import CLOSE, PatternLibrary
-from ase_crystalnet.xrd.model import default_network
-from ase_crystalnet.xrd.pattern import TWO_THETA, broaden, system_of
-from ase_crystalnet.xrd.readers import measured_patterns
-from ase_crystalnet.xrd.synthetic import random_crystal, space_group_frequencies, synthetic_set
+from ase_crystalnet.training.powder.synthetic import (
+    random_crystal,
+    space_group_frequencies,
+    synthetic_set,
+)
+from ase_crystalnet.xrd import (
+    TWO_THETA,
+    PatternLibrary,
+    PowderClassifier,
+    broaden,
+    default_network,
+    measured_patterns,
+    system_of,
+)
+from ase_crystalnet.xrd.answer import library as library_module
+from ase_crystalnet.xrd.answer.library import CLOSE
 
 #: Largest value wanted, if any, and unit.
 WANTED: dict[str, tuple[float | None, str]] = {

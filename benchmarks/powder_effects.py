@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 from common import markdown, show, where, write_json
 
-from ase_crystalnet.xrd.augment import MEASURED, PAPER, Recipe
-from ase_crystalnet.xrd.fit import accuracy, held_out_patterns, split_of
-from ase_crystalnet.xrd.model import PowderNetwork
-from ase_crystalnet.xrd.plan import XrdPlan
-from ase_crystalnet.xrd.structures import StructureSet
+from ase_crystalnet.training.powder.loop import accuracy, held_out_patterns, split_of
+from ase_crystalnet.training.powder.plan import XrdPlan
+from ase_crystalnet.xrd import MEASURED, PAPER, PowderNetwork, Recipe, StructureSet
 
 #: The cleanest pattern: one line width, nothing else.
 CLEAN = Recipe(fwhm=(0.1, 0.1))

@@ -22,7 +22,7 @@ from common import markdown, show, write_json
 from numpy.typing import NDArray
 from speed import copper
 
-from ase_crystalnet.io.stream import iter_frames
+from ase_crystalnet.io import iter_frames
 
 Positions = NDArray[np.float64]
 

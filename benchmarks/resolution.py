@@ -21,9 +21,9 @@ from interfaces import MELTS, REACH, Interface, interfaces, melt
 from numpy.typing import NDArray
 from resolution_methods import TAPERED, TAPERS, Answer, Recorder, all_answers, windows_answers
 
-from ase_crystalnet import testing
-from ase_crystalnet.orientation import misorientation
-from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet import crystals
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.lattice import misorientation
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ BINS = np.arange(-REACH, REACH + 0.25, 0.5)
 ANGLE = 5.0
 #: Fewest atoms that a share of 99 % is read from.
 FEWEST = 30
-#: Disorder of whole crystals, for `testing.supercell`.
+#: Disorder of whole crystals, for `crystals.supercell`.
 BULK: dict[str, dict[str, float]] = {
     "sigma 0.08": {"sigma": 0.08},
     "sigma 0.15": {"sigma": 0.15},
@@ -142,7 +142,7 @@ def bulk(nets: dict[str, Recorder], per: int, folder: Path, seed: int) -> list[d
         for name in (c for c in CLASSES if c != "disordered"):
             # Atoms for the largest windows after vacancies.
             count = int(1500 / (1 - disorder.get("vacancies", 0.0)))
-            atoms = testing.supercell(testing.unit_cell(name), count, rng=rng, **disorder)
+            atoms = crystals.supercell(crystals.unit_cell(name), count, rng=rng, **disorder)
             _bulk_answers(nets, atoms, CLASSES.index(name), per, rng, right)
         rows.append({"condition": condition, "percent": right})
     right = {}
@@ -198,7 +198,7 @@ def _cell(side: dict[str, float | None], value: str) -> str:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Percent right against distance, for some of the interfaces."""
-    from ase_crystalnet.plotting_style import new_figure
+    from ase_crystalnet.plotting import new_figure
 
     styles = {
         "64": ("#56b4e9", "-"),

@@ -11,8 +11,8 @@ from ase import Atoms
 from interfaces import Interface
 from numpy.typing import NDArray
 
-from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.orientation import conventional_setting
+from ase_crystalnet import CrystalNet
+from ase_crystalnet.lattice import conventional_setting
 from ase_crystalnet.windows import WindowBatch
 
 __all__ = ["TAPERED", "TAPERS", "Answer", "Recorder", "all_answers", "windows_answers"]

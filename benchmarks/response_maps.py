@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from ase_crystalnet import CrystalNet
-from ase_crystalnet.explain import Explainer
-from ase_crystalnet.explain_study import (
+from ase_crystalnet.crystals import unit_cell
+from ase_crystalnet.explain import Explainer, plot_explanation, plot_filter_sums, subject
+from ase_crystalnet.explain.study import (
     Sample,
     ShareRow,
     bootstrap_mean,
@@ -32,10 +33,7 @@ from ase_crystalnet.explain_study import (
     sample_of,
     share_rows,
 )
-from ase_crystalnet.explain_subject import subject
-from ase_crystalnet.io.outputs import write_whole
-from ase_crystalnet.plotting_responses import plot_explanation, plot_filter_sums
-from ase_crystalnet.testing import unit_cell
+from ase_crystalnet.io import write_whole
 
 CONDITIONS = {
     "perfect": (0.0, 0.0),
@@ -47,10 +45,13 @@ def global_sample(
     net: CrystalNet, per_class: int, rng: np.random.Generator, sigma: float, vacancies: float
 ) -> Sample:
     """Elemental crystals as a model of whole structures is trained on, disturbed."""
-    from ase_crystalnet.global_mode import perfect_supercell, standard_conventional_cell
-    from ase_crystalnet.testing import nearest_distance
-    from ase_crystalnet.training.defects import displaced, with_vacancies
-    from ase_crystalnet.training.elements import elemental_structures
+    from ase_crystalnet.crystals import (
+        displaced,
+        elemental_structures,
+        nearest_distance,
+        with_vacancies,
+    )
+    from ase_crystalnet.whole import perfect_supercell, standard_conventional_cell
 
     elements = elemental_structures(rng, count=100 * len(net.classes))
     structures, labels = [], []

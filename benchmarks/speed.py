@@ -21,8 +21,7 @@ import operations
 from common import markdown, show, write_json
 from operations import Rates, timed
 
-from ase_crystalnet import testing
-from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet import CrystalNet, crystals
 
 
 def memory_now() -> float:
@@ -35,7 +34,7 @@ def copper(atoms: int) -> Any:
     """A hot copper crystal of about `atoms` atoms (sigma 0.08 of the neighbour distance)."""
     rng = np.random.default_rng(0)
     repeat = max(1, round((atoms / 4) ** (1 / 3)))
-    crystal = testing.fcc(2.56).repeat(repeat)
+    crystal = crystals.fcc(2.56).repeat(repeat)
     crystal.positions += rng.normal(scale=0.08 * 2.56, size=crystal.positions.shape)
     return crystal
 

@@ -10,7 +10,11 @@ from ovito.data import DataCollection
 from ovito.io import FileReaderInterface
 from traits import api
 
-from ase_crystalnet.io.apt import SUFFIXES, is_reconstruction, read_reconstruction
+from ase_crystalnet.atom_probe.files.reconstruction import (
+    SUFFIXES,
+    is_reconstruction,
+    read_reconstruction,
+)
 
 __all__ = ["AtomProbeReader"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_crystalnet.disorder import LindemannTracker
+from ase_crystalnet import LindemannTracker
 from ase_crystalnet.errors import InputError
 
 __all__ = ["frame_window", "lindemann"]

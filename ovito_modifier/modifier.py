@@ -14,9 +14,8 @@ from ovito.pipeline import ModifierInterface
 from ovito.traits import OvitoObject
 from traits import api
 
-from ase_crystalnet import CrystalNet
+from ase_crystalnet import CrystalNet, FrameAnalysis
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.results import FrameAnalysis
 from ovito_modifier.convert import selected, to_atoms
 from ovito_modifier.grains import CORRESPONDENCES
 from ovito_modifier.lindemann import frame_window, lindemann

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ovito.data import DataTable
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.orientation import conventional_setting
-from ase_crystalnet.periodic import PeriodicSpace
-from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet import FrameAnalysis
+from ase_crystalnet.geometry import PeriodicSpace
+from ase_crystalnet.lattice import conventional_setting
 from ovito_modifier.grains import CORRESPONDENCES, correspondences
 from ovito_modifier.structures import OTHER, PTM_IDS, StructureType
 

@@ -2,7 +2,7 @@
 
 A class that polyhedral template matching (PTM) has, too, keeps PTM's id and colour, so that
 expressions, colour legends and scripts written for PTM go on working. The others have ids of
-their own from 10 on (PTM ends at 8) and the colours of `ase_crystalnet.plotting`.
+their own from 10 on (PTM ends at 8) and the colours of `ase_crystalnet.plotting.trajectory`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ase_crystalnet.plotting_style import class_colors
+from ase_crystalnet.classes import class_colors
 
 __all__ = ["KNOWN", "OTHER", "PTM_IDS", "StructureType", "structure_types"]
 

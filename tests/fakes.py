@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet.results.frame import FrameAnalysis
 
 CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
 

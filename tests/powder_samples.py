@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
-from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
+from ase_crystalnet.xrd.simulated.structures import StructureSet, structure_set_of
 
 
 def quartz() -> Atoms:

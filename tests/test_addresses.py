@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from test_trajectory import lammps_dump
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io import text_frames
-from ase_crystalnet.io.addresses import FrameLoader
-from ase_crystalnet.io.formats import format_of, open_compressed, reader_of
-from ase_crystalnet.io.stream import (
+from ase_crystalnet.io.trajectories import text_frames
+from ase_crystalnet.io.trajectories.addresses import FrameLoader
+from ase_crystalnet.io.trajectories.formats import format_of, open_compressed, reader_of
+from ase_crystalnet.io.trajectories.stream import (
     TruncatedTrajectoryError,
     iter_addresses,
     iter_frames,

@@ -13,12 +13,14 @@ from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 
-from ase_crystalnet import CrystalNet, FrameAnalysis, testing
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.errors import InputError, SparseWindowError
-from ase_crystalnet.interpolation import blend, window_weights
-from ase_crystalnet.io.hdf5 import ResultFile
-from ase_crystalnet.orientation import misorientation
-from ase_crystalnet.windows import SparseWindowWarning
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
+from ase_crystalnet.lattice.orientation import misorientation
+from ase_crystalnet.local.blending import blend, window_weights
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.windows.windower import SparseWindowWarning
 
 SPACING = 2.5
 FCC, BCC, DISORDERED = 4, 6, 7
@@ -34,7 +36,7 @@ def variant(net: CrystalNet, **options: object) -> CrystalNet:
 @pytest.fixture(scope="module")
 def hot_fcc() -> Atoms:
     """Periodic fcc, 500 atoms, sigma 0.06."""
-    return testing.supercell(testing.fcc(), 500, sigma=0.06, rng=1)
+    return crystals.supercell(crystals.fcc(), 500, sigma=0.06, rng=1)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +47,9 @@ def hot_frame(net: CrystalNet, hot_fcc: Atoms) -> FrameAnalysis:
 def halves(seed: int = 0, sigma: float = 0.06) -> Atoms:
     """Fcc below z = L, a packing of the same density above, both 8 cells wide; periodic."""
     rng = np.random.default_rng(seed)
-    crystal = testing.supercell(testing.fcc(), 8**3 * 4, sigma=sigma, rng=rng)
+    crystal = crystals.supercell(crystals.fcc(), 8**3 * 4, sigma=sigma, rng=rng)
     edge = crystal.cell.lengths()[0]
-    packing = testing.random_packing(len(crystal), density=1.25, rng=rng)
+    packing = crystals.random_packing(len(crystal), density=1.25, rng=rng)
     packing = packing[np.arange(len(packing))]
     packing.positions *= edge / packing.cell.lengths()[0]
     # Atoms of the packing that overlap the crystal's first and last layer are left out.
@@ -219,7 +221,7 @@ def test_adaptive_windows_take_a_spacing(net, hot_fcc):
 
 # ---------------------------------------------------------------- refusal
 def test_labels_below_the_threshold_are_refused(net):
-    atoms = testing.supercell(testing.bct139(1.2), 400, sigma=0.17, rng=3)
+    atoms = crystals.supercell(crystals.bct139(1.2), 400, sigma=0.17, rng=3)
     chosen = np.arange(0, len(atoms), 5)
     free = net.analyze(atoms, centers=chosen)
     threshold = float(np.median(free.certainty))
@@ -336,7 +338,7 @@ def test_window_outside_what_the_model_was_trained_for(tmp_path):
 
 # ---------------------------------------------------------------- bad structures
 def broken(fault: str) -> Atoms:
-    atoms = testing.fcc().repeat((4, 4, 4))
+    atoms = crystals.fcc().repeat((4, 4, 4))
     if fault == "nan":
         atoms.positions[7, 1] = np.nan
     elif fault == "inf":
@@ -441,7 +443,7 @@ def test_the_second_look_finds_the_melt_next_to_the_crystal(net):
 
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139", "bct141"])
 def test_the_second_look_leaves_the_bulk_alone(net, name):
-    bulk = testing.supercell(testing.unit_cell(name), 400, sigma=0.08, rng=5)
+    bulk = crystals.supercell(crystals.unit_cell(name), 400, sigma=0.08, rng=5)
     chosen = sample(np.ones(len(bulk), bool), 40)
     twice = net.analyze(bulk, centers=chosen)
     once = variant(net, divide=False).analyze(bulk, centers=chosen)
@@ -454,9 +456,9 @@ def test_the_second_look_leaves_the_bulk_alone(net, name):
 def test_bicrystal_has_two_orientations_and_one_class(net):
     """Sigma-5 twist boundaries of fcc: 36.87 degrees about z."""
     half = np.degrees(np.arctan(1 / 3))
-    block = testing.fcc().repeat((14, 14, 5))
+    block = crystals.fcc().repeat((14, 14, 5))
     block.positions -= block.positions.mean(axis=0)
-    a = testing.fcc().cell.lengths()[0]
+    a = crystals.fcc().cell.lengths()[0]
     edge, height = 2 * np.sqrt(10) * a, 5 * a  # 2 periods of the coincidence lattice, (310)
     grains = []
     for number, angle in enumerate((half, -half)):
@@ -507,9 +509,9 @@ def test_attached_results_survive_a_file(hot_fcc, hot_frame, tmp_path):
 def test_run_streams_a_trajectory(net, tmp_path):
     path = tmp_path / "md.extxyz"
     crystals = [
-        testing.supercell(testing.fcc(), 100, sigma=s, rng=k) for k, s in enumerate([0.05] * 4)
+        crystals.supercell(crystals.fcc(), 100, sigma=s, rng=k) for k, s in enumerate([0.05] * 4)
     ]
-    write(path, [*crystals, testing.random_packing(150, rng=0)])
+    write(path, [*crystals, crystals.random_packing(150, rng=0)])
     frames = list(net.run(path, start=0, step=2, centers=[0, 5, 50], lindemann="all"))
     assert [frame.metadata["frame"] for frame in frames] == [0, 2, 4]
     assert [np.bincount(f.labels, minlength=8).argmax() for f in frames] == [FCC, FCC, DISORDERED]
@@ -520,7 +522,7 @@ def test_run_streams_a_trajectory(net, tmp_path):
 
 
 def test_observer_writes_a_running_simulation(net, tmp_path):
-    atoms = testing.fcc(2.55).repeat((3, 3, 3))
+    atoms = crystals.fcc(2.55).repeat((3, 3, 3))
     atoms.rattle(0.02, seed=1)
     atoms.calc = EMT()
     with VelocityVerlet(atoms, 2e-16 * 1e15) as dynamics:
@@ -555,7 +557,7 @@ def calculator(net: CrystalNet, monkeypatch: pytest.MonkeyPatch) -> CrystalNet:
 
 @pytest.fixture
 def small() -> Atoms:
-    return testing.supercell(testing.bcc(), 16, sigma=0.03, rng=2)
+    return crystals.supercell(crystals.bcc(), 16, sigma=0.03, rng=2)
 
 
 def test_results_as_properties(calculator, small):

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from ase_crystalnet.atom_probe.analysis import (
-    AtomProbeOptions,
-    analyze_windows,
-    classify_windows,
-)
-from ase_crystalnet.atom_probe.classify import AtomProbeClassifier
+from ase_crystalnet.atom_probe.analysis import AtomProbeOptions, analyze_windows, classify_windows
+from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier
+from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction, read_reconstruction
 from ase_crystalnet.atom_probe.windows import IonWindower
-from ase_crystalnet.io.apt import Reconstruction, read_reconstruction
 
 
 def analyzed(ions, **windower):

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from ase_crystalnet.atom_probe.files.reconstruction import (
+    is_reconstruction,
+    read_reconstruction,
+    write_pos,
+)
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.apt import is_reconstruction, read_reconstruction, write_pos
 
 RRNG = """[Ions]
 Number=2

@@ -9,23 +9,24 @@ import ase.io
 import numpy as np
 import pytest
 
-from ase_crystalnet.atom_probe import figures, figures_planes
 from ase_crystalnet.atom_probe.analysis import AtomProbeOptions, analyze_windows
-from ase_crystalnet.atom_probe.classify import ClassFindings
-from ase_crystalnet.atom_probe.findings import WindowFindings
-from ase_crystalnet.atom_probe.outputs import check_outputs, window_fields, write_outputs
-from ase_crystalnet.atom_probe.poles import Pole
-from ase_crystalnet.atom_probe.report import report
+from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
+from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable
+from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
+from ase_crystalnet.atom_probe.output import maps as figures
+from ase_crystalnet.atom_probe.output import plane_figures as figures_planes
+from ase_crystalnet.atom_probe.output.files import check_outputs, window_fields, write_outputs
+from ase_crystalnet.atom_probe.output.report import report
 from ase_crystalnet.atom_probe.results import (
     AtomProbeAnalysis,
     DepthSpectra,
     read_analysis,
     write_analysis,
 )
+from ase_crystalnet.atom_probe.search.findings import WindowFindings
+from ase_crystalnet.atom_probe.search.poles import Pole
 from ase_crystalnet.atom_probe.windows import IonWindower
 from ase_crystalnet.errors import InputError, OutputExistsError
-from ase_crystalnet.io.apt import Reconstruction
-from ase_crystalnet.io.apt_ranges import Ion, RangeTable
 
 RANGES = RangeTable(
     (Ion("Si", (("Si", 1),), volume=20.0), Ion("CrO", (("Cr", 1), ("O", 1)), volume=40.0)),
@@ -251,7 +252,7 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path):
 
 
 def test_a_failed_output_leaves_nothing(found, ions, tmp_path, monkeypatch):
-    from ase_crystalnet.atom_probe import outputs
+    from ase_crystalnet.atom_probe.output import files as outputs
 
     def fail(path, analysis):
         path.write_text("half")

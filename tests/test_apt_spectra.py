@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ase_crystalnet.atom_probe.spectra import mean_spectrum
+from ase_crystalnet.atom_probe.search.spectra import mean_spectrum
 from ase_crystalnet.errors import InputError
 
 SPACINGS = np.linspace(1.5, 4.0, 101)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
+from ase_crystalnet.atom_probe.files.ranges import UNRANGED, Ion, RangeTable
+from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
 from ase_crystalnet.atom_probe.windows import IonWindower, occupied_volumes, typical_density
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.apt import Reconstruction
-from ase_crystalnet.io.apt_ranges import UNRANGED, Ion, RangeTable
 
 ALUMINIUM = 4.05**3 / 4  # Å^3 an atom
 
@@ -30,7 +30,7 @@ def reconstruction(positions, table=None, mass=None) -> Reconstruction:
 @pytest.fixture
 def tip(rng) -> Reconstruction:
     """A ball of aluminium of 60 Angstrom radius, 40 % of its atoms detected."""
-    cluster, _ = testing.random_cluster(testing.fcc(4.05 / np.sqrt(2)), 60.0, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(4.05 / np.sqrt(2)), 60.0, rng=rng)
     kept = cluster.positions[rng.random(len(cluster)) < 0.4]
     return reconstruction(kept, ranges(Ion("Al", (("Al", 1),), volume=ALUMINIUM)))
 

@@ -9,27 +9,32 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.atom_probe import AtomProbeClassifier, PlaneFinder
-from ase_crystalnet.atom_probe.classify import indexes
-from ase_crystalnet.atom_probe.fingerprints import BALL_IONS, WHOLE_IONS, averaged_fingerprints
+from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier, indexes
+from ase_crystalnet.atom_probe.classes.fingerprints import (
+    BALL_IONS,
+    WHOLE_IONS,
+    averaged_fingerprints,
+)
+from ase_crystalnet.atom_probe.search.planes import PlaneFinder
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.crystals.disordered import cut_gas
+from ase_crystalnet.crystals.sampling import Crystal, prototype, sample_crystal
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.fingerprint import Fingerprint
-from ase_crystalnet.lattice import LatticeFinder
-from ase_crystalnet.training.atomprobe import (
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.lattice.finder import LatticeFinder
+from ase_crystalnet.training.atom_probe.dataset import (
+    AtomProbeRecipe,
+    AtomProbeSampler,
+    make_windows,
+)
+from ase_crystalnet.training.atom_probe.measurement import (
     Measurement,
     cut_measured,
     distort,
     lattice_ball,
     sample_measurement,
 )
-from ase_crystalnet.training.atomprobe_dataset import (
-    AtomProbeRecipe,
-    AtomProbeSampler,
-    make_windows,
-)
-from ase_crystalnet.training.crystals import CLASSES, Crystal, prototype, sample_crystal
-from ase_crystalnet.training.dataset import pad_windows, read_shards
-from ase_crystalnet.training.disordered import cut_gas
+from ase_crystalnet.training.shards import pad_windows, read_shards
 
 
 def crystal(name, *parameters):
@@ -272,7 +277,7 @@ def test_windows_of_the_training_are_the_seeds(tmp_path):
 
 @pytest.mark.slow
 def test_training_writes_a_model_that_loads(tmp_path):
-    from ase_crystalnet.training.atomprobe_fit import AtomProbePlan, train_atomprobe
+    from ase_crystalnet.training.atom_probe.train import AtomProbePlan, train_atomprobe
 
     lines: list[str] = []
     plan = AtomProbePlan(shards=1, shard_size=24, validation_shards=1, epochs=1, batch_size=8)

@@ -9,21 +9,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import binomtest
 
-from ase_crystalnet.atom_probe import (
-    Background,
-    PlaneFinder,
-    WindowFindings,
-    burst_ions,
-    find_poles,
-    jittered,
-    mean_spectrum,
-    statistics,
-)
-from ase_crystalnet.atom_probe import background as background_module
-from ase_crystalnet.atom_probe.planes import ion_distance
+from ase_crystalnet.atom_probe.search import background as background_module
+from ase_crystalnet.atom_probe.search import statistics
+from ase_crystalnet.atom_probe.search.background import Background
+from ase_crystalnet.atom_probe.search.findings import WindowFindings
+from ase_crystalnet.atom_probe.search.planes import PlaneFinder, ion_distance
+from ase_crystalnet.atom_probe.search.poles import find_poles
+from ase_crystalnet.atom_probe.search.spectra import burst_ions, jittered, mean_spectrum
+from ase_crystalnet.crystals.disordered import cut_gas, random_packing
+from ase_crystalnet.crystals.pools import Pool
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.training.dataset import pad_windows
-from ase_crystalnet.training.disordered import Pool, cut_gas, random_packing
+from ase_crystalnet.training.shards import pad_windows
 
 APART = 4.0  # cube root of the volume per ion, Angstrom
 SPACING = (1.5, 5.2)

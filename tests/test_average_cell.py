@@ -7,22 +7,23 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from ase_crystalnet import testing
-from ase_crystalnet.average_cell import NoLatticeError, average_cell, standard_bases
+from ase_crystalnet import crystals
+from ase_crystalnet.crystals.defects import displaced, substituted, with_vacancies
+from ase_crystalnet.crystals.prototypes import PROTOTYPES
+from ase_crystalnet.crystals.stackings import _SITES, _close_packed, _letters
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.global_mode import perfect_supercell
-from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
-from ase_crystalnet.training.prototypes import PROTOTYPES
-from ase_crystalnet.training.stackings import _SITES, _close_packed, _letters
+from ase_crystalnet.whole.average_cell import average_cell, standard_bases
+from ase_crystalnet.whole.average_lattice import NoLatticeError
+from ase_crystalnet.whole.cluster import perfect_supercell
 
 CRYSTALS = {
     "fcc": bulk("Cu"),
     "bcc": bulk("Fe"),
-    "sc": testing.sc(),
+    "sc": crystals.sc(),
     "hcp": bulk("Mg"),
     "diam": bulk("Si"),
-    "bct139": testing.bct139(1.2),
-    "bct141": testing.bct141(0.5456),
+    "bct139": crystals.bct139(1.2),
+    "bct141": crystals.bct141(0.5456),
 }
 SITES = {"fcc": 1, "bcc": 1, "sc": 1, "hcp": 2, "diam": 2, "bct139": 1, "bct141": 2}
 
@@ -38,7 +39,7 @@ def test_lattice_is_the_primitive_one_in_the_triclinic_convention(name: str) -> 
     assert len(cell.sites) == SITES[name]
     assert np.linalg.det(cell.frame) == pytest.approx(1.0)
     assert cell.nearest_neighbor_distance == pytest.approx(
-        testing.nearest_distance(crystal), rel=1e-6
+        crystals.nearest_distance(crystal), rel=1e-6
     )
 
 
@@ -57,7 +58,7 @@ def test_bases_of_a_cubic_lattice_are_its_rotations() -> None:
 def test_defects_leave_the_average_cell(name: str, defect: str, rng: np.random.Generator) -> None:
     crystal = CRYSTALS[name]
     expected = average_cell(crystal)
-    supercell = testing.rotated(
+    supercell = crystals.rotated(
         crystal.repeat(6 if len(crystal) == 1 else 5 if len(crystal) == 2 else 4), rng
     )[0]
     spoilt = {
@@ -77,7 +78,7 @@ def test_defects_leave_the_average_cell(name: str, defect: str, rng: np.random.G
 
 def test_average_distance_is_not_biased_as_the_mean_over_atoms_is(rng: np.random.Generator) -> None:
     crystal = bulk("Cu").repeat(6)
-    exact = testing.nearest_distance(crystal)
+    exact = crystals.nearest_distance(crystal)
     noisy = displaced(crystal, 0.1, rng)
     everywhere = noisy.get_all_distances(mic=True) + 100 * np.eye(len(noisy))
     assert everywhere.min(axis=1).mean() < 0.95 * exact
@@ -103,7 +104,7 @@ def test_large_cells_of_many_sites_are_not_taken_for_disordered_small_ones() -> 
 
 
 def test_cluster_without_cell_has_its_lattice(rng: np.random.Generator) -> None:
-    cluster, _ = testing.random_cluster(testing.fcc(), 11.0, sigma=0.03, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 11.0, sigma=0.03, rng=rng)
     cell = average_cell(cluster)
     assert len(cell.sites) == 1
     assert cell.nearest_neighbor_distance == pytest.approx(2.5, rel=0.01)
@@ -114,7 +115,7 @@ def test_slabs_and_packings_are_refused(rng: np.random.Generator) -> None:
     slab.pbc = (True, True, False)
     with pytest.raises(InputError, match="periodic in all directions or in none"):
         average_cell(slab)
-    packing = testing.random_packing(600, rng=rng)
+    packing = crystals.random_packing(600, rng=rng)
     packing.pbc = False
     with pytest.raises(NoLatticeError, match="no lattice was found"):
         average_cell(packing)
@@ -140,7 +141,7 @@ def test_hot_crystals_keep_their_sites(name: str, rng: np.random.Generator) -> N
 
 
 def test_body_centers_leave_by_and_by(rng: np.random.Generator) -> None:
-    from ase_crystalnet.training.defects import without_body_centers
+    from ase_crystalnet.crystals.defects import without_body_centers
 
     supercell = bulk("Fe", cubic=True).repeat(5)
     few, half, all_gone = (
@@ -168,7 +169,7 @@ def test_long_stackings_are_not_taken_for_their_average(
     )
     whole = average_cell(graphite)
     assert len(whole.sites) == 14
-    supercell = testing.rotated(perfect_supercell(graphite), rng)[0]
+    supercell = crystals.rotated(perfect_supercell(graphite), rng)[0]
     for spoilt in (with_vacancies(supercell, 0.4, rng), displaced(supercell, 0.06, rng)):
         found = average_cell(spoilt)
         assert len(found.sites) == 14
@@ -182,5 +183,5 @@ def test_clathrate_with_vacancies_keeps_its_cell() -> None:
         rng = np.random.default_rng(seed)
         cell, sites = silicon.sample(rng)
         atoms = Atoms(np.full(136, 14), cell=14.7 * cell, scaled_positions=sites, pbc=True)
-        supercell = testing.rotated(perfect_supercell(atoms), rng)[0]
+        supercell = crystals.rotated(perfect_supercell(atoms), rng)[0]
         assert len(average_cell(with_vacancies(supercell, 0.25, rng)).sites) == 34

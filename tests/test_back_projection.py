@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ase_crystalnet.back_projection import BackProjection
-from ase_crystalnet.classifier import import_keras
+from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import ModelError
+from ase_crystalnet.explain.back_projection import BackProjection
 
 SIDE = 16
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import maximum_filter
 
-from ase_crystalnet.bragg_spots import (
+from ase_crystalnet.crystals.sampling import prototype
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.explain.bragg_spots import (
     bragg_spots,
     energy_share,
     ring,
     shuffled_share,
 )
-from ase_crystalnet.errors import InputError
-from ase_crystalnet.fingerprint import Fingerprint
-from ase_crystalnet.training.crystals import prototype
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 
 FINGERPRINT = Fingerprint()
 _HEXAGONAL = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, 1]])

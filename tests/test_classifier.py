@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES, write_card, write_network
 
-from ase_crystalnet import CrystalNet, classifier
-from ase_crystalnet.classifier import Classifier, ModelCard, list_models
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.classifier import classifier
+from ase_crystalnet.classifier.card import ModelCard, list_models
+from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 
 FIELDS = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")

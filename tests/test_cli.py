@@ -22,10 +22,10 @@ from ase.io import read, write
 from fakes import FakeAnalyzer, frames
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet import cli_commands
-from ase_crystalnet.cli import app
+from ase_crystalnet.cli import commands
+from ase_crystalnet.cli.entry import app
 from ase_crystalnet.errors import ModelError
-from ase_crystalnet.io.hdf5 import ResultFile
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a trajectory of six frames, and the fake analyzer in place of the model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        cli_commands,
+        commands,
         "make_analyzer",
         lambda options: FakeAnalyzer(options.model, min_certainty=options.min_certainty),
     )
@@ -63,7 +63,7 @@ def files() -> set[str]:
 def test_help_teaches_and_is_fast() -> None:
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "ase_crystalnet.cli", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "ase_crystalnet.cli.entry", "--help"],
         capture_output=True,
         text=True,
         cwd=HERE.parent,
@@ -198,7 +198,7 @@ def test_fewer_atoms_than_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch
             frame = super().analyze(*arguments, **options)
             return replace(frame, sparse=np.ones_like(frame.sparse))
 
-    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: Sparse())
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: Sparse())
     message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv"))
     assert "frame 0 (from 0): 32 atoms are too few or too sparse for a window of 250" in message
     assert files() == set()
@@ -235,7 +235,7 @@ def test_a_model_that_fails_to_load(folder: Path, monkeypatch: pytest.MonkeyPatc
     def fail(options: Any) -> None:
         raise ModelError("model 'none' is unknown: use one of local")
 
-    monkeypatch.setattr(cli_commands, "make_analyzer", fail)
+    monkeypatch.setattr(commands, "make_analyzer", fail)
     message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.xyz"), code=1)
     assert "model 'none' is unknown" in message
     assert files() == set()
@@ -251,7 +251,7 @@ def test_an_unknown_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_unexpected_error_leaves_nothing_half_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: FakeAnalyzer(fail_at=3))
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer(fail_at=3))
     result = run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz")
     assert isinstance(result.exception, RuntimeError)
     assert files() == set()
@@ -277,8 +277,9 @@ def test_a_disk_that_really_fills(folder: Path, name: str) -> None:
         import resource, signal, sys
         sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
         from fakes import FakeAnalyzer
-        from ase_crystalnet import cli, cli_commands
-        cli_commands.make_analyzer = lambda options: FakeAnalyzer()
+        from ase_crystalnet import cli
+        from ase_crystalnet.cli import commands
+        commands.make_analyzer = lambda options: FakeAnalyzer()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", {name!r}]
@@ -303,7 +304,7 @@ def test_resume_goes_on_and_gives_what_one_run_gives(
         made.append(FakeAnalyzer(options.model, fail_at=None if made else 3))
         return made[-1]
 
-    monkeypatch.setattr(cli_commands, "make_analyzer", make)
+    monkeypatch.setattr(commands, "make_analyzer", make)
     assert isinstance(run(*command).exception, RuntimeError)
     assert files() == {"a.h5.part"}
     without = [word for word in command if word != "--resume"]
@@ -346,7 +347,7 @@ def test_interrupt_keeps_what_resume_asked_to_keep(
                 raise KeyboardInterrupt
             return super().analyze(*arguments, **options)
 
-    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: Interrupted())
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: Interrupted())
     assert "interrupted" in refused(run("analyze", "md.extxyz", "-o", "a.h5"), code=130)
     assert files() == set()
     refused(run("analyze", "md.extxyz", "-o", "a.h5", "--resume"), code=130)
@@ -361,13 +362,14 @@ def test_kill_9_then_resume(folder: Path) -> None:
         import sys, time
         sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
         from fakes import FakeAnalyzer
-        from ase_crystalnet import cli, cli_commands
+        from ase_crystalnet import cli
+        from ase_crystalnet.cli import commands
         class Slow(FakeAnalyzer):
             def analyze(self, *a, **k):
                 time.sleep(0.05)
                 print("frame", flush=True)
                 return super().analyze(*a, **k)
-        cli_commands.make_analyzer = lambda options: Slow()
+        commands.make_analyzer = lambda options: Slow()
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
         cli.main()
     """
@@ -388,7 +390,7 @@ def test_kill_9_then_resume(folder: Path) -> None:
 
 
 def test_two_runs_on_one_output(folder: Path) -> None:
-    from ase_crystalnet.io.lock import FileLock
+    from ase_crystalnet.io.results.lock import FileLock
 
     for name in ("a.h5", "a.csv", "a.xyz"):
         lock = FileLock(f"{name}.part")
@@ -454,7 +456,7 @@ def test_fingerprint_of_a_window(folder: Path) -> None:
 
 
 def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ase_crystalnet import classifier
+    from ase_crystalnet.classifier import classifier
 
     accuracy = {"percent": {"clean": 98.76}, "held_out": {"expected_calibration_error": 0.01234}}
     data = {"name": "tiny", "classes": ["a", "b"], "window_atoms": [64, 300]}
@@ -474,7 +476,7 @@ def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ase_crystalnet import analyzer
-    from ase_crystalnet.training import evaluate
+    from ase_crystalnet.training.local import evaluate
 
     truth = np.arange(7)
     right = np.eye(8, dtype=np.float32)[truth]
@@ -496,7 +498,7 @@ def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_train_passes_the_plan_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ase_crystalnet.training import fit
+    from ase_crystalnet.training.local import train as fit
 
     seen: dict[str, Any] = {}
 

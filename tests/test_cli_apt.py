@@ -7,9 +7,9 @@ import pytest
 from ase.build import bulk
 from typer.testing import CliRunner
 
+from ase_crystalnet.atom_probe.files.reconstruction import write_pos
 from ase_crystalnet.atom_probe.results import read_analysis
-from ase_crystalnet.cli import app
-from ase_crystalnet.io.apt import write_pos
+from ase_crystalnet.cli.entry import app
 
 RRNG = """[Ranges]
 Number=1

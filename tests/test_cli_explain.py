@@ -12,8 +12,8 @@ from ase.io import write
 from tiny_models import write_card, write_convolutions
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet.cli import app
-from ase_crystalnet.testing import random_packing, supercell, unit_cell
+from ase_crystalnet.cli.entry import app
+from ase_crystalnet.crystals.structures import random_packing, supercell, unit_cell
 
 if TYPE_CHECKING:
     from ase_crystalnet import CrystalNet
@@ -81,7 +81,7 @@ def test_an_atom_of_a_file_and_a_class(folder: Path, model: Path) -> None:
 
 
 def test_a_window_of_a_result(folder: Path, net: CrystalNet, model: Path) -> None:
-    from ase_crystalnet.io.hdf5_writer import HDF5Writer
+    from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
 
     atoms = supercell(unit_cell("fcc"), 120)
     write("md.extxyz", atoms)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from ase.io import write
 
-from ase_crystalnet import testing
-from ase_crystalnet.io.hdf5 import ResultFile
+from ase_crystalnet import crystals
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
 pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
 
@@ -72,7 +72,7 @@ def test_a_run_where_jobs_run_at_once(
     (commands / "scancel").write_text('#!/bin/bash\nkill "$@"\n')
     for command in commands.iterdir():
         command.chmod(0o755)
-    write("md.traj", [testing.supercell(testing.bcc(), 150, sigma=s, rng=rng) for s in (0, 0.1)])
+    write("md.traj", [crystals.supercell(crystals.bcc(), 150, sigma=s, rng=rng) for s in (0, 0.1)])
     done = slurm("--cores", "1", "--memory", "4GB", "md.traj", "-o", "a.h5", path=commands)
     assert done.returncode == 0, done.stderr
     with ResultFile("a.h5") as file:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.lattice import LatticeFinder
-from ase_crystalnet.training import md
-from ase_crystalnet.training.crystals import (
-    CLASSES,
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.crystals.disordered import cut_displaced_crystal, cut_gas, random_packing
+from ase_crystalnet.crystals.pools import Pool, load_pools
+from ase_crystalnet.crystals.sampling import (
     INNER,
     OUTER,
     Crystal,
@@ -25,17 +25,10 @@ from ase_crystalnet.training.crystals import (
     random_strain,
     sample_crystal,
 )
-from ase_crystalnet.training.dataset import (
-    other_crystal,
-    pad_windows,
-)
-from ase_crystalnet.training.disordered import (
-    Pool,
-    cut_displaced_crystal,
-    cut_gas,
-    load_pools,
-    random_packing,
-)
+from ase_crystalnet.lattice.finder import LatticeFinder
+from ase_crystalnet.training.local.dataset import other_crystal
+from ase_crystalnet.training.md import run as md
+from ase_crystalnet.training.shards import pad_windows
 
 SPACE_GROUPS = [
     ("sc", (), 221),

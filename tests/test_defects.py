@@ -8,13 +8,13 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet.errors import InputError
-from ase_crystalnet.training.defects import (
+from ase_crystalnet.crystals.defects import (
     displaced,
     substituted,
     with_vacancies,
     without_body_centers,
 )
+from ase_crystalnet.errors import InputError
 
 CUBE = bulk("Fe", cubic=True).repeat(5)
 

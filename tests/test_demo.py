@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from ase.io import read
 
-from ase_crystalnet.training.md import largest_bragg_peak
+from ase_crystalnet.training.md.run import largest_bragg_peak
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo" / "heating.extxyz.gz"
 

@@ -9,8 +9,9 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet.disorder import LindemannTracker, snapshot_lindemann
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.frames.lindemann import LindemannTracker
+from ase_crystalnet.results.arrays import snapshot_lindemann
 
 SIGMA = 0.1
 D_NN = 2.5

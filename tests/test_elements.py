@@ -10,8 +10,8 @@ import spglib
 from ase import Atoms
 from ase.data import covalent_radii
 
-from ase_crystalnet import testing
-from ase_crystalnet.training.elements import (
+from ase_crystalnet import crystals
+from ase_crystalnet.crystals.elements import (
     ELEMENTS,
     LABELS,
     LAYERED,
@@ -22,8 +22,8 @@ from ase_crystalnet.training.elements import (
     elemental_structures,
     prototype_of,
 )
-from ase_crystalnet.training.prototypes import MARGIN, NEARNESS, PROTOTYPES
-from ase_crystalnet.training.stackings import stackings, words
+from ase_crystalnet.crystals.prototypes import MARGIN, NEARNESS, PROTOTYPES
+from ase_crystalnet.crystals.stackings import stackings, words
 
 
 def spacegroup(atoms: Atoms, tolerance: float) -> int:
@@ -119,7 +119,7 @@ def test_sizes_are_those_of_solids(structures: list[Element]) -> None:
         if prototype is not None and prototype.fixed:
             assert 4 < volume < 140, element.prototype
         if len(element.atoms) < 20:
-            bond = testing.nearest_distance(element.atoms)
+            bond = crystals.nearest_distance(element.atoms)
             radius = covalent_radii[element.atoms.numbers[0]]
             assert bond > 0.99 * LEAST_BOND * radius, element.prototype
 

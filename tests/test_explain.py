@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES, write_card, write_convolutions
 
-from ase_crystalnet.bragg_spots import energy_share, shuffled_share
-from ase_crystalnet.classifier import Classifier
+from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.crystals.structures import (
+    hcp,
+    rotated,
+    supercell,
+    unit_cell,
+)
 from ase_crystalnet.errors import InputError, ModelError
-from ase_crystalnet.explain import Explainer
-from ase_crystalnet.explain_study import (
+from ase_crystalnet.explain.bragg_spots import energy_share, shuffled_share
+from ase_crystalnet.explain.explainer import Explainer
+from ase_crystalnet.explain.figures import plot_explanation, plot_filter_sums
+from ase_crystalnet.explain.study import (
     Sample,
     bootstrap_mean,
     local_sample,
@@ -21,9 +28,7 @@ from ase_crystalnet.explain_study import (
     sample_of,
     share_rows,
 )
-from ase_crystalnet.explain_subject import subject
-from ase_crystalnet.plotting_responses import plot_explanation, plot_filter_sums
-from ase_crystalnet.testing import hcp, rotated, supercell, unit_cell
+from ase_crystalnet.explain.subjects import subject
 
 if TYPE_CHECKING:
     from ase_crystalnet import CrystalNet
@@ -175,7 +180,7 @@ def test_maps_lie_on_bragg_spots(net: CrystalNet, explainer: Explainer, name: st
 
 
 def test_a_liquid_has_no_spots(net: CrystalNet) -> None:
-    from ase_crystalnet.testing import random_packing
+    from ase_crystalnet.crystals.structures import random_packing
 
     found = subject(net, random_packing(1200, rng=1))
     assert found.spots is None
@@ -252,7 +257,7 @@ def test_figures(explainer: Explainer, fcc_image: Any, net: CrystalNet) -> None:
 
 
 def test_sample_of_structures_leaves_out_what_has_no_lattice(net: CrystalNet) -> None:
-    from ase_crystalnet.testing import random_packing
+    from ase_crystalnet.crystals.structures import random_packing
 
     glass = random_packing(600, rng=4)
     sample = sample_of(net, [unit_cell("fcc"), glass, unit_cell("sc")], [4, 0, 3])
@@ -266,8 +271,9 @@ def test_sample_of_structures_leaves_out_what_has_no_lattice(net: CrystalNet) ->
 def test_subject_of_a_whole_structure(tmp_path: Path, name: str, rng: np.random.Generator) -> None:
     """In global mode the spots are the average crystal's, whatever is missing in the structure."""
     from ase_crystalnet import CrystalNet
-    from ase_crystalnet.global_mode import global_fingerprints, perfect_supercell
-    from ase_crystalnet.training.defects import with_vacancies
+    from ase_crystalnet.crystals.defects import with_vacancies
+    from ase_crystalnet.whole.analysis import global_fingerprints
+    from ase_crystalnet.whole.cluster import perfect_supercell
 
     write_convolutions(tmp_path / "model.keras")
     write_card(tmp_path, input="linear", mode="global")

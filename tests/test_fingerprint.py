@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 
 DETECTOR = Fingerprint()
 SEPARABLE = Fingerprint(grid="separable")
@@ -285,7 +285,7 @@ def test_bad_grid_and_threads():
 
 def test_import_is_light():
     code = (
-        "import sys, ase_crystalnet.fingerprint;"
+        "import sys, ase_crystalnet.fingerprint.fingerprint;"
         "print([m for m in ('numba', 'xraydb', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

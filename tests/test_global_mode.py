@@ -9,23 +9,25 @@ import pytest
 from ase.build import bulk
 from tiny_models import CLASSES, write_card, write_network
 
-from ase_crystalnet import CrystalNet, Fingerprint, testing
-from ase_crystalnet.average_cell import NoLatticeError, average_cell
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.crystals.defects import displaced, substituted, with_vacancies
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.global_mode import (
+from ase_crystalnet.fingerprint.exact import exact_fingerprints
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.whole.analysis import global_fingerprints, global_probabilities
+from ase_crystalnet.whole.average_cell import average_cell
+from ase_crystalnet.whole.average_lattice import NoLatticeError
+from ase_crystalnet.whole.cluster import (
     cell_cluster,
-    exact_fingerprints,
-    global_fingerprints,
-    global_probabilities,
     perfect_supercell,
     repetitions,
     scaled_clusters,
     standard_cluster,
     standard_conventional_cell,
 )
-from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
 
-CRYSTALS = {name: testing.unit_cell(name) for name in CLASSES[:7]}
+CRYSTALS = {name: crystals.unit_cell(name) for name in CLASSES[:7]}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_threads_change_nothing(rng: np.random.Generator) -> None:
 
 
 def test_analysis_is_one_window_for_every_atom(tiny: CrystalNet, rng: np.random.Generator) -> None:
-    structure = testing.rotated(displaced(bulk("Cu").repeat(6), 0.05, rng), rng)[0]
+    structure = crystals.rotated(displaced(bulk("Cu").repeat(6), 0.05, rng), rng)[0]
     frame = tiny.analyze(structure)
     assert frame.number_of_windows == 1 and frame.number_of_atoms == 216
     assert frame.classes == CLASSES[:7]
@@ -126,7 +128,7 @@ def test_analysis_is_one_window_for_every_atom(tiny: CrystalNet, rng: np.random.
 
 
 def test_many_structures_at_once(tiny: CrystalNet, rng: np.random.Generator) -> None:
-    packing = testing.random_packing(600, rng=rng)
+    packing = crystals.random_packing(600, rng=rng)
     packing.pbc = False
     structures = [CRYSTALS["fcc"], packing, CRYSTALS["diam"]]
     seen: list[tuple[int, int]] = []
@@ -152,7 +154,7 @@ def test_errors_say_what_to_do(
     slab.pbc = (True, True, False)
     with pytest.raises(InputError, match="periodic in all directions or in none"):
         tiny.analyze(slab)
-    packing = testing.random_packing(600, rng=rng)
+    packing = crystals.random_packing(600, rng=rng)
     packing.pbc = False
     with pytest.raises(NoLatticeError, match="no lattice was found"):
         tiny.analyze(packing)

@@ -15,9 +15,9 @@ import pytest
 from fakes import CLASSES, fake_frame, frames
 
 from ase_crystalnet.errors import InputError, OutputExistsError, OutputLockedError
-from ase_crystalnet.io.hdf5 import ResultFile
-from ase_crystalnet.io.hdf5_writer import HDF5Writer
-from ase_crystalnet.results import FrameAnalysis
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
+from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
+from ase_crystalnet.results.frame import FrameAnalysis
 
 # float16 keeps 11 bits: 1/2048 of the value at worst.
 HALF = 5e-4

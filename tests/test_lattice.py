@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_crystalnet.errors import InputError
-from ase_crystalnet.lattice import LatticeFinder, minkowski_reduce
-from ase_crystalnet.second_look import COHERENCE_RANGE
-from ase_crystalnet.training.crystals import (
-    CLASSES,
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.crystals.disordered import cut_gas, random_packing
+from ase_crystalnet.crystals.sampling import (
     Crystal,
     Disorder,
     cut_crystal,
     prototype,
     sample_crystal,
 )
-from ase_crystalnet.training.dataset import pad_windows
-from ase_crystalnet.training.disordered import cut_gas, random_packing
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.lattice.finder import LatticeFinder, minkowski_reduce
+from ase_crystalnet.local.boundaries import COHERENCE_RANGE
+from ase_crystalnet.training.shards import pad_windows
 
 SPACING = 2.7
 
@@ -175,7 +175,7 @@ def test_coherence_tells_on_which_side_the_centre_lies():
 
 @pytest.mark.parametrize(("atoms", "sigma"), [(64, 0.1), (120, 0.1), (250, 0.1), (250, 0.15)])
 def test_coherence_of_bulk_is_out_of_doubt(atoms, sigma):
-    """What `second_look.COHERENCE_RANGE` rests on."""
+    """What `boundaries.COHERENCE_RANGE` rests on."""
     rng = np.random.default_rng(7)
     made = [
         cut_crystal(sample_crystal(CLASSES[k % 7], rng, shared=False), atoms, Disorder(sigma), rng)

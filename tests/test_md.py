@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.training import md, md_lammps
+from ase_crystalnet.training.md import lammps as md_lammps
+from ase_crystalnet.training.md import run as md
 
 ARGON = next(job.material for job in md.BENCHMARK if job.material.name == "Ar")
 COPPER = md.TRAINING[0].material

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.neighbors import CellList
+from ase_crystalnet.geometry.neighbors import CellList
 
 KINDS = ("box", "clumps", "line", "one place", "stray")
 

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ase_crystalnet.lattice import LatticeFinder
-from ase_crystalnet.orientation import conventional_setting, misorientation, symmetry_rotations
-from ase_crystalnet.training.crystals import CLASSES, prototype
-from ase_crystalnet.training.dataset import pad_windows
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.crystals.sampling import prototype
+from ase_crystalnet.lattice.finder import LatticeFinder
+from ase_crystalnet.lattice.orientation import (
+    conventional_setting,
+    misorientation,
+    symmetry_rotations,
+)
+from ase_crystalnet.training.shards import pad_windows
 
 CRYSTALS = [
     ("sc", "sc", (), "cubic"),

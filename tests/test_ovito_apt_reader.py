@@ -12,7 +12,7 @@ pytest.importorskip("ovito", reason="OVITO is not installed (pip install '.[ovit
 
 from ovito.io import import_file
 
-from ase_crystalnet.io.apt import read_reconstruction, write_pos
+from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction, write_pos
 from ovito_modifier.apt_reader import AtomProbeReader
 from ovito_modifier.convert import to_atoms
 

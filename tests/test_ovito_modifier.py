@@ -21,7 +21,8 @@ from ovito.pipeline import Pipeline, StaticSource
 from traits.api import TraitError
 
 import ovito_modifier.modifier as module
-from ase_crystalnet import CrystalNet, testing
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.errors import InputError, ModelError
 from ovito_modifier import CrystalNetModifier
 from ovito_modifier.steps import in_steps
@@ -52,7 +53,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
 
 @pytest.fixture
 def data() -> DataCollection:
-    atoms = testing.supercell(testing.fcc(), 500)
+    atoms = crystals.supercell(crystals.fcc(), 500)
     atoms.positions += 0.1  # nothing on the border between the halves
     return ase_to_ovito(atoms)
 
@@ -81,7 +82,7 @@ def test_apply_to_data(data):
 
 def test_says_what_the_library_says(data):
     """Every array is the library's, particle by particle."""
-    atoms, _ = testing.random_cluster(testing.hcp(), 12.0, sigma=0.05, rng=2)
+    atoms, _ = crystals.random_cluster(crystals.hcp(), 12.0, sigma=0.05, rng=2)
     frame = CrystalNet(min_certainty=0.9).analyze(atoms)
     out = ase_to_ovito(atoms)
     out.apply(CrystalNetModifier(min_certainty=0.9))
@@ -163,9 +164,9 @@ def test_outputs_can_be_chosen(net, data, parameter, name):
 
 def test_lattice_constants_and_strain():
     """A cell stretched along z by 1 %, cut from the crystal and turned."""
-    cell = testing.fcc(2.5)
+    cell = crystals.fcc(2.5)
     cell.set_cell(cell.cell.array * [1.0, 1.0, 1.01], scale_atoms=True)
-    atoms, _ = testing.random_cluster(cell, 12.0, rng=0)
+    atoms, _ = crystals.random_cluster(cell, 12.0, rng=0)
     for centers in ("atoms", "grid"):
         data = ase_to_ovito(atoms)
         data.apply(CrystalNetModifier(write_lattice=True, centers=centers))
@@ -268,7 +269,7 @@ def test_ovito_finds_it_by_its_entry_point():
 def test_the_library_does_not_need_ovito():
     code = (
         "import sys; sys.modules['ovito'] = None\n"
-        "import ase_crystalnet, ase_crystalnet.cli, ase_crystalnet.plotting\n"
+        "import ase_crystalnet, ase_crystalnet.cli.entry, ase_crystalnet.plotting.trajectory\n"
         "from ase_crystalnet import CrystalNet"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -26,8 +26,8 @@ from ovito.modifiers import (
 )
 from ovito.pipeline import Pipeline, StaticSource
 
-from ase_crystalnet import testing
-from ase_crystalnet.orientation import misorientation
+from ase_crystalnet import crystals
+from ase_crystalnet.lattice.orientation import misorientation
 from ovito_modifier import CrystalNetModifier
 from ovito_modifier.structures import KNOWN
 
@@ -39,7 +39,7 @@ def bicrystal(name: str = "fcc", sigma: float = 0.0, angle: float = 40.0) -> Ato
     """Two grains side by side along x, the second turned about z."""
     halves = []
     for turn in (0.0, angle):
-        block = testing.unit_cell(name).repeat(16)
+        block = crystals.unit_cell(name).repeat(16)
         block.positions -= block.positions.mean(axis=0)
         block.rotate(turn, "z")
         inside = (np.abs(block.positions) < [12.0, 12.0, 12.0]).all(axis=1)
@@ -60,8 +60,8 @@ def names(data: DataCollection) -> list[str]:
 @pytest.fixture(scope="module")
 def half_melted() -> DataCollection:
     """A crystal beside a melt, analysed."""
-    crystal = testing.supercell(testing.fcc(), 1000, rng=1)
-    melt = testing.random_packing(1000, rng=1)
+    crystal = crystals.supercell(crystals.fcc(), 1000, rng=1)
+    melt = crystals.random_packing(1000, rng=1)
     crystal.positions[:, 0] += 1.0
     melt.positions[:, 0] += crystal.cell[0, 0] + 2.0
     atoms = crystal + melt
@@ -78,7 +78,7 @@ def half_melted() -> DataCollection:
 # ---------------------------------------------------------------------- orientation
 @pytest.mark.parametrize("name", ["fcc", "hex/rh", "bcc", "sc", "diam"])
 def test_orientations_are_those_of_ptm(name):
-    atoms, _ = testing.random_cluster(testing.unit_cell(name), 12.0, rng=3)
+    atoms, _ = crystals.random_cluster(crystals.unit_cell(name), 12.0, rng=3)
     atoms.set_cell([60.0, 60.0, 60.0])
     data = ase_to_ovito(atoms)
     ptm = PolyhedralTemplateMatchingModifier(output_orientation=True)
@@ -124,7 +124,7 @@ def test_grain_segmentation_where_ptm_sees_little():
 
 def test_grain_segmentation_of_classes_that_ptm_does_not_know():
     """An id above PTM's would end the program: they are Other, and so is what is disordered."""
-    data = ase_to_ovito(testing.supercell(testing.unit_cell("bct139"), 1000))
+    data = ase_to_ovito(crystals.supercell(crystals.unit_cell("bct139"), 1000))
     data.apply(CrystalNetModifier(grain_segmentation=True))
     assert data.attributes["CrystalNet.counts.BCT139"] == data.particles.count
     assert not np.asarray(data.particles["Structure Type"]).any()
@@ -135,7 +135,7 @@ def test_grain_segmentation_of_classes_that_ptm_does_not_know():
 
 def test_grain_segmentation_that_was_not_prepared_is_an_error():
     """An error of OVITO, and not the end of the program, also where PTM has gone before."""
-    data = ase_to_ovito(testing.supercell(testing.unit_cell("bct139"), 1000))
+    data = ase_to_ovito(crystals.supercell(crystals.unit_cell("bct139"), 1000))
     data.apply(PolyhedralTemplateMatchingModifier(output_orientation=True))
     data.apply(CrystalNetModifier())
     with pytest.raises(RuntimeError, match="'Correspondences' does not exist"):
@@ -149,7 +149,7 @@ def test_grain_segmentation_still_ends_at_foreign_ids():
         "from ovito.io.ase import ase_to_ovito\n"
         "from ovito.modifiers import GrainSegmentationModifier\n"
         "import numpy as np\n"
-        "data = ase_to_ovito(testing.supercell(testing.fcc(), 500))\n"
+        "data = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))\n"
         "new = data.particles_.create_property\n"
         "new('Structure Type', data=np.full(500, 10))\n"
         "new('Orientation', data=np.tile([0, 0, 0, 1], (500, 1)))\n"

@@ -15,7 +15,8 @@ pytest.importorskip("ovito", reason="OVITO is not installed (pip install '.[ovit
 
 from ovito.io.ase import ase_to_ovito
 
-from ase_crystalnet import CrystalNet, testing
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
 from ovito_modifier import CrystalNetModifier, rendering
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ from ovito.pipeline import Pipeline, StaticSource
 from ovito.vis import StandardRenderer, Viewport
 from ovito_modifier import CrystalNetModifier
 
-data = ase_to_ovito(testing.supercell(testing.fcc(), 500))
+data = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))
 pipeline = Pipeline(source=StaticSource(data=data))
 pipeline.modifiers.append(CrystalNetModifier())
 pipeline.add_to_scene()
@@ -75,7 +76,7 @@ def test_no_software_renderer_is_no_error(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.slow
 def test_little_is_added_to_the_analysis(monkeypatch: pytest.MonkeyPatch):
     """10^5 particles on a grid: conversion and output take less than 10 % of the analysis."""
-    data = ase_to_ovito(testing.supercell(testing.fcc(), 100_000, sigma=0.05))
+    data = ase_to_ovito(crystals.supercell(crystals.fcc(), 100_000, sigma=0.05))
     spent = []
     analyze = CrystalNet.analyze
 
@@ -86,7 +87,7 @@ def test_little_is_added_to_the_analysis(monkeypatch: pytest.MonkeyPatch):
         finally:
             spent.append(time.perf_counter() - start)
 
-    small = ase_to_ovito(testing.supercell(testing.fcc(), 500))
+    small = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))
     small.apply(CrystalNetModifier(centers="grid"))
     monkeypatch.setattr(CrystalNet, "analyze", timed)
     start = time.perf_counter()

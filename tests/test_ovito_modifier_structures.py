@@ -16,7 +16,8 @@ from ovito.io import import_file
 from ovito.io.ase import ase_to_ovito
 from ovito.modifiers import DeleteSelectedModifier, ExpressionSelectionModifier
 
-from ase_crystalnet import CrystalNet, testing
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.errors import InputError
 from ovito_modifier import CrystalNetModifier
 from ovito_modifier.convert import to_atoms
@@ -47,20 +48,20 @@ def test_every_class():
         "bcc": "BCC",
     }
     for name, key in keys.items():
-        data = ase_to_ovito(testing.supercell(testing.unit_cell(name), 300, sigma=0.03))
+        data = ase_to_ovito(crystals.supercell(crystals.unit_cell(name), 300, sigma=0.03))
         data.apply(CrystalNetModifier())
         assert counts(data) == {key: data.particles.count}
 
 
 def test_cluster_without_a_cell():
-    atoms, _ = testing.random_cluster(testing.fcc(), 15.0, rng=1)
+    atoms, _ = crystals.random_cluster(crystals.fcc(), 15.0, rng=1)
     data = bare(atoms.positions)
     data.apply(CrystalNetModifier())
     assert counts(data) == {"FCC": len(atoms)}
 
 
 def test_cluster_in_a_box_that_does_not_repeat():
-    atoms, _ = testing.random_cluster(testing.bcc(), 12.0, rng=1)
+    atoms, _ = crystals.random_cluster(crystals.bcc(), 12.0, rng=1)
     atoms.set_cell([30.0, 30.0, 30.0])
     data = ase_to_ovito(atoms)
     data.apply(CrystalNetModifier())
@@ -70,7 +71,7 @@ def test_cluster_in_a_box_that_does_not_repeat():
 @pytest.mark.parametrize("origin", [(0.0, 0.0, 0.0), (-37.0, 11.0, 5.0)])
 def test_triclinic_cell_with_an_origin(origin):
     """Atoms lie outside of the cell on purpose: they are wrapped."""
-    atoms = testing.fcc().repeat(4)
+    atoms = crystals.fcc().repeat(4)
     atoms.set_cell(atoms.cell.array @ [[1, 0, 0], [1, 1, 0], [1, 2, 1]])
     data = ase_to_ovito(atoms)
     data.cell_[:, 3] = origin
@@ -79,7 +80,7 @@ def test_triclinic_cell_with_an_origin(origin):
 
 
 def test_left_handed_cell():
-    atoms = testing.hcp().repeat((6, 6, 4))
+    atoms = crystals.hcp().repeat((6, 6, 4))
     atoms.set_cell(atoms.cell.array[[1, 0, 2]])
     data = ase_to_ovito(atoms)
     data.apply(CrystalNetModifier())
@@ -108,7 +109,7 @@ def test_two_dimensional_cell(centers):
 
 # ---------------------------------------------------------------------- species
 def test_two_species():
-    atoms = testing.supercell(testing.fcc(), 500)
+    atoms = crystals.supercell(crystals.fcc(), 500)
     atoms.symbols[::2] = "Au"
     data = ase_to_ovito(atoms)
     assert np.array_equal(to_atoms(data).numbers, atoms.numbers)
@@ -117,7 +118,7 @@ def test_two_species():
 
 
 def test_types_without_chemical_names():
-    atoms = testing.supercell(testing.bcc(), 300)
+    atoms = crystals.supercell(crystals.bcc(), 300)
     data = bare(atoms.positions)
     data.create_cell(atoms.cell.array.T, pbc=(True, True, True))
     data.particles_.create_property("Particle Type", data=np.arange(len(atoms)) % 3)
@@ -128,7 +129,7 @@ def test_types_without_chemical_names():
 
 # ---------------------------------------------------------------------- which particles
 def test_only_selected_treats_the_others_as_absent():
-    atoms = testing.supercell(testing.fcc(), 2000)
+    atoms = crystals.supercell(crystals.fcc(), 2000)
     inside = np.linalg.norm(atoms.positions - atoms.cell.array.sum(0) / 2, axis=1) < 11.0
     data = ase_to_ovito(atoms)
     data.particles_.create_property("Selection", data=inside.astype(np.int8))
@@ -147,7 +148,7 @@ def test_only_selected_treats_the_others_as_absent():
 
 
 def test_selection_of_none():
-    data = ase_to_ovito(testing.supercell(testing.fcc(), 500))
+    data = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))
     data.apply(ExpressionSelectionModifier(expression="0"))
     data.apply(CrystalNetModifier(only_selected=True, write_lattice=True, lindemann_frames=2))
     assert counts(data) == {"OTHER": 500}
@@ -157,13 +158,13 @@ def test_selection_of_none():
 
 
 def test_only_selected_without_a_selection_is_an_error():
-    data = ase_to_ovito(testing.supercell(testing.fcc(), 500))
+    data = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))
     with pytest.raises(InputError, match="there is no selection"):
         data.apply(CrystalNetModifier(only_selected=True))
 
 
 def test_deleted_particles():
-    atoms = testing.supercell(testing.fcc(), 2000)
+    atoms = crystals.supercell(crystals.fcc(), 2000)
     data = ase_to_ovito(atoms)
     data.apply(ExpressionSelectionModifier(expression="Position.Z > 14"))
     data.apply(DeleteSelectedModifier())
@@ -175,7 +176,7 @@ def test_deleted_particles():
 
 
 def test_no_particles_left():
-    data = ase_to_ovito(testing.supercell(testing.fcc(), 500))
+    data = ase_to_ovito(crystals.supercell(crystals.fcc(), 500))
     data.apply(ExpressionSelectionModifier(expression="1"))
     data.apply(DeleteSelectedModifier())
     data.apply(CrystalNetModifier(write_lattice=True, grain_segmentation=True))
@@ -190,7 +191,7 @@ def test_no_particles_at_all_is_an_error():
 
 
 def test_unusable_positions_are_an_error():
-    positions = testing.supercell(testing.fcc(), 300).positions
+    positions = crystals.supercell(crystals.fcc(), 300).positions
     positions[5, 1] = np.nan
     with pytest.raises(InputError, match=r"(?i)nan"):
         bare(positions).apply(CrystalNetModifier())

@@ -21,8 +21,9 @@ from ovito.modifiers import (
 )
 
 import ovito_modifier.modifier as module
-from ase_crystalnet import LindemannTracker, testing
+from ase_crystalnet import crystals
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.frames.lindemann import LindemannTracker
 from ovito_modifier import CrystalNetModifier
 from ovito_modifier.lindemann import frame_window
 
@@ -53,7 +54,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
 def frames() -> list[Atoms]:
     """A crystal that shakes, drifts across the border of its cell and expands."""
     rng = np.random.default_rng(4)
-    perfect = testing.supercell(testing.fcc(DISTANCE), 108)
+    perfect = crystals.supercell(crystals.fcc(DISTANCE), 108)
     made = []
     for number in range(FRAMES):
         atoms = perfect.copy()

@@ -16,7 +16,7 @@ from ovito.io.ase import ase_to_ovito
 from ovito.modifiers import CommonNeighborAnalysisModifier, PolyhedralTemplateMatchingModifier
 
 import ovito_modifier.modifier as module
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
 from ovito_modifier import CrystalNetModifier
 from ovito_modifier.convert import to_atoms
 
@@ -38,7 +38,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def atoms() -> Atoms:
-    atoms = testing.supercell(testing.fcc(), 500)
+    atoms = crystals.supercell(crystals.fcc(), 500)
     atoms.positions += 0.1
     return atoms
 

@@ -23,15 +23,17 @@ from hypothesis import strategies as st
 from test_cli import files, refused
 from test_cli import run as command
 
-from ase_crystalnet import _worker, cli_commands
-from ase_crystalnet._threads import thread_count
+from ase_crystalnet._compute.threads import thread_count
+from ase_crystalnet.cli import commands
 from ase_crystalnet.errors import InputError, OutputLockedError, WorkerError
-from ase_crystalnet.io.hdf5 import ResultFile
-from ase_crystalnet.io.lock import FileLock
-from ase_crystalnet.io.stream import TruncatedTrajectoryError
-from ase_crystalnet.parallel import FrameJob, WorkerPool, in_order
-from ase_crystalnet.results import FrameAnalysis
-from ase_crystalnet.trajectory import analyze_frames, run
+from ase_crystalnet.frames import worker as _worker
+from ase_crystalnet.frames.job import FrameJob, in_order
+from ase_crystalnet.frames.processes import WorkerPool
+from ase_crystalnet.frames.run import analyze_frames, run
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
+from ase_crystalnet.io.results.lock import FileLock
+from ase_crystalnet.io.trajectories.stream import TruncatedTrajectoryError
+from ase_crystalnet.results.frame import FrameAnalysis
 
 HERE = Path(__file__).resolve().parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -119,7 +121,7 @@ def test_a_killed_worker_costs_its_frame_a_second_run(trajectory: Path, tmp_path
 def test_a_worker_killed_while_it_waits_is_replaced(trajectory: Path, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "log")
     with WorkerPool(FrameJob(recorder), 1) as pool:
-        from ase_crystalnet.io.stream import iter_addresses
+        from ase_crystalnet.io.trajectories.stream import iter_addresses
 
         first = list(pool.results(iter_addresses(trajectory, 0, 2)))
         os.kill(pool.workers[0].process.pid, signal.SIGKILL)
@@ -195,7 +197,7 @@ def test_a_script_without_a_guarded_main_part(trajectory: Path, tmp_path: Path) 
     script.write_text(
         f"import sys; sys.path[:0] = [{str(HERE)!r}]\n"
         "from fakes import FakeAnalyzer\n"
-        "from ase_crystalnet.trajectory import run\n"
+        "from ase_crystalnet.frames.run import run\n"
         f"print(len(list(run(FakeAnalyzer(), {str(trajectory)!r}, workers=2))))\n"
     )
     done = subprocess.run(
@@ -266,7 +268,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write("md.extxyz", numbered(8))
     monkeypatch.setattr(
-        cli_commands, "make_analyzer", lambda options: Recorder(tmp_path / "log", seconds=0.01)
+        commands, "make_analyzer", lambda options: Recorder(tmp_path / "log", seconds=0.01)
     )
     return tmp_path
 
@@ -306,9 +308,10 @@ SCRIPT = """
     from pathlib import Path
     sys.path[:0] = [{here!r}, {root!r}]
     from test_parallel import Recorder
-    from ase_crystalnet import cli, cli_commands
+    from ase_crystalnet import cli
+    from ase_crystalnet.cli import commands
     if __name__ == "__main__":
-        cli_commands.make_analyzer = lambda options: Recorder(Path("log"), seconds=0.05)
+        commands.make_analyzer = lambda options: Recorder(Path("log"), seconds=0.05)
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
         sys.argv += ["--lindemann", "4", "--workers", "2"]
         cli.main()

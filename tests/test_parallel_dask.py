@@ -15,10 +15,11 @@ from test_cli import files, refused
 from test_cli import run as command
 from test_parallel import Recorder, assert_equal, numbered, posix
 
-from ase_crystalnet import cli_commands, testing
+from ase_crystalnet import crystals
+from ase_crystalnet.cli import commands
 from ase_crystalnet.errors import InputError, WorkerError
-from ase_crystalnet.io.hdf5 import ResultFile
-from ase_crystalnet.trajectory import run
+from ase_crystalnet.frames.run import run
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
 if TYPE_CHECKING:
     from ase_crystalnet import CrystalNet
@@ -90,7 +91,7 @@ def test_a_bad_frame_is_raised_in_its_turn(cluster: Any, folder: Path) -> None:
 
 
 def test_the_command(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: FakeAnalyzer())
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer())
     result = command(
         "analyze", "md.extxyz.gz", "-o", "a.h5", "--dask", cluster.scheduler_address, "--resume"
     )
@@ -103,7 +104,7 @@ def test_the_command(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_scheduler_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_commands, "make_analyzer", lambda options: FakeAnalyzer())
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer())
     before = files()
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         message = refused(
@@ -127,8 +128,8 @@ def test_without_dask(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_real_analyzer_gives_the_same_bits_everywhere(
     cluster: Any, folder: Path, net: CrystalNet, rng: np.random.Generator
 ) -> None:
-    made = [testing.supercell(testing.fcc(), 300, sigma=sigma, rng=rng) for sigma in (0.02, 0.1)]
-    made.append(testing.random_packing(300, rng=rng))
+    made = [crystals.supercell(crystals.fcc(), 300, sigma=sigma, rng=rng) for sigma in (0.02, 0.1)]
+    made.append(crystals.random_packing(300, rng=rng))
     write("md.traj", made)
     expected = list(run(net, "md.traj"))
     assert [int(np.argmax(frame.class_fractions)) for frame in expected] == [4, 4, 7]

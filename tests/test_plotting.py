@@ -13,16 +13,12 @@ from fakes import CLASSES, fake_frame, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ase_crystalnet.classes import CLASS_COLORS, class_colors
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.plotting import (
-    CLASS_COLORS,
-    class_colors,
-    plot_fingerprint,
-    plot_slice,
-    plot_trajectory,
-)
-from ase_crystalnet.results import FrameAnalysis
-from ase_crystalnet.summary import TrajectoryAnalysis, TrajectoryBuilder
+from ase_crystalnet.plotting.slice import plot_slice
+from ase_crystalnet.plotting.trajectory import plot_fingerprint, plot_trajectory
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
 
 def trajectory(count: int, lindemann: bool = True) -> TrajectoryAnalysis:

@@ -46,7 +46,7 @@ def test_importing_the_package_loads_nothing_heavy():
         ("from ase_crystalnet import CrystalNet", {"scipy", "numba"}),
         ("from ase_crystalnet import list_models; list_models()", set()),
         ("from ase_crystalnet import FrameAnalysis", {"scipy"}),
-        ("import ase_crystalnet.cli", {"typer", "scipy"}),
+        ("import ase_crystalnet.cli.entry", {"typer", "scipy"}),
     ],
 )
 def test_heavy_packages_wait_until_they_are_needed(code, allowed):

@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
 from ase_crystalnet.errors import InputError, OutputExistsError
-from ase_crystalnet.plotting_style import new_figure
-from ase_crystalnet.reproduce import figures, symmetry_baseline
-from ase_crystalnet.reproduce.report import Check, Picture, Report, Table, checks_table
-from ase_crystalnet.reproduce.steps import (
+from ase_crystalnet.plotting.style import new_figure
+from ase_crystalnet.reproduce import figures
+from ase_crystalnet.reproduce.report import (
+    Check,
+    Picture,
+    Report,
+    Table,
+    checks_table,
+)
+from ase_crystalnet.reproduce.store import (
     Memo,
     Step,
     Store,
@@ -23,6 +29,7 @@ from ase_crystalnet.reproduce.steps import (
     run_steps,
     write_page,
 )
+from ase_crystalnet.reproduce.ziletti2018 import spglib_baseline as symmetry_baseline
 
 
 # ------------------------------------------------------------------ reports
@@ -170,7 +177,7 @@ def test_what_json_cannot_hold_is_an_error(tmp_path: Path) -> None:
 )
 def test_spglib_finds_the_group_only_within_its_tolerance(name: str, number: int) -> None:
     rng = np.random.default_rng(5)
-    perfect = testing.supercell(testing.unit_cell(name), 60)
+    perfect = crystals.supercell(crystals.unit_cell(name), 60)
     shaken = perfect.copy()
     shaken.positions += rng.normal(scale=0.002, size=shaken.positions.shape)
     defective = perfect[rng.random(len(perfect)) > 0.2]

@@ -11,15 +11,20 @@ from ase.build import bulk
 from ase.io import write
 from typer.testing import CliRunner
 
-from ase_crystalnet.classifier import file_hash
-from ase_crystalnet.cli import app
+from ase_crystalnet.classifier.card import file_hash
+from ase_crystalnet.cli.entry import app
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.reproduce.vecsei2019 import STEPS, reproduce
-from ase_crystalnet.reproduce.vecsei_bench import LIBRARY, PaperBench, Said, scores
-from ase_crystalnet.reproduce.vecsei_tables import has_center
-from ase_crystalnet.xrd.library import PatternLibrary
+from ase_crystalnet.reproduce.vecsei2019.bench import (
+    LIBRARY,
+    PaperBench,
+    Said,
+    scores,
+)
+from ase_crystalnet.reproduce.vecsei2019.steps import STEPS, reproduce
+from ase_crystalnet.reproduce.vecsei2019.tables import has_center
+from ase_crystalnet.xrd.answer.library import PatternLibrary
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, broaden
-from ase_crystalnet.xrd.structures import build_structure_set
+from ase_crystalnet.xrd.simulated.structures import build_structure_set
 
 
 def said_of(probabilities: np.ndarray, truth: np.ndarray) -> Said:

@@ -14,25 +14,37 @@ from ase import Atoms
 from ase.build import bulk
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet.average_cell import average_cell
-from ase_crystalnet.cli import app
+from ase_crystalnet.cli.entry import app
+from ase_crystalnet.crystals import elements, prototypes
+from ase_crystalnet.crystals.defects import displaced
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.global_mode import perfect_supercell
-from ase_crystalnet.reproduce import (
-    symmetry_baseline,
-    ziletti2018,
-    ziletti_databases,
-    ziletti_measure,
-    ziletti_melting,
-    ziletti_paths,
-    ziletti_tables,
-)
 from ase_crystalnet.reproduce.report import Report, Table
-from ase_crystalnet.reproduce.steps import Memo, Store
-from ase_crystalnet.reproduce.ziletti_bench import evenly, familiar
-from ase_crystalnet.reproduce.ziletti_images import PROTOTYPES, prototype_cell
-from ase_crystalnet.training import elements, prototypes
-from ase_crystalnet.training.defects import displaced
+from ase_crystalnet.reproduce.store import Memo, Store
+from ase_crystalnet.reproduce.ziletti2018 import (
+    databases as ziletti_databases,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    measure as ziletti_measure,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    melting as ziletti_melting,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    paths as ziletti_paths,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    spglib_baseline as symmetry_baseline,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    steps as ziletti2018,
+)
+from ase_crystalnet.reproduce.ziletti2018 import (
+    tables as ziletti_tables,
+)
+from ase_crystalnet.reproduce.ziletti2018.bench import evenly, familiar
+from ase_crystalnet.reproduce.ziletti2018.images import PROTOTYPES, prototype_cell
+from ase_crystalnet.whole.average_cell import average_cell
+from ase_crystalnet.whole.cluster import perfect_supercell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.orientation import misorientation
-from ase_crystalnet.training.crystals import CLASSES
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.lattice.orientation import misorientation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.results import FrameAnalysis
-from ase_crystalnet.summary import TrajectoryBuilder
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.trajectory import TrajectoryBuilder
 
 
 @pytest.fixture

@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet._kernels.tiles import BLOCK, LANES, ROWS, product
+from ase_crystalnet._compute.tiles import (
+    BLOCK,
+    LANES,
+    ROWS,
+    product,
+)
 
 CHECK = """
 import numpy as np
-from ase_crystalnet._kernels.tiles import LANES, product
+from ase_crystalnet._compute.tiles import LANES, product
 rng = np.random.default_rng(1)
 left, right = rng.normal(size=(2, 37, 64)).astype(np.float32)
 out = np.zeros((64, 64), np.float32)

@@ -13,28 +13,28 @@ from ase import Atoms
 from scipy.spatial import cKDTree
 from tiny_models import write_network
 
-from ase_crystalnet.classifier import Classifier, ModelCard
-from ase_crystalnet.errors import InputError
-from ase_crystalnet.training import dataset, evaluate, fit, md
-from ase_crystalnet.training.crystals import (
-    CLASSES,
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.classifier.card import ModelCard
+from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.crystals.disordered import cut_gas, random_packing
+from ase_crystalnet.crystals.sampling import (
     Crystal,
     Disorder,
     cut_crystal,
     prototype,
 )
-from ase_crystalnet.training.dataset import (
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.training.local import dataset, evaluate
+from ase_crystalnet.training.local import train as fit
+from ase_crystalnet.training.local.dataset import (
     Recipe,
     Sampler,
     fingerprint_windows,
     make_shards,
-    read_shards,
 )
-from ase_crystalnet.training.disordered import (
-    cut_gas,
-    random_packing,
-)
-from ase_crystalnet.training.networks import Design, local_network
+from ase_crystalnet.training.local.network import Design, local_network
+from ase_crystalnet.training.md import run as md
+from ase_crystalnet.training.shards import read_shards
 
 CRYSTALS = CLASSES[:7]
 
@@ -276,7 +276,7 @@ def test_training_that_is_done_gives_the_same_predictions_again(trained, tmp_pat
     """The card was taken away, and made again from what the work folder keeps."""
     (tmp_path / "model.keras").write_bytes(trained["first"])
     card = json.loads((trained["out"] / "card.json").read_text())
-    from ase_crystalnet.classifier import file_hash
+    from ase_crystalnet.classifier.card import file_hash
 
     card["sha256"] = file_hash(tmp_path / "model.keras")
     (tmp_path / "card.json").write_text(json.dumps(card))

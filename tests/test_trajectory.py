@@ -14,16 +14,17 @@ from fakes import FakeAnalyzer, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet.disorder import LindemannTracker
 from ase_crystalnet.errors import InputError, OutputExistsError
-from ase_crystalnet.io.hdf5 import ResultFile
-from ase_crystalnet.io.stream import (
+from ase_crystalnet.frames.lindemann import LindemannTracker
+from ase_crystalnet.frames.observer import Observer
+from ase_crystalnet.frames.run import analyze_frames, run
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
+from ase_crystalnet.io.trajectories.stream import (
     TruncatedTrajectoryError,
     count_frames,
     iter_frames,
     parse_frames,
 )
-from ase_crystalnet.trajectory import Observer, analyze_frames, run
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,15 @@ from ase import Atoms
 from ase.build import fcc111
 from scipy.spatial import cKDTree
 
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
 from ase_crystalnet.errors import InputError, SparseWindowError
-from ase_crystalnet.periodic import PeriodicSpace
-from ase_crystalnet.windows import PreparedSystem, SparseWindowWarning, WindowBatch, Windower
+from ase_crystalnet.geometry.periodic import PeriodicSpace
+from ase_crystalnet.windows.windower import (
+    PreparedSystem,
+    SparseWindowWarning,
+    WindowBatch,
+    Windower,
+)
 
 
 def cut(atoms: Atoms, spec: object = "atoms", **parameters: object) -> WindowBatch:
@@ -29,7 +34,7 @@ def slab(layers: int, across: int = 14) -> Atoms:
 
 # ---------------------------------------------------------------- contents of a batch
 def test_batch_is_padded_and_consistent(rng):
-    atoms = testing.supercell(testing.fcc(), 1500, sigma=0.05, vacancies=0.3, rng=rng)
+    atoms = crystals.supercell(crystals.fcc(), 1500, sigma=0.05, vacancies=0.3, rng=rng)
     system = Windower(workers=1).prepare(atoms)
     centers, owners = system.centers("atoms")
     batches = list(system.batches(centers, 400))
@@ -60,7 +65,7 @@ def test_batch_is_padded_and_consistent(rng):
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139", "bct141"])
 @pytest.mark.parametrize("wanted", [64, 120, 250, 512])
 def test_bulk_window_holds_about_window_atoms(name, wanted):
-    batch = cut(testing.unit_cell(name), window_atoms=wanted)
+    batch = cut(crystals.unit_cell(name), window_atoms=wanted)
     count = batch.mask.sum(axis=1)
     # A shell of neighbours is in or out as a whole, hence the width.
     assert (np.abs(count - wanted) <= max(0.15 * wanted, 18)).all()
@@ -70,7 +75,7 @@ def test_bulk_window_holds_about_window_atoms(name, wanted):
 @pytest.mark.parametrize("vacancies", [0.0, 0.2, 0.4, 0.6, 0.7])
 @pytest.mark.parametrize("spec", ["atoms", "grid"])
 def test_window_atoms_counts_after_vacancies(vacancies, spec, rng):
-    atoms = testing.supercell(testing.fcc(), 4000, vacancies=vacancies, sigma=0.05, rng=rng)
+    atoms = crystals.supercell(crystals.fcc(), 4000, vacancies=vacancies, sigma=0.05, rng=rng)
     count = cut(atoms, spec).mask.sum(axis=1)
     assert 0.9 * 250 <= count.mean() <= 1.05 * 250
     assert count.min() > 0.7 * 250
@@ -79,7 +84,7 @@ def test_window_atoms_counts_after_vacancies(vacancies, spec, rng):
 
 def test_equal_counts_by_brute_force(rng):
     """Every image within the radius is there, and once."""
-    atoms = testing.supercell(testing.bcc(), 150, sigma=0.08, rng=rng)
+    atoms = crystals.supercell(crystals.bcc(), 150, sigma=0.08, rng=rng)
     batch = cut(atoms)
     steps = np.arange(-3, 4)
     shifts = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3) @ atoms.cell.array
@@ -95,7 +100,7 @@ def test_equal_counts_by_brute_force(rng):
 def test_surface_cuts_the_window_and_does_not_stretch_it():
     atoms = slab(24)
     batch = cut(atoms)
-    bulk = cut(testing.fcc(2.8638)).radius[0]
+    bulk = cut(crystals.fcc(2.8638)).radius[0]
     assert np.allclose(batch.radius, bulk, rtol=0.02)
     depth = np.minimum(
         atoms.positions[:, 2] - atoms.positions[:, 2].min(),
@@ -110,16 +115,16 @@ def test_surface_cuts_the_window_and_does_not_stretch_it():
 
 @pytest.mark.parametrize(("layers", "tolerance"), [(3, 0.16), (5, 0.1), (8, 0.03)])
 def test_thin_film_keeps_nearly_the_bulk_radius(layers, tolerance):
-    bulk = cut(testing.fcc(2.8638)).radius[0]
+    bulk = cut(crystals.fcc(2.8638)).radius[0]
     radius = cut(slab(layers)).radius
     assert (radius >= 0.98 * bulk).all()
     assert (radius <= (1 + tolerance) * bulk).all()
 
 
 def test_cluster_larger_than_a_window_is_cut_at_its_surface(rng):
-    cluster, _ = testing.random_cluster(testing.fcc(), 18.0, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 18.0, rng=rng)
     batch = cut(cluster)
-    bulk = cut(testing.fcc()).radius[0]
+    bulk = cut(crystals.fcc()).radius[0]
     assert np.allclose(batch.radius, bulk, rtol=0.04)  # counting would stretch it by 26 %
     count = batch.mask.sum(axis=1)
     far = np.linalg.norm(cluster.positions, axis=1)
@@ -128,7 +133,7 @@ def test_cluster_larger_than_a_window_is_cut_at_its_surface(rng):
 
 
 def test_cluster_smaller_than_a_window_is_one_window(rng):
-    cluster, _ = testing.random_cluster(testing.fcc(), 7.0, sigma=0.05, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 7.0, sigma=0.05, rng=rng)
     assert 62 < len(cluster) < 250
     batch = cut(cluster)
     assert (batch.mask.sum(axis=1) == len(cluster)).all()
@@ -137,25 +142,25 @@ def test_cluster_smaller_than_a_window_is_one_window(rng):
 
 
 def test_two_densities_each_get_their_own_radius(rng):
-    atoms = testing.fcc().repeat((24, 8, 8))
+    atoms = crystals.fcc().repeat((24, 8, 8))
     x = atoms.positions[:, 0] / atoms.cell[0, 0]
     atoms = atoms[(x < 0.5) | (rng.random(len(atoms)) < 0.5)]
     batch = cut(atoms)
     x = atoms.positions[:, 0] / atoms.cell[0, 0]
     dense, half = np.abs(x - 0.25) < 0.1, np.abs(x - 0.75) < 0.05
-    bulk = cut(testing.fcc()).radius[0]
+    bulk = cut(crystals.fcc()).radius[0]
     assert np.allclose(batch.radius[dense], bulk, rtol=0.01)
     assert np.allclose(batch.radius[half], bulk * 2 ** (1 / 3), rtol=0.06)
 
 
 def test_gas_beside_a_crystal_does_not_widen_the_crystals_windows(rng):
-    crystal = testing.fcc().repeat((8, 8, 8))
+    crystal = crystals.fcc().repeat((8, 8, 8))
     edge = crystal.cell[0, 0]
     gas = Atoms("Ar60", rng.random((60, 3)) * [40.0, edge, edge] + [edge + 3, 0, 0])
     atoms = crystal + gas
     atoms.set_cell([edge + 46, edge, edge])
     batch = cut(atoms)
-    bulk = cut(testing.fcc()).radius[0]
+    bulk = cut(crystals.fcc()).radius[0]
     assert np.allclose(batch.radius[: len(crystal)], bulk, rtol=0.02)
     # Deep in the gas a window takes gas, and is refused rather than filled from far away.
     deep = np.abs(atoms.positions[:, 0] - edge - 23.0) < 8.0
@@ -164,7 +169,7 @@ def test_gas_beside_a_crystal_does_not_widen_the_crystals_windows(rng):
 
 # ---------------------------------------------------------------- centres
 def test_centres_of_every_kind_agree():
-    atoms = testing.supercell(testing.fcc(), 500, sigma=0.02)
+    atoms = crystals.supercell(crystals.fcc(), 500, sigma=0.02)
     system = Windower(workers=1).prepare(atoms)
     chosen = np.array([3, 200, len(atoms) - 1])
     mask = np.zeros(len(atoms), dtype=bool)
@@ -181,13 +186,13 @@ def test_centres_of_every_kind_agree():
 
 
 def test_three_indices_are_not_taken_for_a_point():
-    system = Windower(workers=1).prepare(testing.supercell(testing.fcc(), 500))
+    system = Windower(workers=1).prepare(crystals.supercell(crystals.fcc(), 500))
     assert system.centers([0, 1, 2])[1].tolist() == [0, 1, 2]
     assert system.centers([[0, 1, 2]])[1].tolist() == [-1]
 
 
 def test_grid_divides_a_periodic_cell_evenly():
-    atoms = testing.fcc().repeat((6, 7, 8))
+    atoms = crystals.fcc().repeat((6, 7, 8))
     system = Windower(workers=1).prepare(atoms)
     centers, owners = system.centers("grid", spacing=4.0)
     lengths = atoms.cell.lengths()
@@ -206,7 +211,7 @@ def test_grid_divides_a_periodic_cell_evenly():
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139"])
 @pytest.mark.parametrize("wanted", [64, 250, 512])
 def test_default_spacing_follows_the_volume_of_an_atom(name, wanted):
-    atoms = testing.supercell(testing.unit_cell(name), 1000)
+    atoms = crystals.supercell(crystals.unit_cell(name), 1000)
     centers, _ = Windower(window_atoms=wanted, workers=1).prepare(atoms).centers("grid")
     spacing = 2.75 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
     number = np.ceil(atoms.cell.lengths() / spacing * np.array([[0.98], [1.0], [1.02]]))
@@ -238,13 +243,13 @@ def test_grid_leaves_out_empty_space():
 
 @pytest.mark.parametrize("vacancies", [0.4, 0.7])
 def test_grid_has_no_holes_where_atoms_are_missing(vacancies, rng):
-    atoms = testing.supercell(testing.diamond(), 3000, vacancies=vacancies, rng=rng)
+    atoms = crystals.supercell(crystals.diamond(), 3000, vacancies=vacancies, rng=rng)
     centers, _ = Windower(workers=1).prepare(atoms).centers("grid", spacing=4.0)
     assert len(centers) == np.ceil(atoms.cell.lengths() / 4.0).prod()
 
 
 def test_grid_of_a_cluster_with_a_far_outlier_stays_small(rng):
-    cluster, _ = testing.random_cluster(testing.fcc(), 15.0, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 15.0, rng=rng)
     with_outlier = cluster + Atoms("Cu", [[1e5, 0, 0]])
     few = len(Windower(workers=1).prepare(cluster).centers("grid")[0])
     more = len(Windower(workers=1).prepare(with_outlier).centers("grid")[0])
@@ -260,7 +265,7 @@ def test_grid_of_a_flat_sheet_lies_in_the_sheet():
 
 
 def test_nearest_centers_crosses_the_faces():
-    atoms = testing.fcc().repeat((6, 6, 6))
+    atoms = crystals.fcc().repeat((6, 6, 6))
     system = Windower(workers=1).prepare(atoms)
     edge = atoms.cell[0, 0]
     centers = np.array([[0.01, 0.0, 0.0], [edge / 2, edge / 2, edge / 2]])
@@ -278,7 +283,7 @@ def test_nearest_centers_crosses_the_faces():
 
 # ---------------------------------------------------------------- refusal
 def test_sparse_windows_are_marked_warned_of_or_raised(rng):
-    atoms = testing.fcc().repeat((6, 6, 6))
+    atoms = crystals.fcc().repeat((6, 6, 6))
     atoms.pbc = False
     spec = [[0.0, 0.0, 0.0], [11.0, 11.0, 11.0]]  # a corner and the middle
     assert cut(atoms, spec).sparse.tolist() == [True, False]
@@ -294,7 +299,7 @@ def test_few_atoms_are_sparse_and_do_not_crash():
     assert cut(Atoms("H"), "grid").sparse.all()
     assert cut(Atoms("H2", [[0, 0, 0], [0, 0, 1.0]])).sparse.all()
     assert cut(Atoms("H20", np.zeros((20, 3)))).sparse.all()
-    assert cut(testing.fcc().repeat(2) * (1, 1, 1)).mask.any()
+    assert cut(crystals.fcc().repeat(2) * (1, 1, 1)).mask.any()
 
 
 # ---------------------------------------------------------------- bad input
@@ -318,7 +323,7 @@ def test_unknown_parameters(parameters, message):
 
 
 def spoiled(value: float) -> Atoms:
-    atoms = testing.fcc().repeat(3)
+    atoms = crystals.fcc().repeat(3)
     atoms.positions[7, 1] = value
     return atoms
 
@@ -344,7 +349,7 @@ def test_bad_structures_are_named_in_one_line(atoms, message):
 
 
 def test_zero_vectors_are_fine_where_not_periodic(rng):
-    cluster, _ = testing.random_cluster(testing.fcc(), 12.0, rng=rng)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 12.0, rng=rng)
     cluster.cell = np.zeros((3, 3))
     assert not cut(cluster, [[0.0, 0.0, 0.0]]).sparse.any()
 
@@ -365,20 +370,20 @@ def test_zero_vectors_are_fine_where_not_periodic(rng):
     ],
 )
 def test_bad_centers(spec, message):
-    system = Windower().prepare(testing.fcc().repeat(3))
+    system = Windower().prepare(crystals.fcc().repeat(3))
     with pytest.raises(InputError, match=message):
         system.centers(spec)
 
 
 @pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf, "wide", 1e-9])
 def test_bad_spacing(spacing):
-    system = Windower().prepare(testing.fcc().repeat(3))
+    system = Windower().prepare(crystals.fcc().repeat(3))
     with pytest.raises(InputError, match="spacing="):
         system.centers("grid", spacing=spacing)
 
 
 def test_bad_batches():
-    system = Windower().prepare(testing.fcc().repeat(3))
+    system = Windower().prepare(crystals.fcc().repeat(3))
     assert isinstance(system, PreparedSystem)
     with pytest.raises(InputError, match="batch_size=0"):
         list(system.batches(system.centers()[0], 0))
@@ -408,11 +413,11 @@ def test_ghosts_are_every_image_within_the_depth_once(rng):
 # ---------------------------------------------------------------- the generators used above
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139", "bct141"])
 def test_random_cluster_is_a_whole_ball(name, rng):
-    cell = testing.unit_cell(name)
-    cluster, rotation = testing.random_cluster(cell, 14.0, rng=rng)
+    cell = crystals.unit_cell(name)
+    cluster, rotation = crystals.random_cluster(cell, 14.0, rng=rng)
     expected = 4 / 3 * np.pi * 14.0**3 * len(cell) / cell.get_volume()
     assert len(cluster) == pytest.approx(expected, rel=0.05)
-    assert testing.nearest_distance(cluster) == pytest.approx(2.5)
+    assert crystals.nearest_distance(cluster) == pytest.approx(2.5)
     back = rotation.inv().apply(cluster.positions - cluster.positions[0])
     scaled = cell.cell.scaled_positions(back)[:, None] - cell.get_scaled_positions()[None]
     scaled = scaled + cell.get_scaled_positions()[:, None, None]
@@ -421,14 +426,14 @@ def test_random_cluster_is_a_whole_ball(name, rng):
 
 
 def test_random_packing_is_dense_and_without_order(rng):
-    atoms = testing.random_packing(1000, rng=rng)
-    assert testing.nearest_distance(atoms) > 0.8 * 2.5
+    atoms = crystals.random_packing(1000, rng=rng)
+    assert crystals.nearest_distance(atoms) > 0.8 * 2.5
     assert len(atoms) / atoms.get_volume() * 2.5**3 == pytest.approx(1.2)
 
 
 def test_unknown_cell_is_named():
     with pytest.raises(InputError, match="crystal 'quartz' is unknown"):
-        testing.unit_cell("quartz")
+        crystals.unit_cell("quartz")
 
 
 def test_one_radius_for_all_windows(rng):

@@ -13,18 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from powder_samples import eighty_crystals
 
-from ase_crystalnet.classifier import file_hash
+from ase_crystalnet.classifier.card import file_hash
 from ase_crystalnet.errors import InputError, ModelError
-from ase_crystalnet.training.evaluate import calibration_error
-from ase_crystalnet.xrd.answers import Combination, PowderAnswers, answered
-from ase_crystalnet.xrd.classifier import PowderClassifier, evidence
-from ase_crystalnet.xrd.commands import _held_out
-from ase_crystalnet.xrd.library import Matches, PatternLibrary
-from ase_crystalnet.xrd.model import PowderNetwork, find_xrd_model
-from ase_crystalnet.xrd.pattern import INPUT_POINTS, TWO_THETA, broaden, system_of
-from ase_crystalnet.xrd.readers import measured_patterns
-from ase_crystalnet.xrd.reflections import peaks, reflections_of
-from ase_crystalnet.xrd.scan import Scan
+from ase_crystalnet.training.calibration import calibration_error
+from ase_crystalnet.training.powder.calibrate import _held_out
+from ase_crystalnet.xrd.answer.answers import PowderAnswers, answered
+from ase_crystalnet.xrd.answer.classifier import PowderClassifier, evidence
+from ase_crystalnet.xrd.answer.combination import Combination
+from ase_crystalnet.xrd.answer.library import Matches, PatternLibrary
+from ase_crystalnet.xrd.answer.network import PowderNetwork, find_xrd_model
+from ase_crystalnet.xrd.measured.readers import measured_patterns
+from ase_crystalnet.xrd.measured.scan import Scan
+from ase_crystalnet.xrd.pattern import (
+    INPUT_POINTS,
+    TWO_THETA,
+    broaden,
+    system_of,
+)
+from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
 from ase_crystalnet.xrd.subgroups import subgroup_distance
 
 WEIGHTS = Combination(-2, 16, 0.1, 40, 0.8, 3)

@@ -12,10 +12,10 @@ from ase.build import bulk
 from ase.io import write
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet.cli import app
-from ase_crystalnet.xrd.commands import symbol
+from ase_crystalnet.cli.entry import app
 from ase_crystalnet.xrd.pattern import TWO_THETA, broaden
-from ase_crystalnet.xrd.reflections import peaks, reflections_of
+from ase_crystalnet.xrd.report import symbol
+from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
 
 
 def run(*arguments: object) -> Result:

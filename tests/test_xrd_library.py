@@ -13,10 +13,10 @@ from ase.build import bulk
 from ase.io import write
 
 from ase_crystalnet.errors import InputError, ModelError
-from ase_crystalnet.xrd import library as module
-from ase_crystalnet.xrd.library import Matches, PatternLibrary, build_library
+from ase_crystalnet.xrd.answer import library as module
+from ase_crystalnet.xrd.answer.library import Matches, PatternLibrary, build_library
 from ase_crystalnet.xrd.pattern import TWO_THETA, broaden, system_of
-from ase_crystalnet.xrd.reflections import peaks, reflections_of
+from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from powder_samples import quartz, rutile
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.augment import MEASURED, PAPER, Recipe, draw_patterns, paper_background
 from ase_crystalnet.xrd.pattern import (
     CRYSTAL_SYSTEMS,
     INPUT_POINTS,
@@ -25,8 +24,15 @@ from ase_crystalnet.xrd.pattern import (
     network_input,
     system_of,
 )
-from ase_crystalnet.xrd.reflections import peaks, reflections_of
-from ase_crystalnet.xrd.structures import StructureSet, structure_set_of
+from ase_crystalnet.xrd.simulated.patterns import (
+    MEASURED,
+    PAPER,
+    Recipe,
+    draw_patterns,
+    paper_background,
+)
+from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
+from ase_crystalnet.xrd.simulated.structures import StructureSet, structure_set_of
 
 PLAIN = Recipe(fwhm=(0.1, 0.1))
 

@@ -13,7 +13,12 @@ from ase.build import bulk, make_supercell
 from ase.io import read
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.reflections import Reflections, peaks, reflections, reflections_of
+from ase_crystalnet.xrd.simulated.reflections import (
+    Reflections,
+    peaks,
+    reflections,
+    reflections_of,
+)
 
 pymatgen_xrd = pytest.importorskip("pymatgen.analysis.diffraction.xrd")
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.xrd.measured.readers import read_scan, stated_wavelength
+from ase_crystalnet.xrd.measured.scan import Scan, subtract_background
 from ase_crystalnet.xrd.pattern import TWO_THETA, WAVELENGTH
-from ase_crystalnet.xrd.readers import read_scan, stated_wavelength
-from ase_crystalnet.xrd.scan import Scan, subtract_background
 
 ANGLES = np.round(np.arange(10.0, 80.0, 0.02), 4)
 COUNTS = np.round(1000 * np.exp(-0.5 * ((ANGLES - 40) / 0.08) ** 2) + 20)

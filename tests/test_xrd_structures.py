@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.reflections import peaks
-from ase_crystalnet.xrd.sources import parse_operation, site_element
-from ase_crystalnet.xrd.splits import sampling_weights, split_structures
-from ase_crystalnet.xrd.structures import (
+from ase_crystalnet.training.powder.splits import sampling_weights, split_structures
+from ase_crystalnet.training.powder.synthetic import SYNTHETIC
+from ase_crystalnet.xrd.simulated.reflections import peaks
+from ase_crystalnet.xrd.simulated.sources import parse_operation, site_element
+from ase_crystalnet.xrd.simulated.structures import (
     StructureSet,
     build_structure_set,
     structure_set_of,
 )
-from ase_crystalnet.xrd.synthetic import SYNTHETIC
 
 ROCK_SALT = {
     "amcsd_id": 99,
@@ -149,7 +149,7 @@ def test_labels_of_real_minerals(data_dir: Path) -> None:
     """Expanded asymmetric units have the space group of their entry, by spglib."""
     import spglib
 
-    from ase_crystalnet.xrd.sources import from_amcsd
+    from ase_crystalnet.xrd.simulated.sources import from_amcsd
 
     source = data_dir / "structures"
     if not (source / "amcsd.jsonl.gz").is_file():

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.pattern import system_of
-from ase_crystalnet.xrd.sources import from_atoms
-from ase_crystalnet.xrd.synthetic import (
+from ase_crystalnet.training.powder.synthetic import (
     NEAREST,
     SYSTEM_SHARES,
     random_crystal,
     space_group_frequencies,
     synthetic_set,
 )
+from ase_crystalnet.xrd.pattern import system_of
+from ase_crystalnet.xrd.simulated.sources import from_atoms
 
 # One of each crystal system, both kinds of centring, and the group of the largest general position.
 GROUPS = (1, 2, 14, 15, 62, 136, 167, 194, 225, 230)

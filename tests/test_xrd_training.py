@@ -13,23 +13,29 @@ from ase.data import chemical_symbols
 from powder_samples import eighty_crystals
 from typer.testing import CliRunner
 
-from ase_crystalnet.classifier import file_hash, import_keras
-from ase_crystalnet.cli import app
+from ase_crystalnet.classifier.card import file_hash
+from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.cli.entry import app
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.augment import PAPER, Recipe
-from ase_crystalnet.xrd.fit import accuracy, held_out_patterns, split_of, train_network
-from ase_crystalnet.xrd.networks import NETWORKS, make_network
-from ase_crystalnet.xrd.pattern import POINTS
-from ase_crystalnet.xrd.plan import XrdPlan
-from ase_crystalnet.xrd.structures import StructureSet
-from ase_crystalnet.xrd.synthetic import SYNTHETIC
-from ase_crystalnet.xrd.training import (
+from ase_crystalnet.training.powder.loop import (
+    accuracy,
+    held_out_patterns,
+    split_of,
+    train_network,
+)
+from ase_crystalnet.training.powder.network import NETWORKS, make_network
+from ase_crystalnet.training.powder.plan import XrdPlan
+from ase_crystalnet.training.powder.synthetic import SYNTHETIC
+from ase_crystalnet.training.powder.train import (
     measured_accuracy,
     structures_of,
     synthetic_of,
     train_xrd,
     write_model,
 )
+from ase_crystalnet.xrd.pattern import POINTS
+from ase_crystalnet.xrd.simulated.patterns import PAPER, Recipe
+from ase_crystalnet.xrd.simulated.structures import StructureSet
 
 SMALL = XrdPlan(patterns=256, batch_size=32, seed=5, average=0.5)
 
@@ -151,14 +157,14 @@ def test_training_learns_and_the_model_folder_is_whole(
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     rng = np.random.default_rng(1)
     index = rng.integers(len(structures), size=40)
-    from ase_crystalnet.xrd.fit import inputs_of
+    from ase_crystalnet.training.powder.loop import inputs_of
 
     seen = inputs_of(structures, index, plan.recipe, rng, "resnet")
     groups = structures.space_group[index].astype(np.int64)
     # Four groups in the training: chance is a quarter.
     assert accuracy(np.asarray(network(seen, training=False)), groups)["group"] > 60
     measured = tmp_path / "measured.npz"
-    from ase_crystalnet.xrd.augment import draw_patterns
+    from ase_crystalnet.xrd.simulated.patterns import draw_patterns
 
     np.savez(
         measured,
@@ -222,7 +228,7 @@ def test_a_wrong_file_of_measured_patterns_is_said_before_the_training(tmp_path:
 
 
 def test_rock_forming_minerals_join(data_dir: Path, tmp_path: Path) -> None:
-    from ase_crystalnet.xrd.sources import SETTINGS
+    from ase_crystalnet.xrd.simulated.sources import SETTINGS
 
     table = data_dir / "structures" / SETTINGS
     if not table.is_file():

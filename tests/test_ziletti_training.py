@@ -14,14 +14,17 @@ from tiny_models import CLASSES as LOCAL_CLASSES
 from tiny_models import write_card, write_network
 from typer.testing import CliRunner
 
-from ase_crystalnet import CrystalNet, testing
-from ase_crystalnet.average_cell import average_cell
-from ase_crystalnet.cli import app
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.cli.entry import app
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.global_mode import cell_cluster
-from ase_crystalnet.training import evaluate_global, ziletti, ziletti_data
-from ase_crystalnet.training.networks import ziletti_network
-from ase_crystalnet.training.ziletti import CLASSES, ZilettiPlan
+from ase_crystalnet.training.ziletti2018 import dataset as ziletti_data
+from ase_crystalnet.training.ziletti2018 import evaluate as evaluate_global
+from ase_crystalnet.training.ziletti2018 import train as ziletti
+from ase_crystalnet.training.ziletti2018.dataset import CLASSES, ZilettiPlan
+from ase_crystalnet.training.ziletti2018.network import ziletti_network
+from ase_crystalnet.whole.average_cell import average_cell
+from ase_crystalnet.whole.cluster import cell_cluster
 
 PLAN = ZilettiPlan(seed=3, shards=2, shard_size=16, epochs=1, settling=1, batch_size=16)
 
@@ -59,7 +62,7 @@ def test_classes_are_those_of_the_local_model_without_disorder() -> None:
 
 
 def test_fingerprint_of_a_shard_is_that_of_the_structure(tmp_path: Path) -> None:
-    from ase_crystalnet.global_mode import global_fingerprints
+    from ase_crystalnet.whole.analysis import global_fingerprints
 
     plan = replace(PLAN, shard_size=10, conventional=0.0, cuts=0.0)
     data = np.load(ziletti_data.make_shard(tmp_path / "shard.npz", plan, 0))
@@ -105,7 +108,7 @@ def test_training_from_nothing_and_again(tmp_path: Path) -> None:
     assert int(paper.count_params()) == card["parameters"]
     assert len(card["accuracy"]["percent"]) == 2
     assert not list(tmp_path.rglob("*.part*"))
-    frame = CrystalNet(folder).analyze(testing.fcc())
+    frame = CrystalNet(folder).analyze(crystals.fcc())
     assert frame.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
     # Again: nothing is made anew, and the weights are the same.
     before = card["sha256"], np.load(work / "pristine-000.npz")["labels"].tolist()
@@ -142,7 +145,7 @@ def test_thinned_images_belong_to_their_structures(tmp_path: Path) -> None:
 
 
 def test_cuts_elsewhere_keep_the_crystal(rng: np.random.Generator) -> None:
-    cell = average_cell(testing.unit_cell("hex/rh"))
+    cell = average_cell(crystals.unit_cell("hex/rh"))
     cuts = [ziletti_data._cut_elsewhere(cell, rng) for _ in range(8)]
     assert len({tuple(np.rint(1e3 * cut.origin)) for cut in cuts}) > 1
     for cut in cuts:
@@ -162,9 +165,9 @@ def test_held_out_structures_are_a_tenth() -> None:
 def write_database(folder: Path) -> None:
     rows = []
     for name, atoms, group in (
-        ("copper", testing.fcc(), 225),
-        ("iron", testing.bcc(), 229),
-        ("triclinic", testing.fcc(), 2),
+        ("copper", crystals.fcc(), 225),
+        ("iron", crystals.bcc(), 229),
+        ("triclinic", crystals.fcc(), 2),
     ):
         rows.append(
             {

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ase_crystalnet.classifier import CARD_VERSION, file_hash
+from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
 
 CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
 

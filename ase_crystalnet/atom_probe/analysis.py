@@ -14,7 +14,7 @@ from ase_crystalnet.atom_probe.windows import IonWindows, WindowMeasures
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
-    from ase_crystalnet.atom_probe.classify import AtomProbeClassifier
+    from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier
 
 __all__ = [
     "AtomProbeOptions",
@@ -89,9 +89,9 @@ def analyze_windows(
     InputError
         If no window holds enough ions.
     """
-    from ase_crystalnet.atom_probe.findings import WindowFindings
-    from ase_crystalnet.atom_probe.planes import PlaneFinder
-    from ase_crystalnet.atom_probe.poles import find_poles
+    from ase_crystalnet.atom_probe.search.findings import WindowFindings
+    from ase_crystalnet.atom_probe.search.planes import PlaneFinder
+    from ase_crystalnet.atom_probe.search.poles import find_poles
 
     options = options or AtomProbeOptions()
     say = progress or (lambda step, done, total: None)
@@ -161,7 +161,7 @@ def classify_windows(
     progress : callable, optional
         As of `analyze_windows`.
     """
-    from ase_crystalnet.atom_probe.classify import ClassFindings
+    from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
 
     say = progress or (lambda step, done, total: None)
     count, names = len(analysis), classifier.classes
@@ -232,7 +232,7 @@ def spectrum_spacings(density: float, points: int = SPECTRUM_POINTS) -> NDArray[
     points : int
         How many.
     """
-    from ase_crystalnet.atom_probe.planes import SPACING_RANGE
+    from ase_crystalnet.atom_probe.search.planes import SPACING_RANGE
 
     low, high = np.array(SPACING_RANGE) / np.cbrt(density)
     return 1.0 / np.linspace(1.0 / high, 1.0 / low, points)
@@ -246,7 +246,7 @@ def _depth_spectra(
     say: Progress,
 ) -> DepthSpectra:
     """Mean spectrum along a direction of the windows inside the specimen, layer by layer."""
-    from ase_crystalnet.atom_probe.spectra import mean_spectrum
+    from ase_crystalnet.atom_probe.search.spectra import mean_spectrum
 
     spacings = spectrum_spacings(windows.density)
     layers = np.unique(centers[:, 2].round(6))

@@ -15,9 +15,9 @@ from ase_crystalnet.atom_probe.windows import WindowMeasures
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
-    from ase_crystalnet.atom_probe.classify import ClassFindings
-    from ase_crystalnet.atom_probe.findings import WindowFindings
-    from ase_crystalnet.atom_probe.poles import Pole
+    from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
+    from ase_crystalnet.atom_probe.search.findings import WindowFindings
+    from ase_crystalnet.atom_probe.search.poles import Pole
 
 __all__ = ["RANKS", "AtomProbeAnalysis", "DepthSpectra", "read_analysis", "write_analysis"]
 
@@ -215,9 +215,9 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     """
     import h5py
 
-    from ase_crystalnet.atom_probe.classify import ClassFindings
-    from ase_crystalnet.atom_probe.findings import WindowFindings
-    from ase_crystalnet.atom_probe.poles import Pole
+    from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
+    from ase_crystalnet.atom_probe.search.findings import WindowFindings
+    from ase_crystalnet.atom_probe.search.poles import Pole
 
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: not there")

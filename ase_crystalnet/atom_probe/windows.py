@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.apt import Reconstruction
-from ase_crystalnet.windows import PreparedSystem, WindowBatch, Windower
+from ase_crystalnet.windows.windower import PreparedSystem, WindowBatch, Windower
 
 __all__ = ["IonWindower", "IonWindows", "WindowMeasures", "occupied_volumes", "typical_density"]
 

@@ -1,0 +1,1 @@
+"""The two papers, made again."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.plotting_style import INK, class_colors, new_figure
+from ase_crystalnet.classes import class_colors
+from ase_crystalnet.plotting.style import INK, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

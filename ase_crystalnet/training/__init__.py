@@ -1,0 +1,1 @@
+"""Everything that makes a model folder; nothing that analyses imports it."""

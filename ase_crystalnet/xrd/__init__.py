@@ -1,1 +1,7 @@
-"""Powder patterns: crystal system and space group with the right to refuse (Vecsei et al. 2019)."""
+"""Powder x-ray patterns: read, simulate, classify."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet._kernels import powder as kernels
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.xrd.reflections import WAVELENGTH
+from ase_crystalnet.xrd import _lines_kernel as kernels
 
 __all__ = [
     "CRYSTAL_SYSTEMS",
@@ -142,3 +141,7 @@ def broaden(two_theta: ArrayLike, intensity: ArrayLike, fwhm: float) -> NDArray[
     if not out.max() > 0:
         raise InputError("no line lies between 5 and 90 degrees")
     return (out / out.max()).astype(np.float32)
+
+
+#: Cu K-alpha 1, Angstrom (Vecsei et al., Sec. II).
+WAVELENGTH = 1.5406

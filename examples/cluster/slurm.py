@@ -46,7 +46,7 @@ def main() -> int:
             return 0
         # Jobs that reach their walltime are replaced; their frames are begun again by others.
         cluster.adapt(minimum_jobs=1, maximum_jobs=given.jobs)
-        command = [sys.executable, "-m", "ase_crystalnet.cli", "analyze", *rest]
+        command = [sys.executable, "-m", "ase_crystalnet.cli.entry", "analyze", *rest]
         return subprocess.run(
             [*command, "--dask", cluster.scheduler_address], check=False
         ).returncode

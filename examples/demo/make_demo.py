@@ -23,7 +23,7 @@ from ase import Atoms
 from ase.build import fcc100
 from ase.io import read, write
 
-from ase_crystalnet.training.md_lammps import find_potential, run_lammps
+from ase_crystalnet.training.md.lammps import find_potential, run_lammps
 
 SEED = 20240607
 POTENTIAL = "Cu_mishin1.eam.alloy"

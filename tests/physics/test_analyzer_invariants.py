@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_crystalnet import CrystalNet, FrameAnalysis, testing
-from ase_crystalnet.orientation import misorientation
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.lattice.orientation import misorientation
+from ase_crystalnet.results.frame import FrameAnalysis
 
 #: Class and symmetry of its orientation.
 SYSTEMS = {
@@ -38,8 +40,8 @@ few = settings(
 
 
 def sample(name: str, sigma: float = 0.05, atoms: int = 350, vacancies: float = 0.05) -> Atoms:
-    cell = testing.unit_cell(name)
-    return testing.supercell(cell, atoms, sigma=sigma, vacancies=vacancies, rng=NAMES.index(name))
+    cell = crystals.unit_cell(name)
+    return crystals.supercell(cell, atoms, sigma=sigma, vacancies=vacancies, rng=NAMES.index(name))
 
 
 def assert_same(first: FrameAnalysis, second: FrameAnalysis, tolerance: float = SAME) -> None:
@@ -78,7 +80,7 @@ def test_translation_across_the_periodic_boundary(net: CrystalNet, name: str):
 @few
 @given(shift=st.tuples(*[st.floats(-1e3, 1e3)] * 3))
 def test_translation_of_a_cluster(net: CrystalNet, shift: tuple[float, float, float]):
-    cluster, _ = testing.random_cluster(testing.fcc(), 11.0, sigma=0.06, rng=0)
+    cluster, _ = crystals.random_cluster(crystals.fcc(), 11.0, sigma=0.06, rng=0)
     moved = cluster.copy()
     moved.positions += shift
     assert_same(net.analyze(cluster, centers=[0, 100]), net.analyze(moved, centers=[0, 100]))
@@ -87,7 +89,7 @@ def test_translation_of_a_cluster(net: CrystalNet, shift: tuple[float, float, fl
 @pytest.mark.parametrize("name", NAMES)
 def test_rotation_of_a_cluster(net: CrystalNet, name: str):
     """Labels stay; the orientation turns with the sample."""
-    cluster, first = testing.random_cluster(testing.unit_cell(name), 14.0, sigma=0.05, rng=3)
+    cluster, first = crystals.random_cluster(crystals.unit_cell(name), 14.0, sigma=0.05, rng=3)
     near = np.argsort(np.linalg.norm(cluster.positions, axis=1))[:8]
     reference = net.analyze(cluster, centers=near)
     assert (reference.labels == net.classes.index(name)).all()
@@ -104,7 +106,7 @@ def test_rotation_of_a_cluster(net: CrystalNet, name: str):
 
 def test_rotation_of_a_periodic_sample_with_its_cell(net: CrystalNet):
     atoms = sample("bct141")
-    turned, turn = testing.rotated(atoms, rng=8)
+    turned, turn = crystals.rotated(atoms, rng=8)
     chosen = np.arange(0, len(atoms), 40)
     reference, frame = net.analyze(atoms, centers=chosen), net.analyze(turned, centers=chosen)
     assert_same(reference, frame, TURNED)
@@ -124,7 +126,7 @@ def test_order_of_the_atoms(net: CrystalNet, seed: int):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_cell_and_many_are_the_same_crystal(net: CrystalNet, name: str):
-    cell = testing.unit_cell(name)
+    cell = crystals.unit_cell(name)
     one = net.analyze(cell, centers=[0])
     many = net.analyze(cell.repeat((3, 2, 4)), centers=[0])
     assert one.labels[0] == net.classes.index(name)
@@ -139,7 +141,7 @@ def test_one_cell_and_many_are_the_same_crystal(net: CrystalNet, name: str):
 @pytest.mark.parametrize("name", [*NAMES, "disordered"])
 def test_unit_of_length(net: CrystalNet, name: str, factor: float):
     """Another element, or another unit: everything without a length is the same."""
-    atoms = testing.random_packing(400, rng=1) if name == "disordered" else sample(name)
+    atoms = crystals.random_packing(400, rng=1) if name == "disordered" else sample(name)
     chosen = np.arange(0, len(atoms), 40)
     scaled = atoms.copy()
     scaled.set_cell(factor * atoms.cell, scale_atoms=True)
@@ -169,8 +171,8 @@ def test_periodic_images_and_real_atoms_are_the_same(net: CrystalNet, name: str)
 
 
 def test_far_away_atoms_do_not_matter(net: CrystalNet):
-    cluster, _ = testing.random_cluster(testing.bcc(), 12.0, sigma=0.05, rng=2)
-    other, _ = testing.random_cluster(testing.sc(), 12.0, sigma=0.05, rng=3)
+    cluster, _ = crystals.random_cluster(crystals.bcc(), 12.0, sigma=0.05, rng=2)
+    other, _ = crystals.random_cluster(crystals.sc(), 12.0, sigma=0.05, rng=3)
     other.positions += [80.0, 0.0, 0.0]
     middle = [int(np.linalg.norm(cluster.positions, axis=1).argmin())]
     assert_same(net.analyze(cluster, centers=middle), net.analyze(cluster + other, centers=middle))

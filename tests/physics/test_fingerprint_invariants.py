@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet.fingerprint import Fingerprint
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 
 DETECTOR = Fingerprint()
 SEPARABLE = Fingerprint(grid="separable")

@@ -10,8 +10,8 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet import testing
-from ase_crystalnet.windows import WindowBatch, Windower
+from ase_crystalnet import crystals
+from ase_crystalnet.windows.windower import WindowBatch, Windower
 
 #: Angstrom. Positions are float32, up to 15 Angstrom from the centre.
 TOLERANCE = 1e-4
@@ -49,7 +49,7 @@ def assert_same(first: WindowBatch, second: WindowBatch) -> None:
 
 
 def disordered(seed: int = 0, atoms: int = 600) -> Atoms:
-    return testing.supercell(testing.fcc(), atoms, sigma=0.06, vacancies=0.2, rng=seed)
+    return crystals.supercell(crystals.fcc(), atoms, sigma=0.06, vacancies=0.2, rng=seed)
 
 
 @settings(max_examples=15, deadline=None)
@@ -65,8 +65,8 @@ def test_translation_of_a_periodic_structure(shift):
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), shift=st.floats(-1e4, 1e4))
 def test_rigid_motion_of_a_cluster(seed, shift):
-    cluster, _ = testing.random_cluster(testing.diamond(), 15.0, sigma=0.05, rng=1)
-    turned, rotation = testing.rotated(cluster, seed)
+    cluster, _ = crystals.random_cluster(crystals.diamond(), 15.0, sigma=0.05, rng=1)
+    turned, rotation = crystals.rotated(cluster, seed)
     turned.positions += shift
     chosen = np.arange(0, len(cluster), 23)
     before, after = cut(cluster, chosen), cut(turned, chosen)
@@ -80,7 +80,7 @@ def test_rigid_motion_of_a_cluster(seed, shift):
 @given(seed=st.integers(0, 10**6))
 def test_rotation_of_a_periodic_structure_with_its_cell(seed):
     atoms = disordered()
-    turned, _ = testing.rotated(atoms, seed)
+    turned, _ = crystals.rotated(atoms, seed)
     chosen = np.arange(0, len(atoms), 29)
     assert_same(cut(atoms, chosen), cut(turned, chosen))
 
@@ -97,7 +97,7 @@ def test_permutation_of_the_atoms(seed):
 
 @pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139", "bct141"])
 def test_supercell_gives_the_windows_of_its_cell(name):
-    cell = testing.unit_cell(name)
+    cell = crystals.unit_cell(name)
     one = cut(cell)
     many = cut(cell.repeat((2, 3, 5)), np.arange(len(cell)))
     assert_same(one, many)
@@ -113,7 +113,7 @@ def test_supercell_of_a_noisy_cell():
 @given(steps=st.lists(st.integers(-4, 4), min_size=6, max_size=6), seed=st.integers(0, 99))
 def test_any_cell_of_the_same_lattice(steps, seed):
     """The choice of cell vectors (also very oblique ones) is no property of the crystal."""
-    atoms = testing.supercell(testing.hcp(), 100, sigma=0.05, rng=seed)
+    atoms = crystals.supercell(crystals.hcp(), 100, sigma=0.05, rng=seed)
     shear = np.eye(3)
     shear[0, 1], shear[0, 2], shear[1, 2] = steps[:3]
     other = np.eye(3)
@@ -137,21 +137,21 @@ def test_atoms_moved_by_lattice_vectors(jumps):
 @pytest.mark.parametrize("offset", [0.0, 1e-17, -1e-17, 1e-13, -1e-13, 1.0, 1.0 - 1e-16])
 def test_atoms_exactly_on_the_faces(offset):
     """A perfect crystal has 249 atoms in each window however its faces cut through atoms."""
-    atoms = testing.fcc().repeat((3, 4, 5))
+    atoms = crystals.fcc().repeat((3, 4, 5))
     atoms.positions += offset * atoms.cell.array.sum(axis=0)
     count = cut(atoms).mask.sum(axis=1)
     assert (count == 249).all()
 
 
 def test_primitive_cell_of_one_atom():
-    cell = testing.fcc().cell.array
+    cell = crystals.fcc().cell.array
     primitive = Atoms("Cu", cell=(cell.sum(axis=0) - cell) / 2, pbc=True)
-    assert_same(cut(primitive), cut(testing.fcc(), [0]))
+    assert_same(cut(primitive), cut(crystals.fcc(), [0]))
     assert (cut(primitive).indices[0][:249] == 0).all()
 
 
 def test_very_thin_and_long_cells():
-    cell = testing.sc()
+    cell = crystals.sc()
     assert_same(cut(cell, [0]), cut(cell.repeat((1, 1, 200)), [0]))
 
 
@@ -159,7 +159,7 @@ def test_very_thin_and_long_cells():
 @pytest.mark.parametrize("oblique", [False, True])
 def test_periodic_equals_finite_in_the_interior(pbc, oblique):
     """Deep inside, a window does not know which directions repeat."""
-    cell = testing.bcc()
+    cell = crystals.bcc()
     if oblique:
         cell.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1]]) @ cell.cell.array)
     atoms = cell.repeat((14, 14, 14) if oblique else (12, 12, 12))
@@ -178,7 +178,7 @@ def test_periodic_equals_finite_in_the_interior(pbc, oblique):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_slab_is_the_same_in_any_setting(axis):
     """Free direction along x, y or z, with or without a cell vector along it."""
-    atoms = testing.supercell(testing.fcc(), 900, sigma=0.04, rng=5)
+    atoms = crystals.supercell(crystals.fcc(), 900, sigma=0.04, rng=5)
     atoms.pbc = [True, True, False]
     reference = cut(atoms)
     roll = np.roll(np.arange(3), axis - 2)
@@ -203,7 +203,7 @@ def test_a_slab_is_the_same_in_any_setting(axis):
 
 def test_large_structures_agree_statistically_when_moved():
     """Beyond 1000 atoms densities are probed at some atoms only."""
-    atoms = testing.supercell(testing.fcc(), 6000, sigma=0.06, vacancies=0.3, rng=2)
+    atoms = crystals.supercell(crystals.fcc(), 6000, sigma=0.06, vacancies=0.3, rng=2)
     moved = atoms.copy()
     moved.positions += [1.3, 0.7, 2.1]
     chosen = np.arange(0, len(atoms), 17)

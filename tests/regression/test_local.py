@@ -17,10 +17,11 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from ase_crystalnet import CrystalNet, testing
-from ase_crystalnet.classifier import file_hash
-from ase_crystalnet.training.crystals import CLASSES
-from ase_crystalnet.training.evaluate import CONDITIONS, disorder_table, liquid_row
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.classifier.card import file_hash
+from ase_crystalnet.training.local.evaluate import CONDITIONS, disorder_table, liquid_row
 
 NUMBERS = Path(__file__).with_name("local.json")
 TOLERANCE = 2e-3
@@ -50,17 +51,17 @@ def shaken(cell: Atoms, sigma: float, vacancies: float) -> Atoms:
 
 #: Name -> class (None where two meet), cell, sigma, vacancies.
 WINDOWS: dict[str, tuple[str | None, Atoms, float, float]] = {
-    "tetragonal": ("bct139", testing.bct139(1.2), 0.05, 0.0),
-    "white tin": ("bct141", testing.bct141(0.5456), 0.08, 0.1),
-    "hot hcp": ("hex/rh", testing.hcp(), 0.12, 0.0),
-    "sc with vacancies": ("sc", testing.sc(), 0.05, 0.4),
-    "fcc": ("fcc", testing.fcc(), 0.03, 0.0),
-    "hot diamond": ("diam", testing.diamond(), 0.12, 0.0),
-    "bcc with vacancies": ("bcc", testing.bcc(), 0.05, 0.6),
-    "displaced beyond order": ("disordered", testing.fcc(), 0.45, 0.0),
-    "between bcc and tetragonal": (None, testing.bct139(1.046), 0.05, 0.0),
-    "between tetragonal and fcc": (None, testing.bct139(1.35), 0.05, 0.0),
-    "hardly a crystal": (None, testing.bcc(), 0.17, 0.2),
+    "tetragonal": ("bct139", crystals.bct139(1.2), 0.05, 0.0),
+    "white tin": ("bct141", crystals.bct141(0.5456), 0.08, 0.1),
+    "hot hcp": ("hex/rh", crystals.hcp(), 0.12, 0.0),
+    "sc with vacancies": ("sc", crystals.sc(), 0.05, 0.4),
+    "fcc": ("fcc", crystals.fcc(), 0.03, 0.0),
+    "hot diamond": ("diam", crystals.diamond(), 0.12, 0.0),
+    "bcc with vacancies": ("bcc", crystals.bcc(), 0.05, 0.6),
+    "displaced beyond order": ("disordered", crystals.fcc(), 0.45, 0.0),
+    "between bcc and tetragonal": (None, crystals.bct139(1.046), 0.05, 0.0),
+    "between tetragonal and fcc": (None, crystals.bct139(1.35), 0.05, 0.0),
+    "hardly a crystal": (None, crystals.bcc(), 0.17, 0.2),
 }
 
 
@@ -229,7 +230,7 @@ def test_dislocated_aluminium_is_fcc_far_from_the_core(net, data_dir):
 
 def test_ideal_crystals_of_another_program(net, data_dir):
     pytest.importorskip("gsd", reason="reading these files needs the package gsd")
-    from ase_crystalnet.io.stream import iter_frames
+    from ase_crystalnet.io.trajectories.stream import iter_frames
 
     for name in ("fcc", "bcc", "sc", "hcp"):
         frame = next(iter(iter_frames(data_dir / "md" / "freud" / f"{name}.gsd")))

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_local import CLASSES, CONDITIONS, FLOORS, TOLERANCE, WINDOWS, numbers, shaken
 
 from ase_crystalnet import CrystalNet
-from ase_crystalnet.training.evaluate import disorder_table, liquid_row
+from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
 
 NUMBERS = Path(__file__).with_name("local-fast.json")
 

@@ -11,10 +11,10 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 from powder_samples import quartz, rutile
 
-from ase_crystalnet.xrd.fit import accuracy
-from ase_crystalnet.xrd.model import PowderNetwork
+from ase_crystalnet.training.powder.loop import accuracy
+from ase_crystalnet.xrd.answer.network import PowderNetwork
 from ase_crystalnet.xrd.pattern import POINTS, broaden
-from ase_crystalnet.xrd.reflections import peaks, reflections_of
+from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "xrd" / "powder"
 #: Percent of the measured patterns, three points below what the card says.

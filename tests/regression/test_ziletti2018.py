@@ -15,16 +15,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ase_crystalnet import CrystalNet, testing
-from ase_crystalnet.classifier import file_hash
-from ase_crystalnet.global_mode import global_probabilities, perfect_supercell
-from ase_crystalnet.training.defects import displaced, substituted, with_vacancies
-from ase_crystalnet.training.evaluate_global import (
-    CONDITIONS,
-    database_elements,
-    database_row,
-)
-from ase_crystalnet.training.ziletti import CLASSES
+from ase_crystalnet import crystals
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.classifier.card import file_hash
+from ase_crystalnet.crystals.defects import displaced, substituted, with_vacancies
+from ase_crystalnet.training.ziletti2018.dataset import CLASSES
+from ase_crystalnet.training.ziletti2018.evaluate import CONDITIONS, database_elements, database_row
+from ase_crystalnet.whole.analysis import global_probabilities
+from ase_crystalnet.whole.cluster import perfect_supercell
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "ziletti2018"
 NUMBERS = Path(__file__).with_name("ziletti2018.json")
@@ -36,8 +34,8 @@ def structures() -> dict[str, tuple[str, Atoms]]:
     rng = np.random.default_rng(2018)
     result: dict[str, tuple[str, Atoms]] = {}
     for label in CLASSES:
-        crystal = testing.unit_cell(label)
-        supercell = testing.rotated(perfect_supercell(crystal), rng)[0]
+        crystal = crystals.unit_cell(label)
+        supercell = crystals.rotated(perfect_supercell(crystal), rng)[0]
         result[f"{label} perfect"] = label, crystal
         result[f"{label} sigma 0.10"] = label, displaced(supercell, 0.10, rng)
         result[f"{label} vacancies 50 %"] = label, with_vacancies(supercell, 0.5, rng)
@@ -100,8 +98,8 @@ def test_card_says_what_the_model_is(net: CrystalNet) -> None:
 def test_answer_does_not_depend_on_supercell_or_orientation(net: CrystalNet) -> None:
     rng = np.random.default_rng(7)
     for label in CLASSES:
-        crystal = testing.unit_cell(label)
-        large = testing.rotated(crystal.repeat(4), rng)[0][rng.permutation(len(crystal) * 64)]
+        crystal = crystals.unit_cell(label)
+        large = crystals.rotated(crystal.repeat(4), rng)[0][rng.permutation(len(crystal) * 64)]
         first, second = global_probabilities(net, [crystal, large])
         assert np.abs(first - second).max() < 1e-3
 

@@ -1,0 +1,1 @@
+"""How inner loops run; knows no physics but S(q)."""

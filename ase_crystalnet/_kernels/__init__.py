@@ -1,1 +1,0 @@
-"""Compiled inner loops (numba) of `lattice` and `fingerprint`: arrays in, arrays out."""

@@ -1,0 +1,7 @@
+"""Planes, rods and lattices in windows of ions, with their significance."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

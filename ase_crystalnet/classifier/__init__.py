@@ -1,0 +1,7 @@
+"""Stage 4: a model folder: card, network, probabilities, labels."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

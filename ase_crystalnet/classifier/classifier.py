@@ -1,0 +1,173 @@
+"""Shipped models: weights with their card, probabilities in batches.
+
+A model is a folder with ``model.keras`` (Keras 3, loaded in safe mode) and ``card.json``. The card
+holds the hash of the weights, the classes and the constants of the stages that feed the network,
+so that none of them can part from the weights.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classifier.card import ModelCard, _find, file_hash
+from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.errors import InputError, ModelError
+
+__all__ = ["Classifier"]
+
+#: Smaller batches are filled up: TensorFlow sums up a single image in an order that depends on the
+#: number of threads, and results must not.
+LEAST_BATCH = 8
+
+
+class Classifier:
+    """Probabilities of fingerprints by a pretrained network.
+
+    TensorFlow is imported, and the weights are read, when the first prediction is asked for; the
+    card is read, and the weights checked against it, at once.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a shipped model, or a model folder.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or weights and card do not belong together.
+    """
+
+    def __init__(self, model: str | Path = "local") -> None:
+        self._model = model if isinstance(model, str) and os.sep not in model else Path(model)
+        self.card = ModelCard.read(_find(model))
+        self._weights = self.card.folder / "model.keras"
+        if not self._weights.is_file():
+            raise ModelError(f"{self._weights} is missing: install the model again")
+        found = file_hash(self._weights)
+        if found != self.card.data["sha256"]:
+            raise ModelError(
+                f"{self._weights} does not fit its card (hash {found[:12]}, card says "
+                f"{str(self.card.data['sha256'])[:12]}): install model {self.card.name!r} again"
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process reads the weights itself, and must find the same ones under the name.
+        place = self._model if isinstance(self._model, str) else self._model.resolve()
+        return _same_classifier, (place, self.card.data["sha256"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes, in the order of the probabilities."""
+        return self.card.classes
+
+    @cached_property
+    def network(self) -> Any:
+        """The Keras model.
+
+        Raises
+        ------
+        ModelError
+            The weights cannot be read, or do not have the card's input and classes.
+        """
+        keras = import_keras()
+        try:
+            network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
+        except Exception as error:
+            # Keras raises whatever its readers raise, in many lines; each of them means the same
+            # to a user.
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
+        wanted = (None, 64, 64, 3), (None, len(self.classes))
+        if (network.input_shape, network.output_shape) != wanted:
+            raise ModelError(
+                f"{self._weights} maps {network.input_shape} to {network.output_shape}; the card "
+                f"of {self.card.name!r} says {wanted[0]} to {wanted[1]}"
+            )
+        return network
+
+    @cached_property
+    def _predict(self) -> Any:
+        import tensorflow as tf
+
+        network = self.network
+        square_root = self.card.data["input"] == "sqrt"
+
+        def predict(images: Any) -> Any:
+            return network(tf.sqrt(images) if square_root else images, training=False)
+
+        signature = [tf.TensorSpec((None, 64, 64, 3), tf.float32)]
+        return tf.function(predict, input_signature=signature, autograph=False)
+
+    def predict(
+        self, fingerprints: NDArray[np.float32], batch_size: int = 256
+    ) -> NDArray[np.float32]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        fingerprints : (B, 64, 64, 3) array
+            D_F, largest value 1.
+        batch_size : int
+            Images the network sees at a time.
+
+        Returns
+        -------
+        (B, C) float32 array
+            Rows sum to 1; calibrated on held-out windows (see the card).
+        """
+        fingerprints = np.asarray(fingerprints, np.float32)
+        if fingerprints.ndim != 4 or fingerprints.shape[1:] != (64, 64, 3):
+            raise InputError(
+                f"fingerprints have shape {fingerprints.shape}; expected (B, 64, 64, 3)"
+            )
+        out = np.empty((len(fingerprints), len(self.classes)), np.float32)
+        for start in range(0, len(fingerprints), batch_size):
+            part = fingerprints[start : start + batch_size]
+            if (there := len(part)) < LEAST_BATCH:
+                part = np.resize(part, (LEAST_BATCH, *part.shape[1:]))
+            out[start : start + batch_size] = self._predict(part).numpy()[:there]
+        return out
+
+
+def _same_classifier(model: str | Path, sha256: str) -> Classifier:
+    classifier = Classifier(model)
+    if classifier.card.data["sha256"] != sha256:
+        raise ModelError(
+            f"{classifier.card.folder} holds other weights than the model {str(model)!r} of the "
+            "process that sent it: install the same version in both places"
+        )
+    return classifier
+
+
+def labels_of(
+    probabilities: NDArray[np.float32], min_certainty: float | None = None
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Labels and certainty of some answers (Vecsei et al. 2019, Eq. 13).
+
+    Parameters
+    ----------
+    probabilities : (B, C) array
+        nan where nothing is known.
+    min_certainty : float, optional
+        Answers that are less certain are refused; None refuses none.
+
+    Returns
+    -------
+    labels : (B,) int16 array
+        Most probable class; -1 where refused or nothing is known.
+    certainty : (B,) float32 array
+        max_i p_i; nan where nothing is known.
+    """
+    known = np.asarray(np.isfinite(probabilities).all(axis=1))
+    safe = np.where(known[:, None], probabilities, 0)
+    labels = safe.argmax(axis=1).astype(np.int16)
+    certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
+    threshold = 0.0 if min_certainty is None else min_certainty
+    labels[~known | ~(certainty >= threshold)] = -1
+    return labels, certainty

@@ -1,0 +1,229 @@
+"""The command `crystalnet apt`: its arguments, and the order of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.io.whole_files import part_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ase_crystalnet.atom_probe.results import AtomProbeAnalysis
+    from ase_crystalnet.atom_probe.windows import IonWindows
+
+__all__ = ["apt"]
+
+_NM = 10.0  # Å
+
+
+class Molecular(StrEnum):
+    """What becomes of molecular ions in an .extxyz output."""
+
+    keep = "keep"
+    atoms = "split"
+
+
+@one_line_errors
+def apt(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Reconstruction: .pos, .epos or .apt.")
+    ],
+    ranges: Annotated[
+        Path | None,
+        typer.Option("--ranges", "-r", metavar="R", help="Range file: .rrng, .rng or .env."),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where results go; may be repeated. .h5: everything. .extxyz: the ions, each with "
+            "what its window shows (OVITO, ASE). .vti: the grid of windows, .vtu: the windows as "
+            "points with plane normals (ParaView).",
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also draw: composition, density, structure, best windows, depth, poles (.png).",
+        ),
+    ] = None,
+    species: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--species",
+            "-s",
+            metavar="NAME",
+            help="Use these ions only: an element, an ion of the range file, or 'unranged'; may be "
+            "repeated. Default: all, ranged or not.",
+        ),
+    ] = None,
+    molecular: Annotated[
+        Molecular,
+        typer.Option(help="In .extxyz, molecular ions are one site each, or split into atoms."),
+    ] = Molecular.keep,
+    window_ions: Annotated[
+        int, typer.Option(metavar="N", help="Ions in a window of the typical density, from 64.")
+    ] = 1000,
+    radius: Annotated[
+        float | None,
+        typer.Option(metavar="NM", help="Radius of the windows, instead of a number of ions."),
+    ] = None,
+    spacing: Annotated[
+        float | None, typer.Option(metavar="NM", help="Of the grid; default: the radius.")
+    ] = None,
+    false_alarm: Annotated[
+        float,
+        typer.Option(metavar="P", help="Chance that a window without planes shows some."),
+    ] = 0.01,
+    family_wise: Annotated[
+        bool,
+        typer.Option("--family-wise", help="Hold that chance over all windows of the file."),
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model that classifies lattices: a name or a folder; 'none' for no classes."
+        ),
+    ] = "atomprobe",
+    atomic_volume: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NM3",
+            help="Volume of an ion in the material, for the efficiency; default: the range file's.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = (
+        False
+    ),
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")
+    ] = False,
+) -> None:
+    """Analyse an atom-probe reconstruction: composition, density, planes, lattices, poles.
+
+    Every window is asked what it shows: nothing, planes, rods or a lattice, each only where it is
+    significant against the window's own ions at random. Lengths are in nanometres here, as in the
+    files; in the outputs in Angstrom, as in ASE and OVITO.
+
+    **Examples**
+
+    ```
+    crystalnet apt tip.pos --ranges tip.rrng
+    crystalnet apt tip.pos -r tip.rrng -o tip.h5 -o tip.vti -o ions.extxyz --figures figures
+    crystalnet apt tip.apt -r tip.rng --species Al --false-alarm 0.001 --window-ions 500
+    ```
+    """
+    from ase_crystalnet.atom_probe.analysis import (
+        AtomProbeOptions,
+        analyze_windows,
+        classify_windows,
+    )
+    from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier
+    from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction
+    from ase_crystalnet.atom_probe.output.files import check_outputs, write_outputs
+    from ase_crystalnet.atom_probe.output.report import report
+    from ase_crystalnet.atom_probe.results import RANKS
+    from ase_crystalnet.atom_probe.windows import IonWindower
+
+    outputs = list(output or [])
+    named = {} if figures is None else {n: figures / f"{file.stem}-{n}.png" for n in _FIGURES}
+    check_outputs(outputs, overwrite, list(named.values()))
+    windower = IonWindower(
+        window_ions,
+        None if radius is None else radius * _NM,
+        None if spacing is None else spacing * _NM,
+    )
+    options = AtomProbeOptions(
+        false_alarm=false_alarm,
+        family_wise=family_wise,
+        atomic_volume=None if atomic_volume is None else atomic_volume * _NM**3,
+    )
+    ions = read_reconstruction(file, ranges)
+    if species:
+        ions = ions.select(species)
+    classifier = None if model == "none" else AtomProbeClassifier(model)
+    with _progress(quiet) as advance:
+        advance("windows", 0, 1)
+        windows = windower.prepare(ions)
+        analysis = analyze_windows(windows, options, advance)
+        if classifier is not None:
+            if (analysis.findings.rank == RANKS.index("lattice")).any():
+                quiet_tensorflow()
+            analysis = classify_windows(analysis, windows, classifier, advance)
+        chosen = {"species": species or [], "model": model}
+        analysis = replace(analysis, settings={**analysis.settings, **chosen})
+        advance("outputs", 0, 1)
+        write_outputs(outputs, analysis, ions, molecular.value)
+        for number, (name, path) in enumerate(named.items()):
+            advance("figures", number, len(named))
+            _save(_draw(name, analysis, windows), path)
+    typer.echo(report(analysis))
+    if not quiet:
+        for path in (*outputs, *named.values()):
+            typer.echo(f"wrote {path}", err=True)
+
+
+#: Names of the figures.
+_FIGURES = ("composition", "density", "structure", "best-windows", "depth", "poles")
+
+
+def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure:
+    from ase_crystalnet.atom_probe.output import maps as figures
+    from ase_crystalnet.atom_probe.output import plane_figures as figures_planes
+
+    draw: dict[str, Callable[[], Figure]] = {
+        "composition": lambda: figures.plot_composition(analysis),
+        "density": lambda: figures.plot_density(analysis),
+        "structure": lambda: figures.plot_structure(analysis),
+        "best-windows": lambda: figures_planes.plot_best_windows(analysis, windows),
+        "depth": lambda: figures_planes.plot_depth(analysis),
+        "poles": lambda: figures_planes.plot_poles(analysis),
+    }
+    return draw[name]()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
+    try:
+        figure.savefig(part, format="png")
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for the step at hand."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("reading")
+        yield lambda step, done, total: bar.update(
+            task, description=step, completed=done, total=total
+        )

@@ -1,0 +1,7 @@
+"""Many frames: one after the other, in processes, on a cluster, of a running simulation."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,7 @@
+"""Result files: HDF5, locks, all outputs of a run."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,222 @@
+"""Where a frame is, and its atoms for whoever is handed that: this process or another one.
+
+An address is a file's name, the frame's number in it and, in text files, its place in bytes. It is
+all that is sent to a worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.trajectories.formats import (
+    format_of,
+    is_compressed,
+    open_compressed,
+    reader_of,
+)
+from ase_crystalnet.io.trajectories.text_frames import (
+    build_dump,
+    build_xyz,
+    scan_dump,
+    scan_xyz,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["FrameAddress", "FrameLoader", "find_frames"]
+
+
+@dataclass(frozen=True)
+class FrameAddress:
+    """One frame of a file.
+
+    Attributes
+    ----------
+    source : str
+        The file, as it was given.
+    path : str
+        The same, absolute: a worker may run in another folder.
+    number : int
+        Number of the frame in it, from 0.
+    format : str
+        ASE's name of its format.
+    place : (int, int)
+        First byte and number of bytes in the unpacked file; of text formats only.
+    """
+
+    source: str
+    path: str
+    number: int
+    format: str
+    place: tuple[int, int] = (0, 0)
+
+
+def find_frames(
+    source: str, format: str | None
+) -> Generator[tuple[FrameAddress, Atoms | None], None, None]:
+    """Find the frames of a file, one after the other.
+
+    Yields
+    ------
+    FrameAddress, Atoms or None
+        With the atoms where finding the frame meant reading it: in formats with several frames that
+        only ASE can read.
+
+    Raises
+    ------
+    FrameError, or whatever a reader raises
+        Where the file is damaged, after the frames before.
+    """
+    name, path = format_of(source, format), os.path.abspath(source)
+    kind = reader_of(name)
+    if kind in ("xyz", "dump"):
+        with open_compressed(source) as file:
+            scan = scan_xyz if kind == "xyz" else scan_dump
+            for number, place in enumerate(scan(file)):
+                yield FrameAddress(source, path, number, name, place), None
+    elif kind == "ase":
+        if _ase_format(name).single:
+            yield FrameAddress(source, path, 0, name), None
+            return
+        for number, atoms in enumerate(_iterate(source, name)):
+            yield FrameAddress(source, path, number, name), atoms
+    else:
+        with closing(_open(source, kind)) as trajectory:
+            count = len(trajectory)
+        for number in range(count):
+            yield FrameAddress(source, path, number, name), None
+
+
+class FrameLoader:
+    """Read frames by their addresses; the latest file stays open.
+
+    Any order will do. Going back costs something in a compressed file, which is unpacked anew from
+    its beginning, and in a format of ASE that has no way but from the first frame on.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._open: Any = None
+        self._next = 0
+
+    def load(self, address: FrameAddress) -> Atoms:
+        """Atoms of a frame.
+
+        Raises
+        ------
+        Exception
+            Whatever a reader raises on a damaged frame.
+        """
+        kind = reader_of(address.format)
+        if kind in ("xyz", "dump"):
+            data = self._bytes(address)
+            return build_xyz(data, address.format) if kind == "xyz" else build_dump(data)
+        if kind == "ase":
+            return self._advance(address)
+        trajectory = self._file(address, lambda: _open(address.path, kind))
+        if kind == "gsd":
+            return _gsd_atoms(trajectory[address.number])
+        atoms: Atoms = trajectory[address.number]
+        return atoms
+
+    def close(self) -> None:
+        """Close the file."""
+        held, self._open, self._key = self._open, None, None
+        if held is not None:
+            held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _file(self, address: FrameAddress, make: Any, fresh: bool = False) -> Any:
+        """The open file, opened anew if it is another one by now."""
+        state = os.stat(address.path)
+        key = (address.path, address.format, state.st_ino, state.st_size, state.st_mtime_ns)
+        if fresh or key != self._key:
+            self.close()
+            self._open, self._key, self._next = make(), key, 0
+        return self._open
+
+    def _bytes(self, address: FrameAddress) -> bytes:
+        start, size = address.place
+        if is_compressed(address.path):
+            file: IO[bytes] = self._file(address, lambda: open_compressed(address.path))
+            file.seek(start)
+            data = file.read(size)
+        else:
+            with open(address.path, "rb") as plain:
+                plain.seek(start)
+                data = plain.read(size)
+        if len(data) < size:
+            raise EOFError("the file has become shorter")
+        return data
+
+    def _advance(self, address: FrameAddress) -> Atoms:
+        """The frame of a format that is read in order."""
+        back = address.number < self._next
+        frames = self._file(address, lambda: _iterate(address.path, address.format), fresh=back)
+        while True:
+            atoms: Atoms = next(frames)
+            self._next += 1
+            if self._next > address.number:
+                return atoms
+
+
+def _open(source: str, kind: str) -> Any:
+    """Open a file whose own package reads single frames."""
+    if kind == "traj":
+        from ase.io.trajectory import Trajectory
+
+        return Trajectory(source, "r")
+    try:
+        hoomd = importlib.import_module("gsd.hoomd")
+    except ImportError as error:
+        raise InputError(f"{source}: GSD files need the package gsd (pip install gsd)") from error
+    return hoomd.open(source, "r")
+
+
+def _gsd_atoms(snapshot: Any) -> Atoms:
+    from ase import Atoms
+
+    lx, ly, lz, xy, xz, yz = (float(value) for value in snapshot.configuration.box)
+    flat = snapshot.configuration.dimensions == 2 or lz == 0
+    cell = [[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz if lz else 1.0]]
+    atoms = Atoms(
+        numbers=snapshot.particles.typeid + 1,
+        positions=snapshot.particles.position,
+        cell=cell,
+        pbc=(True, True, not flat),
+    )
+    # GSD's box is centred on the origin.
+    atoms.set_celldisp([-sum(row[axis] for row in cell) / 2 for axis in range(3)])
+    return atoms
+
+
+def _ase_format(name: str) -> Any:
+    from ase.io.formats import UnknownFileTypeError, get_ioformat
+
+    try:
+        return get_ioformat(name)
+    except UnknownFileTypeError as error:
+        raise InputError(
+            f"format {name!r} is not one of ASE's; `ase info --formats` lists them"
+        ) from error
+
+
+def _iterate(source: str, format: str) -> Iterator[Atoms]:
+    """Frames by ASE; nothing is read before the first is asked for."""
+    from ase.io import iread
+
+    # A single-frame format takes no slice.
+    index: Any = 0 if _ase_format(format).single else ":"
+    yield from iread(source, index=index, format=format, do_not_split_by_at_sign=True)

@@ -1,0 +1,1 @@
+"""Method 1: windows about many places."""

@@ -1,0 +1,29 @@
+"""Colours and page of the figures.
+
+Classes keep one colour everywhere: the hues of OVITO's structure types (fcc green, hcp red, bcc
+blue, sc violet, diamond sky blue), in the shades of Okabe and Ito that colour-blind eyes tell
+apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["INK", "new_figure"]
+
+
+INK = "#333333"
+_RESOLUTION = 200  # dots per inch
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of its own, outside pyplot's state, so that a library call leaks nothing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_RESOLUTION, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

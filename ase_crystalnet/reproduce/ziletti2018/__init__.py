@@ -1,0 +1,1 @@
+"""Ziletti et al., Nat. Commun. 9, 2775 (2018)."""

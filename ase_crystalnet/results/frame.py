@@ -1,0 +1,296 @@
+"""Results as plain arrays: `FrameAnalysis` of one frame (a trajectory: `results.trajectory`).
+
+Nothing here reads or writes a file; `ase_crystalnet.io.results` and the command line do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classes import REFUSED
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.results.arrays import (
+    format_number,
+    mean_finite,
+    snapshot_lindemann,
+    validate_arrays,
+)
+from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["REFUSED", "FrameAnalysis", "TrajectoryAnalysis", "TrajectoryBuilder"]
+
+# name -> (dtype, shape); W windows, C classes, N atoms, integers as they are.
+_FRAME_ARRAYS: dict[str, tuple[Any, tuple[str | int, ...]]] = {
+    "centers": (np.float64, ("W", 3)),
+    "center_indices": (np.int64, ("W",)),
+    "probabilities": (np.float32, ("W", "C")),
+    "labels": (np.int16, ("W",)),
+    "certainty": (np.float32, ("W",)),
+    "order": (np.float32, ("W",)),
+    "lattice": (np.float64, ("W", 3, 3)),
+    "orientation": (np.float64, ("W", 4)),
+    "rank": (np.int8, ("W",)),
+    "mean_square_displacement": (np.float32, ("W",)),
+    "nearest_neighbor_distance": (np.float32, ("W",)),
+    "sparse": (np.bool_, ("W",)),
+    "radius": (np.float64, ("W",)),
+    "atom_probabilities": (np.float32, ("N", "C")),
+    "atom_labels": (np.int16, ("N",)),
+    "atom_certainty": (np.float32, ("N",)),
+    "atom_order": (np.float32, ("N",)),
+    "atom_orientation": (np.float64, ("N", 4)),
+    "lindemann": (np.float32, ("N",)),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameAnalysis:
+    """What was found in one frame: W windows, N atoms, C classes.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Names of the C classes, in the order of the probabilities.
+    centers : ndarray, shape (W, 3), Angstrom
+        Window centres.
+    center_indices : ndarray of int, shape (W,)
+        Index of the atom at the centre; -1 where the centre is no atom.
+    probabilities : ndarray, shape (W, C)
+        Calibrated class probabilities; nan in windows that were too sparse to be classified.
+    labels : ndarray of int, shape (W,)
+        Index into `classes`; -1 where refused.
+    certainty : ndarray, shape (W,)
+        Largest class probability (Vecsei et al., Phys. Rev. B 99, 245120, Eq. 13).
+    order : ndarray, shape (W,)
+        Bragg order, 0 (liquid) to 1 (perfect crystal).
+    lattice : ndarray, shape (W, 3, 3), Angstrom
+        Reduced average lattice, vectors as rows; nan where there is none.
+    orientation : ndarray, shape (W, 4)
+        Unit quaternion (x, y, z, w), OVITO's convention; nan where there is none.
+    rank : ndarray of int, shape (W,)
+        0 none, 1 planes, 2 rods, 3 lattice.
+    mean_square_displacement : ndarray, shape (W,), Angstrom^2
+        Per Cartesian component, from the fall of the Bragg peaks; nan where there is none.
+    nearest_neighbor_distance : ndarray, shape (W,), Angstrom
+        Nearest-neighbour distance of the window.
+    sparse : ndarray of bool, shape (W,)
+        True where a window held too few atoms and was refused.
+    radius : ndarray, shape (W,), Angstrom
+        Window radius.
+    atom_probabilities, atom_labels, atom_certainty, atom_order, atom_orientation : ndarray
+        The same per atom, shapes (N, C), (N,), (N,), (N,), (N, 4).
+    lindemann : ndarray, shape (N,), or None
+        Lindemann parameter of each atom; None unless a trajectory was given.
+    min_certainty : float or None
+        Threshold below which a label is refused; None means off.
+    metadata : mapping
+        Model name, code version, window size, kind of centres: numbers and strings only.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit.
+    """
+
+    classes: tuple[str, ...]
+    centers: NDArray[np.float64]
+    center_indices: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int16]
+    certainty: NDArray[np.float32]
+    order: NDArray[np.float32]
+    lattice: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    rank: NDArray[np.int8]
+    mean_square_displacement: NDArray[np.float32]
+    nearest_neighbor_distance: NDArray[np.float32]
+    sparse: NDArray[np.bool_]
+    radius: NDArray[np.float64]
+    atom_probabilities: NDArray[np.float32]
+    atom_labels: NDArray[np.int16]
+    atom_certainty: NDArray[np.float32]
+    atom_order: NDArray[np.float32]
+    atom_orientation: NDArray[np.float64]
+    lindemann: NDArray[np.float32] | None = None
+    min_certainty: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
+        sizes = {
+            "W": len(np.atleast_1d(self.centers)),
+            "N": len(np.atleast_1d(self.atom_labels)),
+            "C": len(self.classes),
+        }
+        validate_arrays(self, _FRAME_ARRAYS, sizes)
+        for name, labels in (("labels", self.labels), ("atom_labels", self.atom_labels)):
+            if labels.size and (labels.min() < -1 or labels.max() >= sizes["C"]):
+                raise InputError(
+                    f"FrameAnalysis.{name}: wanted -1 (refused) to {sizes['C'] - 1}, "
+                    f"given {labels.min()} to {labels.max()}"
+                )
+
+    @classmethod
+    def array_fields(cls) -> dict[str, tuple[Any, tuple[str | int, ...]]]:
+        """Name, dtype and symbolic shape of every array: the schema that writers follow."""
+        return dict(_FRAME_ARRAYS)
+
+    @property
+    def number_of_atoms(self) -> int:
+        """Number of atoms of the frame, N."""
+        return len(self.atom_labels)
+
+    @property
+    def number_of_windows(self) -> int:
+        """Number of windows, W."""
+        return len(self.labels)
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Atoms of each class, shape (C,); refused atoms are in none."""
+        kept = self.atom_labels[self.atom_labels >= 0]
+        return np.bincount(kept, minlength=len(self.classes)).astype(np.int64)
+
+    @property
+    def class_fractions(self) -> NDArray[np.float64]:
+        """Share of each class in all atoms, shape (C,); with `refused_fraction` it sums to 1."""
+        return self.class_counts / max(self.number_of_atoms, 1)
+
+    @property
+    def refused_fraction(self) -> float:
+        """Share of the atoms that were given no label."""
+        return float(np.mean(self.atom_labels < 0)) if self.number_of_atoms else 0.0
+
+    @property
+    def mean_probabilities(self) -> NDArray[np.float64]:
+        """Class probabilities averaged over the atoms that have any, shape (C,)."""
+        return np.asarray(mean_finite(self.atom_probabilities, axis=0))
+
+    @property
+    def mean_certainty(self) -> float:
+        """Certainty averaged over the atoms that have one."""
+        return float(mean_finite(self.atom_certainty))
+
+    @property
+    def mean_order(self) -> float:
+        """Bragg order averaged over the atoms that have one."""
+        return float(mean_finite(self.atom_order))
+
+    @property
+    def lindemann_index(self) -> float:
+        """Lindemann parameter averaged over the atoms; nan where there was no trajectory."""
+        return float("nan") if self.lindemann is None else float(mean_finite(self.lindemann))
+
+    @property
+    def snapshot_lindemann(self) -> NDArray[np.float64]:
+        """Lindemann parameter of each window from this frame alone, shape (W,)."""
+        return snapshot_lindemann(self.mean_square_displacement, self.nearest_neighbor_distance)
+
+    @property
+    def mean_snapshot_lindemann(self) -> float:
+        """Mean of `snapshot_lindemann` over the windows that have a lattice; nan if none has."""
+        return float(mean_finite(self.snapshot_lindemann))
+
+    def class_names(self) -> NDArray[np.str_]:
+        """Class name of every atom, shape (N,); ``'refused'`` where there is no label."""
+        return np.array([*self.classes, REFUSED])[self.atom_labels]
+
+    def with_lindemann(self, lindemann: NDArray[Any] | None) -> FrameAnalysis:
+        """Return the same analysis with the Lindemann parameter, shape (N,), of a trajectory."""
+        return replace(self, lindemann=lindemann)
+
+    def attach(self, atoms: Atoms) -> Atoms:
+        """Write the results into ``atoms.arrays`` and ``atoms.info``, all of it safe in extxyz.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The frame that was analysed; changed in place.
+
+        Returns
+        -------
+        ase.Atoms
+            The same object, with ``arrays['crystalnet_label' | 'crystalnet_class' |
+            'crystalnet_certainty' | 'crystalnet_order' | 'crystalnet_orientation' |
+            'crystalnet_probabilities' | 'crystalnet_lindemann']`` and ``info['crystalnet_*']``.
+
+        Raises
+        ------
+        InputError
+            If the number of atoms differs.
+        """
+        if len(atoms) != self.number_of_atoms:
+            raise InputError(
+                f"attach: the analysis is of {self.number_of_atoms} atoms, given {len(atoms)}; "
+                "pass the frame that was analysed"
+            )
+        arrays: dict[str, NDArray[Any]] = {
+            "label": self.atom_labels.astype(np.int8),
+            "class": self.class_names(),
+            "certainty": self.atom_certainty,
+            "order": self.atom_order,
+            "orientation": self.atom_orientation,
+            "probabilities": self.atom_probabilities,
+        }
+        # A second attach must not keep the Lindemann parameter of an earlier analysis.
+        atoms.arrays.pop("crystalnet_lindemann", None)
+        atoms.info.pop("crystalnet_lindemann_index", None)
+        if self.lindemann is not None:
+            arrays["lindemann"] = self.lindemann
+            atoms.info["crystalnet_lindemann_index"] = self.lindemann_index
+        for name, array in arrays.items():
+            atoms.arrays[f"crystalnet_{name}"] = array.copy()
+        atoms.info["crystalnet_classes"] = " ".join(self.classes)
+        atoms.info["crystalnet_class_fractions"] = self.class_fractions
+        atoms.info["crystalnet_mean_probabilities"] = self.mean_probabilities
+        for name in (
+            "refused_fraction",
+            "mean_certainty",
+            "mean_order",
+            "mean_snapshot_lindemann",
+        ):
+            atoms.info[f"crystalnet_{name}"] = float(getattr(self, name))
+        if "model" in self.metadata:
+            atoms.info["crystalnet_model"] = str(self.metadata["model"])
+        return atoms
+
+    def phases(self) -> list[tuple[str, int, float, float, float]]:
+        """Rows (class, atoms, fraction, certainty, order), commonest first, refused last."""
+        total = max(self.number_of_atoms, 1)
+        rows = []
+        for index in [*np.argsort(-self.class_counts, kind="stable"), -1]:
+            of_class = self.atom_labels == index
+            count = int(of_class.sum())
+            if count:
+                name = REFUSED if index < 0 else self.classes[index]
+                certainty = float(mean_finite(self.atom_certainty[of_class]))
+                order = float(mean_finite(self.atom_order[of_class]))
+                rows.append((name, count, count / total, certainty, order))
+        return rows
+
+    def table(self) -> str:
+        """Return the phases as text: atoms, fraction, mean certainty and mean order of each."""
+        lines = [f"{'class':<12}{'atoms':>10}{'fraction':>11}{'certainty':>11}{'order':>9}"]
+        for name, count, fraction, certainty, order in self.phases():
+            lines.append(
+                f"{name:<12}{count:>10}{100 * fraction:>9.1f} %"
+                f"{format_number(certainty):>11}{format_number(order):>9}"
+            )
+        lines.append(
+            f"mean Lindemann parameter: {format_number(self.lindemann_index)} (trajectory), "
+            f"{format_number(self.mean_snapshot_lindemann)} (this frame alone)"
+        )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        model = self.metadata.get("model")
+        head = f"FrameAnalysis: {self.number_of_atoms} atoms, {self.number_of_windows} windows"
+        return f"{head}{f', model {model}' if model else ''}\n{self.table()}"

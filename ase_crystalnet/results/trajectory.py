@@ -1,0 +1,193 @@
+"""Summaries of a trajectory: one short row a frame (`TrajectoryAnalysis`), nothing per atom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classes import REFUSED
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.results.arrays import format_number, validate_arrays
+
+if TYPE_CHECKING:
+    from ase_crystalnet.results.frame import FrameAnalysis
+
+__all__ = ["TrajectoryAnalysis", "TrajectoryBuilder"]
+
+
+_TRAJECTORY_ARRAYS: dict[str, tuple[Any, tuple[str | int, ...]]] = {
+    "frames": (np.int64, ("F",)),
+    "atoms": (np.int64, ("F",)),
+    "class_fractions": (np.float64, ("F", "C")),
+    "refused_fraction": (np.float64, ("F",)),
+    "mean_probabilities": (np.float64, ("F", "C")),
+    "mean_certainty": (np.float64, ("F",)),
+    "mean_order": (np.float64, ("F",)),
+    "lindemann_index": (np.float64, ("F",)),
+    "snapshot_lindemann": (np.float64, ("F",)),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrajectoryAnalysis:
+    """Per-frame summaries of a trajectory of F frames: arrays over frames, nothing per atom.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Names of the C classes.
+    frames : ndarray of int, shape (F,)
+        Number of each frame in its file, from 0.
+    sources : tuple of str, length F
+        File that each frame came from.
+    atoms : ndarray of int, shape (F,)
+        Number of atoms.
+    class_fractions, mean_probabilities : ndarray, shape (F, C)
+        Shares of the atoms and mean probabilities.
+    refused_fraction, mean_certainty, mean_order : ndarray, shape (F,)
+        As in `FrameAnalysis`.
+    lindemann_index : ndarray, shape (F,)
+        Lindemann parameter averaged over the atoms; nan where it was not asked for.
+    snapshot_lindemann : ndarray, shape (F,)
+        Mean over the windows of the estimate from each frame alone.
+    metadata : mapping
+        As in `FrameAnalysis`.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit.
+    """
+
+    classes: tuple[str, ...]
+    frames: NDArray[np.int64]
+    sources: tuple[str, ...]
+    atoms: NDArray[np.int64]
+    class_fractions: NDArray[np.float64]
+    refused_fraction: NDArray[np.float64]
+    mean_probabilities: NDArray[np.float64]
+    mean_certainty: NDArray[np.float64]
+    mean_order: NDArray[np.float64]
+    lindemann_index: NDArray[np.float64]
+    snapshot_lindemann: NDArray[np.float64]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
+        object.__setattr__(self, "sources", tuple(str(name) for name in self.sources))
+        sizes = {"F": len(np.atleast_1d(self.frames)), "C": len(self.classes)}
+        validate_arrays(self, _TRAJECTORY_ARRAYS, sizes)
+        if len(self.sources) != sizes["F"]:
+            raise InputError(
+                f"TrajectoryAnalysis.sources: wanted {sizes['F']} names, given {len(self.sources)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list of F values a column, in the order in which a CSV file holds them."""
+        table: dict[str, list[Any]] = {
+            "source": list(self.sources),
+            "frame": self.frames.tolist(),
+            "atoms": self.atoms.tolist(),
+        }
+        for index, name in enumerate(self.classes):
+            table[f"fraction_{name}"] = self.class_fractions[:, index].tolist()
+        table["refused_fraction"] = self.refused_fraction.tolist()
+        for index, name in enumerate(self.classes):
+            table[f"probability_{name}"] = self.mean_probabilities[:, index].tolist()
+        for name in ("mean_certainty", "mean_order", "lindemann_index", "snapshot_lindemann"):
+            table[name] = getattr(self, name).tolist()
+        return table
+
+    def rows(self) -> list[list[Any]]:
+        """Return F rows in the order of `columns`."""
+        return [list(row) for row in zip(*self.columns().values(), strict=True)]
+
+    def table(self) -> str:
+        """Return one line a frame: the commonest classes, certainty, order, Lindemann."""
+        # Columns only for classes that some frame holds: eight would not fit a terminal.
+        shown = [i for i in range(len(self.classes)) if np.any(self.class_fractions[:, i] > 0)]
+        names = [self.classes[i] for i in shown]
+        head = f"{'frame':>7}" + "".join(f"{name:>12}" for name in [*names, REFUSED])
+        lines = [head + f"{'certainty':>11}{'order':>8}{'Lindemann':>11}{'snapshot':>10}"]
+        for f in range(len(self)):
+            shares = [*(self.class_fractions[f, i] for i in shown), self.refused_fraction[f]]
+            lines.append(
+                f"{self.frames[f]:>7}"
+                + "".join(f"{100 * share:>10.1f} %" for share in shares)
+                + "".join(
+                    f"{format_number(values[f]):>{width}}"
+                    for values, width in (
+                        (self.mean_certainty, 11),
+                        (self.mean_order, 8),
+                        (self.lindemann_index, 11),
+                        (self.snapshot_lindemann, 10),
+                    )
+                )
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"TrajectoryAnalysis: {len(self)} frames\n{self.table()}"
+
+
+class TrajectoryBuilder:
+    """Collect frames into a `TrajectoryAnalysis`; keeps one short row a frame, no atoms."""
+
+    def __init__(self, classes: tuple[str, ...], metadata: Mapping[str, Any] | None = None) -> None:
+        self.classes = tuple(classes)
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self._rows: dict[str, list[Any]] = {
+            f.name: [] for f in fields(TrajectoryAnalysis) if f.name not in ("classes", "metadata")
+        }
+
+    def __len__(self) -> int:
+        return len(self._rows["frames"])
+
+    def append(self, frame: FrameAnalysis, number: int | None = None, source: str = "") -> None:
+        """Add one frame; `number` is its number in `source` (default: how many came before)."""
+        if frame.classes != self.classes:
+            raise InputError(f"append: wanted classes {self.classes}, given {frame.classes}")
+        row = self.row(frame, len(self) if number is None else number, source)
+        for name, value in row.items():
+            self._rows[name].append(value)
+
+    def extend(self, earlier: TrajectoryAnalysis) -> None:
+        """Add the rows of an earlier run, such as the one that is being resumed."""
+        if earlier.classes != self.classes:
+            raise InputError(f"extend: wanted classes {self.classes}, given {earlier.classes}")
+        for name, values in self._rows.items():
+            values.extend(getattr(earlier, name))
+
+    def build(self) -> TrajectoryAnalysis:
+        """Return what was collected so far."""
+        values: dict[str, Any] = dict(self._rows)
+        for name in ("class_fractions", "mean_probabilities"):
+            values[name] = np.reshape(values[name], (len(self), len(self.classes)))
+        return TrajectoryAnalysis(classes=self.classes, metadata=dict(self.metadata), **values)
+
+    def row_names(self) -> tuple[str, ...]:
+        """Names of what `row` holds."""
+        return tuple(self._rows)
+
+    @staticmethod
+    def row(frame: FrameAnalysis, number: int, source: str) -> dict[str, Any]:
+        """Return what is kept of one frame: the fields of `TrajectoryAnalysis`, one value each."""
+        return {
+            "frames": number,
+            "sources": source,
+            "atoms": frame.number_of_atoms,
+            "class_fractions": frame.class_fractions,
+            "refused_fraction": frame.refused_fraction,
+            "mean_probabilities": frame.mean_probabilities,
+            "mean_certainty": frame.mean_certainty,
+            "mean_order": frame.mean_order,
+            "lindemann_index": frame.lindemann_index,
+            "snapshot_lindemann": frame.mean_snapshot_lindemann,
+        }

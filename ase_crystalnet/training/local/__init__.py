@@ -1,0 +1,1 @@
+"""The models "local" and "local-fast"."""

@@ -1,0 +1,357 @@
+"""From nothing to ``models/local``: data, training, calibration, evaluation, card.
+
+Every step leaves its result in the work folder and is skipped when it is there, so an interrupted
+run goes on where it stopped. The weights of a run depend on the seed, the recipe and the machine's
+floating-point arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
+from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.training.local.dataset import Recipe, make_shards
+from ase_crystalnet.training.local.network import FAST, Design, local_network
+from ase_crystalnet.training.model_folder import calibrate, write_card
+from ase_crystalnet.training.provenance import code_version
+from ase_crystalnet.training.shards import read_shards
+
+__all__ = ["TrainingPlan", "train_local"]
+
+Log = Callable[[str], None]
+WINDOW_ATOMS = (64, 512)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How "local" is trained; stored in its card.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    seed : int
+        Of windows, weights and the order of the batches.
+    shards, shard_size : int
+        Training windows = shards x shard_size.
+    epochs, batch_size : int
+    learning_rate : float
+        AdamW's at the start; it falls to zero along a cosine.
+    weight_decay : float
+        AdamW's.
+    design : Design
+        Widths and strides of the network.
+    teacher : Design, optional
+        A larger network, trained first on the labels; the network then learns from labels and the
+        teacher's answers in equal parts (distillation, Hinton et al., arXiv:1503.02531).
+    teacher_epochs : int
+    """
+
+    name: str = "local"
+    seed: int = 11
+    shards: int = 90
+    shard_size: int = 4096
+    validation_shards: int = 3
+    epochs: int = 5
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    design: Design = field(default_factory=Design)
+    teacher: Design | None = None
+    teacher_epochs: int = 5
+
+
+#: The small network, taught by that of "local".
+FAST_PLAN = TrainingPlan(name="local-fast", design=FAST, teacher=Design(), epochs=6)
+
+
+def train_local(
+    out: Path,
+    work: Path,
+    *,
+    plan: TrainingPlan | None = None,
+    recipe: Recipe | None = None,
+    processes: int = 2,
+    evaluation_windows: int = 1400,
+    log: Log = lambda text: None,
+) -> Path:
+    """Train the model "local" and write ``model.keras`` and ``card.json``.
+
+    Parameters
+    ----------
+    out : Path
+        Model folder.
+    work : Path
+        Folder of molecular dynamics, windows and checkpoints.
+    plan : TrainingPlan, optional
+    recipe : Recipe, optional
+    processes : int
+        Worker processes that make windows.
+    evaluation_windows : int
+        Windows a row of the card's accuracy table.
+    log : callable
+        Takes one line of progress.
+
+    Returns
+    -------
+    Path
+        The model folder.
+
+    Raises
+    ------
+    InputError
+        There are no liquids to learn from and LAMMPS is not installed.
+    """
+    plan = plan or TrainingPlan()
+    recipe = recipe or Recipe()
+    work.mkdir(parents=True, exist_ok=True)
+    started = work / "code_version"  # of the code that made the windows, not of the last resume
+    if not started.is_file():
+        started.write_text(code_version())
+    md_files = _molecular_dynamics(work / "md", log)
+    log(f"{len(md_files)} liquids and glasses")
+    for name, count, seed in (
+        ("windows", plan.shards, plan.seed),
+        ("validation", plan.validation_shards, plan.seed + 1),
+    ):
+        make_shards(
+            work / name,
+            count,
+            recipe=recipe,
+            md_files=md_files,
+            seed=seed,
+            size=plan.shard_size,
+            processes=processes,
+            progress=lambda done, total, name=name: log(f"{name}: {done} of {total} shards"),  # type: ignore[misc]
+        )
+    network = _fit(plan, work, log)
+    images, targets = read_shards(work / "validation", plan.validation_shards)
+    temperature = calibrate(network, images, targets)
+    log(f"temperature {temperature:.3f}")
+    out.mkdir(parents=True, exist_ok=True)
+    network.save(out / "model.part.keras")
+    (out / "model.part.keras").replace(out / "model.keras")
+    card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
+    card["code_version"] = started.read_text()
+    write_card(out, card)
+    command = "crystalnet train local" + (" --fast" if plan.teacher is not None else "")
+    card["accuracy"] = {
+        **_evaluate(out, work, md_files, evaluation_windows, log),
+        "command": command,
+    }
+    write_card(out, card)
+    return out
+
+
+def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
+    """Files of liquids and glasses, simulated if they are not there."""
+    from ase_crystalnet.training.md.materials import TRAINING
+    from ase_crystalnet.training.md.run import run_jobs
+
+    jobs = [job for job in TRAINING if job.phase in ("liquid", "glass")]
+    missing = [
+        job
+        for job in jobs
+        if not any((folder / f"{job.name}.npz{end}").is_file() for end in ("", ".rejected"))
+    ]
+    if missing:
+        log(f"simulating {len(missing)} of {len(jobs)} liquids and glasses")
+        run_jobs(TRAINING, folder)
+    files = sorted(f for job in jobs if (f := folder / f"{job.name}.npz").is_file())
+    if not files:
+        raise InputError(f"{folder} holds no liquids: repeat the command to simulate them")
+    return files
+
+
+def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
+    """The trained network; with a teacher, that of the plan's design taught by it.
+
+    Networks are kept under names that tell a teacher from its pupil, so that both models come out
+    of one work folder and the teacher is trained once.
+    """
+    name = "trained" if plan.teacher is None else "taught"
+    if (work / f"{name}.keras").is_file():
+        return import_keras().saving.load_model(work / f"{name}.keras", compile=False)
+    images, targets = read_shards(work / "windows", plan.shards)
+    if plan.teacher is not None:
+        teacher = _train(
+            replace(plan, design=plan.teacher, epochs=plan.teacher_epochs),
+            images, targets, work, "trained", log,
+        )  # fmt: skip
+        answers = np.concatenate(
+            [
+                np.asarray(teacher.predict_on_batch(images[i : i + 512].astype(np.float32) / 255))
+                for i in range(0, len(images), 512)
+            ]
+        )
+        targets = 0.5 * (targets + answers.astype(np.float32))
+    return _train(plan, images, targets, work, name, log)
+
+
+def _train(
+    plan: TrainingPlan,
+    images: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    work: Path,
+    name: str,
+    log: Log,
+) -> Any:
+    """Train a network of the plan's design, or go on with it; keep it as `name`.keras."""
+    final = work / f"{name}.keras"
+    keras = import_keras()
+    if final.is_file():
+        return keras.saving.load_model(final, compile=False)
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(plan.seed)
+    held, held_targets = read_shards(work / "validation", 1)
+    steps = len(images) // plan.batch_size
+
+    def batches(epoch_seed: int) -> Any:
+        order = np.random.default_rng([plan.seed, epoch_seed]).permutation(len(images))
+        mirror = np.random.default_rng([plan.seed, epoch_seed, 1])
+        for s in range(steps):
+            rows = np.sort(order[s * plan.batch_size : (s + 1) * plan.batch_size])
+            # Mirroring the crystal at x = 0 or y = 0 mirrors its fingerprint and keeps its class.
+            yield (
+                images[rows][:, :: mirror.choice([1, -1]), :: mirror.choice([1, -1])],
+                targets[rows],
+            )
+
+    network = local_network(len(CLASSES), plan.design, seed=plan.seed)
+    network.compile(
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps * plan.epochs),
+            weight_decay=plan.weight_decay,
+        ),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    signature = (
+        tf.TensorSpec((None, 64, 64, 3), tf.uint8),
+        tf.TensorSpec((None, len(CLASSES)), tf.float32),
+    )
+    epochs: Iterator[int] | None = None
+
+    def next_batches() -> Any:
+        nonlocal epochs
+        if epochs is None:
+            # A resumed run goes on with the order of the epoch in which it was stopped.
+            epochs = itertools.count(int(network.optimizer.iterations) // max(steps, 1))
+        yield from batches(next(epochs))
+
+    data = (
+        tf.data.Dataset.from_generator(next_batches, output_signature=signature)
+        .map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y))
+        .prefetch(2)
+    )
+    history = network.fit(
+        data.repeat(),
+        epochs=plan.epochs,
+        steps_per_epoch=steps,
+        validation_data=(held.astype(np.float32) / 255, held_targets),
+        verbose=0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(work / f"checkpoint-{name}"),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda e, logs: log(
+                    f"{name}: epoch {e + 1} of {plan.epochs}: "
+                    + ", ".join(f"{k} {v:.4f}" for k, v in logs.items())
+                )
+            ),
+        ],
+    )
+    network.save(work / f"{name}.part.keras")
+    (work / f"{name}.part.keras").replace(final)
+    (work / f"{name}-history.json").write_text(
+        json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1)
+    )
+    return keras.saving.load_model(final, compile=False)
+
+
+def _card(
+    plan: TrainingPlan,
+    recipe: Recipe,
+    md_files: list[Path],
+    temperature: float,
+    parameters: int,
+    out: Path,
+) -> dict[str, Any]:
+    fingerprint = asdict(Fingerprint())
+    return {
+        "card_version": CARD_VERSION,
+        "name": plan.name,
+        "description": "Class of a local window of atoms in any orientation, hot or incomplete",
+        "classes": list(CLASSES),
+        "sha256": file_hash(out / "model.keras"),
+        "input": "sqrt",
+        "fingerprint": fingerprint,
+        "scale": "cube root of the primitive volume of the window's average lattice",
+        "window_atoms": list(WINDOW_ATOMS),
+        "parameters": int(parameters),
+        "trained_on": {
+            "plan": asdict(plan),
+            "recipe": asdict(recipe),
+            "units": "nearest-neighbour distances",
+            "molecular_dynamics": [f.stem for f in md_files],
+            "windows": plan.shards * plan.shard_size,
+        },
+        "temperature": temperature,
+        "keras": import_keras().__version__,
+        "python": sys.version.split()[0],
+        "licence": "MIT",
+        "references": {
+            "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
+            "certainty": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
+            "doi:10.1103/PhysRevB.99.245120",
+            "architecture": "ase_crystalnet.training.local.network.local_network",
+        },
+    }
+
+
+def _evaluate(
+    out: Path, work: Path, md_files: list[Path], windows: int, log: Log
+) -> dict[str, Any]:
+    """Tables of the card, on windows of other seeds than the training's."""
+    from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.classifier.classifier import Classifier
+    from ase_crystalnet.training.calibration import calibration_error, reliability, risk_coverage
+    from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
+
+    net = CrystalNet(out)
+    rows = disorder_table(net, windows=windows, progress=log)
+    rows.append(liquid_row(net, md_files, windows=windows))
+    images, targets = read_shards(work / "validation", 1)
+    pure = targets.max(axis=1) == 1.0
+    # The analyzer takes the root itself; bytes hold the root.
+    probabilities = Classifier(out).predict((images[pure].astype(np.float32) / 255) ** 2)
+    truth = targets[pure].argmax(axis=1)
+    return {
+        "windows_a_row": windows,
+        "window_atoms": net.windower.window_atoms,
+        "percent": {row.name: round(row.accuracy, 2) for row in rows},
+        "percent_by_class": {
+            row.name: {k: round(v, 2) for k, v in row.by_class().items()} for row in rows
+        },
+        "held_out": {
+            "what": "windows of the training's own recipe, with every disorder in it mixed",
+            "windows": len(truth),
+            "percent": round(100 * float((probabilities.argmax(axis=1) == truth).mean()), 2),
+            "expected_calibration_error": round(calibration_error(probabilities, truth), 5),
+            "reliability": reliability(probabilities, truth),
+            "risk_coverage": risk_coverage(probabilities, truth),
+        },
+    }

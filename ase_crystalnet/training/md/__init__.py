@@ -1,0 +1,1 @@
+"""Molecular dynamics of crystals and melts, for training and tests (needs LAMMPS)."""

@@ -1,0 +1,1 @@
+"""The network of Ziletti et al. 2018 on whole structures."""

@@ -1,0 +1,153 @@
+"""Crystal system and space group of powder patterns: network and library together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.xrd.answer.answers import PowderAnswers, answered
+from ase_crystalnet.xrd.answer.library import Matches, PatternLibrary
+from ase_crystalnet.xrd.answer.network import PowderNetwork, default_network, read_combination
+from ase_crystalnet.xrd.measured.scan import Scan
+from ase_crystalnet.xrd.pattern import POINTS
+
+__all__ = ["PowderClassifier", "evidence"]
+
+
+class PowderClassifier:
+    """Space groups of powder patterns, from a network and a library of known patterns.
+
+    Parameters
+    ----------
+    model : str, Path, PowderNetwork or None
+        A network, its name or folder; None (or "none") asks the library alone. By default the
+        first shipped network, and the library alone where none is shipped.
+    library : PatternLibrary, optional
+        The shipped library of minerals by default. The calibration was made with that one.
+
+    Raises
+    ------
+    ModelError
+        The model or its calibration is missing or damaged.
+
+    Examples
+    --------
+    >>> from ase_crystalnet.xrd.measured.readers import read_scan
+    >>> answers = PowderClassifier().classify_scans([read_scan("quartz.xy")])  # doctest: +SKIP
+    >>> answers.space_group, answers.certainty  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | Path | PowderNetwork | None = "",
+        library: PatternLibrary | None = None,
+    ) -> None:
+        if isinstance(model, str):
+            self.network = default_network(model or None)
+        elif isinstance(model, Path):
+            self.network = PowderNetwork(model)
+        else:
+            self.network = model
+        self.library = PatternLibrary.load() if library is None else library
+        self.combination = read_combination(self.network)
+
+    @property
+    def name(self) -> str:
+        """What answers, in words."""
+        return f"{self.network.card['name']} and library" if self.network else "library alone"
+
+    def classify(
+        self,
+        patterns: ArrayLike,
+        *,
+        min_certainty: float | None = None,
+        coverage: float | None = None,
+        covered: Sequence[tuple[float, float]] | None = None,
+    ) -> PowderAnswers:
+        """Answer for patterns on the grid.
+
+        Parameters
+        ----------
+        patterns : (B, 8500) array
+            Intensities on `pattern.TWO_THETA`, background subtracted (`Scan.on_grid`).
+        min_certainty : float, optional
+            Refuse space groups less certain than this.
+        coverage : float, optional
+            Answer this share of the patterns, the most certain first; refuse the others.
+        covered : (B, 2) sequence, optional
+            First and last angle that was measured, degrees, where it is not all.
+
+        Raises
+        ------
+        InputError
+            Patterns of another shape, not finite, negative or without lines; both thresholds.
+        """
+        x = np.asarray(patterns, np.float32)
+        if x.ndim != 2 or x.shape[1] != POINTS or not len(x):
+            raise InputError(f"patterns have shape {x.shape}; expected (B, {POINTS}), B > 0")
+        if not np.isfinite(x).all() or (x < 0).any():
+            raise InputError("patterns hold negative or not finite intensities")
+        said, matches = evidence(self.network, self.library, x, covered)
+        combined = self.combination.probabilities(said, matches)
+        keep = answered(combined.max(axis=1), min_certainty=min_certainty, coverage=coverage)
+        trust = self.combination.trust(matches.correlation[:, 0])
+        return PowderAnswers(combined, matches, trust, said if self.network else None, keep)
+
+    def classify_scans(
+        self,
+        scans: Sequence[Scan],
+        *,
+        min_certainty: float | None = None,
+        coverage: float | None = None,
+    ) -> PowderAnswers:
+        """Answer for measured patterns, converted first. Parameters as of `classify`."""
+        return self.classify(
+            [scan.on_grid() for scan in scans],
+            min_certainty=min_certainty,
+            coverage=coverage,
+            covered=[scan.covered for scan in scans],
+        )
+
+
+def evidence(
+    network: PowderNetwork | None,
+    library: PatternLibrary,
+    patterns: NDArray[np.float32],
+    covered: Sequence[tuple[float, float]] | None = None,
+) -> tuple[NDArray[np.float32], Matches]:
+    """What is combined: probabilities (B, 230) by the network and matches with the library.
+
+    Without a network the probabilities are how often each space group stands in the library.
+    """
+    if network is not None:
+        return network.predict(patterns), _search(library, patterns, covered)
+    counts = np.bincount(library.space_group, minlength=231)[1:].astype(np.float32) + 1
+    frequencies = np.tile(counts / counts.sum(), (len(patterns), 1))
+    return frequencies, _search(library, patterns, covered)
+
+
+def _search(
+    library: PatternLibrary,
+    patterns: NDArray[np.float32],
+    covered: Sequence[tuple[float, float]] | None,
+) -> Matches:
+    if covered is None:
+        return library.search(patterns)
+    if len(covered) != len(patterns):
+        raise InputError(f"{len(covered)} ranges for {len(patterns)} patterns; expected as many")
+    # Patterns of one range are searched together.
+    rounded = [(round(low, 1), round(high, 1)) for low, high in covered]
+    ranges = sorted(set(rounded))
+    parts = [np.array([i for i, r in enumerate(rounded) if r == one]) for one in ranges]
+    found = [
+        library.search(patterns[part], covered=one) for one, part in zip(ranges, parts, strict=True)
+    ]
+    whole = reduce(Matches.joined, found)
+    order = np.argsort(np.concatenate(parts))
+    return Matches(*(getattr(whole, f.name)[order] for f in fields(Matches)))
