@@ -328,7 +328,7 @@ def test_parameters_out_of_range(local_model, options, message):
 
 
 def test_window_outside_what_the_model_was_trained_for(tmp_path):
-    from tiny_models import write_card, write_network
+    from tests.support.tiny_models import write_card, write_network
 
     write_network(tmp_path / "model.keras")
     write_card(tmp_path, window_atoms=[100, 300])

@@ -2,24 +2,29 @@
 
 The numbers belong to one file of weights. After a new training write them anew:
 
-    python tests/regression/test_local_fast.py
+    python -m tests.regression.test_local_fast
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from test_local import CLASSES, CONDITIONS, FLOORS, TOLERANCE, WINDOWS, numbers, shaken
-
 from ase_crystalnet import CrystalNet
 from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
+from tests.support.regression import (
+    CLASSES,
+    CONDITIONS,
+    FLOORS,
+    TOLERANCE,
+    WINDOWS,
+    numbers,
+    shaken,
+)
 
 NUMBERS = Path(__file__).with_name("local-fast.json")
 
@@ -36,7 +41,7 @@ def stored() -> dict[str, Any]:
 
 def test_exact_numbers(fast, stored):
     assert stored["sha256"] == fast.classifier.card.data["sha256"], (
-        "the weights were changed: check them, then run python tests/regression/test_local_fast.py"
+        "the weights were changed: check them, then run python -m tests.regression.test_local_fast"
     )
     found = numbers(fast)
     for name, values in stored["windows"].items():

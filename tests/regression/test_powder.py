@@ -9,14 +9,15 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
-from powder_samples import quartz, rutile
 
 from ase_crystalnet.training.powder.loop import accuracy
 from ase_crystalnet.xrd.answer.network import PowderNetwork
 from ase_crystalnet.xrd.pattern import POINTS, broaden
 from ase_crystalnet.xrd.simulated.reflections import peaks, reflections_of
+from tests.support import REPOSITORY
+from tests.support.powder_samples import quartz, rutile
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "xrd" / "powder"
+MODEL = REPOSITORY / "models" / "xrd" / "powder"
 #: Percent of the measured patterns, three points below what the card says.
 MARGIN = 3.0
 #: Probability of the true space group of each crystal of `known`.

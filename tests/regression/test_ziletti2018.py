@@ -2,7 +2,7 @@
 
 The numbers belong to one file of weights. After a new training write them anew:
 
-    python tests/regression/test_ziletti2018.py
+    python -m tests.regression.test_ziletti2018
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from ase_crystalnet.training.ziletti2018.dataset import CLASSES
 from ase_crystalnet.training.ziletti2018.evaluate import CONDITIONS, database_elements, database_row
 from ase_crystalnet.whole.analysis import global_probabilities
 from ase_crystalnet.whole.cluster import perfect_supercell
+from tests.support import REPOSITORY
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "ziletti2018"
+MODEL = REPOSITORY / "models" / "ziletti2018"
 NUMBERS = Path(__file__).with_name("ziletti2018.json")
 TOLERANCE = 2e-3
 
@@ -64,7 +65,7 @@ def test_probabilities_are_those_of_these_weights(
 ) -> None:
     kept = json.loads(NUMBERS.read_text())
     assert kept["sha256"] == net.classifier.card.data["sha256"], (
-        "other weights: write the numbers anew by `python tests/regression/test_ziletti2018.py`"
+        "other weights: write the numbers anew by `python -m tests.regression.test_ziletti2018`"
     )
     assert kept["probabilities"].keys() == found.keys()
     for name, expected in kept["probabilities"].items():

@@ -1,0 +1,234 @@
+"""Model folders: what is refused, by name and in one line; what a prediction promises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.classifier import classifier
+from ase_crystalnet.classifier.card import ModelCard, list_models
+from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.errors import InputError, ModelError
+from tests.support.tiny_models import CLASSES, write_card, write_network
+
+FIELDS = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder, to be read only."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_network(folder / "model.keras")
+    write_card(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    """Model folder of one's own."""
+    return Path(shutil.copytree(tiny, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny: Path) -> Classifier:
+    return Classifier(tiny)
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, 64, 64, 3)).astype(np.float32)
+
+
+def refusal(folder: Path) -> str:
+    """The message of a folder that no prediction can be had from; one line."""
+    with pytest.raises(ModelError) as caught:
+        Classifier(folder).predict(images(1))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert folder.name in message, "the message does not say which model"
+    return message
+
+
+# ---------------------------------------------------------------- finding a model
+def test_unknown_name_lists_the_known_ones(copy, monkeypatch):
+    monkeypatch.setattr(classifier, "models_folder", lambda: copy.parent)
+    with pytest.raises(ModelError, match=r"model 'locale' is unknown: use one of copy, or a fol"):
+        Classifier("locale")
+    assert Classifier("copy").classes == CLASSES
+
+
+def test_unknown_name_where_nothing_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "models_folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match=r"use one of \(none installed\)"):
+        CrystalNet("local")
+
+
+def test_a_path_may_be_a_string(tiny):
+    assert Classifier(str(tiny)).card.name == "tiny"
+
+
+def test_list_models_sorted_by_folder(copy):
+    shutil.copytree(copy, copy.parent / "another")
+    write_card(copy.parent / "another", name="another")
+    (copy.parent / "notes").mkdir()
+    cards = list_models(copy.parent)
+    assert [card.name for card in cards] == ["another", "tiny"]
+    assert cards[1].classes == CLASSES
+    assert cards[1].window_atoms == (64, 512)
+    assert list_models(copy.parent / "notes") == []
+
+
+# ---------------------------------------------------------------- damaged cards
+def test_folder_without_card(tmp_path):
+    assert "no card.json" in refusal(tmp_path)
+    assert "no card.json" in refusal(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"name": "tiny", ', b"\xff\xfe\x00card", b"not json"],
+    ids=["empty", "cut off", "binary", "text"],
+)
+def test_card_that_is_no_json(copy, content):
+    (copy / "card.json").write_bytes(content)
+    assert "is damaged" in refusal(copy)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '"card"', "3"])
+def test_card_of_another_kind(copy, content):
+    (copy / "card.json").write_text(content)
+    assert "lacks card_version" in refusal(copy)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_card_that_lacks_a_field(copy, field):
+    card = json.loads((copy / "card.json").read_text())
+    del card[field]
+    (copy / "card.json").write_text(json.dumps(card))
+    assert f"lacks {field}:" in refusal(copy)
+
+
+def test_card_of_another_version(copy):
+    write_card(copy, card_version=99)
+    message = refusal(copy)
+    assert "card version 99" in message
+    assert "reads 1" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("classes", "fcc"),
+        ("classes", []),
+        ("classes", ["fcc", "fcc"]),
+        ("classes", [1, 2]),
+        ("window_atoms", 250),
+        ("window_atoms", [64]),
+        ("window_atoms", [512, 64]),
+        ("window_atoms", ["a", "b"]),
+        ("fingerprint", [5.0]),
+        ("input", "log"),
+        ("sha256", 5),
+    ],
+)
+def test_card_with_a_field_of_the_wrong_kind(copy, field, value):
+    write_card(copy, **{field: value})
+    message = refusal(copy)
+    assert field in message
+
+
+def test_card_with_an_unknown_constant_of_the_fingerprint(copy):
+    write_card(copy, fingerprint={"wavelenght": 0.05})
+    with pytest.raises(ModelError, match="wavelenght") as caught:
+        CrystalNet(copy)
+    assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- weights and card
+def test_weights_missing(copy):
+    (copy / "model.keras").unlink()
+    assert "model.keras is missing" in refusal(copy)
+
+
+def test_weights_tampered_with(copy):
+    weights = bytearray((copy / "model.keras").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (copy / "model.keras").write_bytes(bytes(weights))
+    with pytest.raises(ModelError, match=r"does not fit its card \(hash \w{12}, card says \w{12}"):
+        Classifier(copy)  # at once, before anything is predicted
+
+
+@pytest.mark.parametrize("damage", ["text", "cut off"])
+def test_weights_that_keras_cannot_load_though_the_hash_fits(copy, damage):
+    weights = copy / "model.keras"
+    whole = weights.read_bytes()
+    weights.write_bytes(b"no weights" if damage == "text" else whole[: len(whole) // 2])
+    write_card(copy)
+    assert "cannot be loaded by Keras" in refusal(copy)
+
+
+def test_weights_with_code_in_them_are_not_loaded(tmp_path):
+    write_network(tmp_path / "model.keras", code=True)
+    write_card(tmp_path)
+    assert "cannot be loaded by Keras" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"side": 32}, {"outputs": 5}])
+def test_weights_of_another_input_or_other_classes(tmp_path, options):
+    write_network(tmp_path / "model.keras", **options)
+    write_card(tmp_path)
+    message = refusal(tmp_path)
+    assert "(None, 64, 64, 3) to (None, 8)" in message
+    assert f"{options.get('side', 64)}, 3" in message
+
+
+# ---------------------------------------------------------------- predictions
+@pytest.mark.parametrize("shape", [(64, 64, 3), (2, 64, 64), (2, 64, 64, 1), (2, 32, 64, 3), (0,)])
+def test_wrong_shape_of_fingerprints(loaded, shape):
+    with pytest.raises(InputError, match=r"expected \(B, 64, 64, 3\)") as caught:
+        loaded.predict(np.zeros(shape, np.float32))
+    assert str(shape) in str(caught.value)
+
+
+def test_rows_are_probabilities(loaded):
+    probabilities = loaded.predict(images(40))
+    assert probabilities.shape == (40, len(CLASSES))
+    assert probabilities.dtype == np.float32
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert loaded.predict(images(0)).shape == (0, len(CLASSES))
+
+
+def test_batches_do_not_matter(loaded):
+    many = images(23)
+    whole = loaded.predict(many)
+    for size in (1, 7, 23, 100):
+        np.testing.assert_allclose(loaded.predict(many, size), whole, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(many[::-1])[::-1], whole, atol=1e-6)
+
+
+def test_the_network_is_given_the_root_that_the_card_asks_for(loaded, copy):
+    write_card(copy, input="linear")
+    direct = Classifier(copy)
+    many = images(5)
+    np.testing.assert_allclose(direct.predict(np.sqrt(many)), loaded.predict(many), atol=1e-5)
+    assert np.abs(direct.predict(many) - loaded.predict(many)).max() > 1e-3
+
+
+def test_card_keeps_what_it_read(tiny):
+    card = ModelCard.read(tiny)
+    assert card.folder == tiny
+    assert card.data["fingerprint"] == {"wavelength": 0.05, "grid": "detector"}
+
+
+def test_a_prediction_does_not_depend_on_its_company(net, rng):
+    images = rng.random((12, 64, 64, 3), dtype=np.float32)
+    together = net.classifier.predict(images)
+    for size in (1, 2, 5, 9):
+        alone = net.classifier.predict(images[:size])
+        assert alone.tobytes() == together[:size].tobytes()
+    assert net.classifier.predict(images[:0]).shape == (0, len(net.classes))

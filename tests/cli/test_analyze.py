@@ -1,0 +1,496 @@
+"""The command line: what it prints, writes and refuses, and the exit codes."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.io import read, write
+
+from ase_crystalnet.cli import commands
+from ase_crystalnet.errors import ModelError
+from ase_crystalnet.io.results.hdf5_reader import ResultFile
+from tests.support import REPOSITORY
+from tests.support.commands import files, refused, run
+from tests.support.fakes import FakeAnalyzer, frames
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a trajectory of six frames, and the fake analyzer in place of the model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        commands,
+        "make_analyzer",
+        lambda options: FakeAnalyzer(options.model, min_certainty=options.min_certainty),
+    )
+    write("md.extxyz", frames(6))
+    return tmp_path
+
+
+def test_help_teaches_and_is_fast() -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ase_crystalnet.cli.entry", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=True,
+    )
+    assert time.monotonic() - start < 5  # a second on a quiet machine
+    for word in ("analyze", "plot", "fingerprint", "models", "crystalnet analyze md.extxyz"):
+        assert word in done.stdout
+    for heavy in ("tensorflow", "matplotlib", "h5py", "numba", "scipy"):
+        assert f" {heavy}\n" not in done.stderr
+    shown = run("analyze", "--help").output
+    assert "--frames ::10" in shown and "--resume" in shown
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("crystalnet 0.")
+
+
+def test_a_structure_is_answered_with_the_table_of_phases(folder: Path) -> None:
+    result = run("analyze", "md.extxyz", "--frames", "2")
+    assert result.exit_code == 0, result.output
+    assert "FrameAnalysis: 32 atoms" in result.stdout
+    assert "fcc" in result.stdout and "disordered" in result.stdout
+    assert files() == set()
+
+
+def test_all_outputs(folder: Path) -> None:
+    result = run(
+        "analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv", "-o", "a.extxyz", "--frames", "1::2",
+        "--lindemann", "all", "--min-certainty", "0.7",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert files() == {"a.h5", "a.csv", "a.extxyz"}
+    assert len(result.stdout.splitlines()) == 4
+    assert "wrote a.csv" in result.stderr
+    with open("a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame"] for row in rows] == ["1", "3", "5"]
+    shares = [float(v) for k, v in rows[2].items() if k.startswith("fraction_")]
+    assert sum(shares) + float(rows[2]["refused_fraction"]) == pytest.approx(1, abs=1e-5)
+    assert rows[0]["lindemann_index"] == "nan" and float(rows[2]["lindemann_index"]) > 0
+    labelled = read("a.extxyz", ":")
+    assert len(labelled) == 3
+    assert set(labelled[0].arrays["crystalnet_class"]) <= {"fcc", "disordered", "refused"}
+    assert labelled[2].info["crystalnet_frame"] == 5
+    with ResultFile("a.h5") as result_file:
+        assert len(result_file) == 3
+        assert result_file.settings["min_certainty"] == 0.7
+        np.testing.assert_array_equal(
+            result_file[2].atom_labels, labelled[2].arrays["crystalnet_label"]
+        )
+
+
+def test_several_files_and_grid(folder: Path) -> None:
+    write("more.traj", frames(2))
+    result = run(
+        "analyze", "md.extxyz", "more.traj", "--centers", "grid", "--spacing", "5", "-o", "a.csv",
+        "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    with open("a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["source"], row["frame"]) for row in rows][-3:] == [
+        ("md.extxyz", "5"),
+        ("more.traj", "0"),
+        ("more.traj", "1"),
+    ]
+
+
+def test_a_long_table_is_cut_in_the_middle(folder: Path) -> None:
+    write("long.extxyz", frames(60, size=1))
+    lines = run("analyze", "long.extxyz").stdout.splitlines()
+    assert len(lines) == 1 + 12 + 1 + 12
+    assert "36 frames more" in lines[13]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothere.xyz"], "nothere.xyz: no such file"),
+        (["."], ".: is a directory, not a trajectory"),
+        (["md.extxyz", "--frames", "1-5"], "frames: wanted start:stop:step"),
+        (["md.extxyz", "--frames", "100:"], "--frames 100: chooses none"),
+        (["md.extxyz", "--lindemann", "1"], "--lindemann: wanted a number of frames from 2 on"),
+        (["md.extxyz", "--spacing", "5"], "give --centers grid or adaptive with it"),
+        (["md.extxyz", "-o", "a.json"], "a.json: wanted a name that ends in .h5"),
+        (["md.extxyz", "-o", "a.csv", "-o", "a.csv"], "one name is given twice"),
+        (["md.extxyz", "-o", "no/where/a.h5"], "folder no/where is not there"),
+        (["md.extxyz", "--resume"], "resume: wants exactly one .h5 output"),
+        (["md.extxyz", "--resume", "-o", "a.h5", "-o", "a.xyz"], "extxyz output cannot be resumed"),
+        (["md.extxyz", "--format", "nonsense"], "'nonsense' is not one of ASE's"),
+    ],
+)
+def test_wrong_arguments(folder: Path, arguments: list[str], message: str) -> None:
+    assert message in refused(run("analyze", *arguments))
+    assert files() == set()
+
+
+def test_empty_and_unknown_files(folder: Path) -> None:
+    Path("empty.xyz").touch()
+    assert "empty.xyz: the file is empty" in refused(run("analyze", "empty.xyz"))
+    Path("odd.what").write_bytes(bytes(range(256)))
+    assert "format not recognised" in refused(run("analyze", "odd.what"))
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.csv", "a.extxyz"])
+def test_an_output_that_exists_is_refused(folder: Path, name: str) -> None:
+    Path(name).write_text("precious")
+    message = refused(run("analyze", "md.extxyz", "-o", name, "-o", "other.csv"))
+    assert f"{name}: exists already; --overwrite replaces it" in message
+    assert Path(name).read_text() == "precious"
+    assert files() == {name}
+    assert run("analyze", "md.extxyz", "-o", name, "--overwrite").exit_code == 0
+    assert Path(name).read_bytes() != b"precious"
+
+
+def test_nan_in_the_first_frame_writes_nothing(folder: Path) -> None:
+    bad = frames(2)
+    bad[0].positions[0] = np.inf
+    write("bad.traj", bad)
+    message = refused(run("analyze", "bad.traj", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz"))
+    assert "bad.traj: frame 0 (from 0): positions hold NaN or infinite values" in message
+    assert files() == {"bad.traj"}
+
+
+def test_fewer_atoms_than_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sparse(FakeAnalyzer):
+        def analyze(self, *arguments: Any, **options: Any) -> Any:
+            frame = super().analyze(*arguments, **options)
+            return replace(frame, sparse=np.ones_like(frame.sparse))
+
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: Sparse())
+    message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv"))
+    assert "frame 0 (from 0): 32 atoms are too few or too sparse for a window of 250" in message
+    assert files() == set()
+
+
+@pytest.mark.parametrize("damage", ["cut", "nan"])
+def test_frames_before_a_bad_one_are_kept(folder: Path, damage: str) -> None:
+    if damage == "cut":
+        text = Path("md.extxyz").read_text()
+        Path("bad.extxyz").write_text(text[: int(len(text) * 0.7)])
+    else:
+        bad = frames(6)
+        bad[4].positions[3] = np.nan
+        write("bad.extxyz", bad)
+    result = run("analyze", "bad.extxyz", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz", "-q")
+    message = refused(result, code=1)
+    assert "bad.extxyz: frame 4 (from 0)" in message
+    assert "the 4 frames before it are kept" in message
+    assert len(result.stdout.splitlines()) == 5
+    assert len(read("a.xyz", ":")) == 4
+    with ResultFile("a.h5") as file:
+        assert len(file) == 4
+    assert files() == {"bad.extxyz", "a.h5", "a.csv", "a.xyz"}
+
+
+def test_short_dumps_of_the_external_data(folder: Path, data_dir: Path) -> None:
+    for name in ("conf.fcc", "conf.hcp", "conf.triclinic.dump"):
+        message = refused(run("analyze", data_dir / "md" / "pyscal" / name, "-o", "a.csv"))
+        assert "frame 0 (from 0) cannot be read: cut short" in message
+    assert files() == set()
+
+
+def test_a_model_that_fails_to_load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(options: Any) -> None:
+        raise ModelError("model 'none' is unknown: use one of local")
+
+    monkeypatch.setattr(commands, "make_analyzer", fail)
+    message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.xyz"), code=1)
+    assert "model 'none' is unknown" in message
+    assert files() == set()
+
+
+def test_an_unknown_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("md.extxyz", frames(1))
+    message = refused(run("analyze", "md.extxyz", "--model", "nonsense"), code=1)
+    assert "'nonsense' is unknown" in message
+
+
+def test_an_unexpected_error_leaves_nothing_half_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer(fail_at=3))
+    result = run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz")
+    assert isinstance(result.exception, RuntimeError)
+    assert files() == set()
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.csv", "a.xyz"])
+def test_a_disk_that_fills(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    monkeypatch.setattr(os, "fsync" if name != "a.h5" else "posix_fallocate", full)
+    message = refused(run("analyze", "md.extxyz", "-o", name), code=1)
+    assert "no space left on device" in message
+    assert files() == set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource limits are POSIX")
+@pytest.mark.parametrize("name", ["a.h5", "a.xyz", "a.csv"])
+def test_a_disk_that_really_fills(folder: Path, name: str) -> None:
+    limit = {"a.h5": 1_300_000, "a.xyz": 60_000, "a.csv": 4_000}[name]
+    write("long.traj", frames(40, size=3))
+    code = f"""
+        import resource, signal, sys
+        sys.path[:0] = [{str(REPOSITORY)!r}]
+        from tests.support.fakes import FakeAnalyzer
+        from ase_crystalnet import cli
+        from ase_crystalnet.cli import commands
+        commands.make_analyzer = lambda options: FakeAnalyzer()
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+        sys.argv = ["crystalnet", "analyze", "long.traj", "-o", {name!r}]
+        cli.main()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "file too large" in done.stderr
+    assert files() == {"long.traj"}
+
+
+def test_resume_goes_on_and_gives_what_one_run_gives(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["analyze", "md.extxyz", "--lindemann", "3", "--resume", "-o", "a.h5", "-o", "a.csv"]
+    made: list[FakeAnalyzer] = []
+
+    def make(options: Any) -> FakeAnalyzer:
+        made.append(FakeAnalyzer(options.model, fail_at=None if made else 3))
+        return made[-1]
+
+    monkeypatch.setattr(commands, "make_analyzer", make)
+    assert isinstance(run(*command).exception, RuntimeError)
+    assert files() == {"a.h5.part"}
+    without = [word for word in command if word != "--resume"]
+    message = refused(run(*without))
+    assert "a.h5.part: an interrupted run; --resume continues it" in message
+    message = refused(run(*command, "--frames", "::2"))
+    assert "a.h5.part: cannot be resumed, frames was ':' and is now '::2'" in message
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert made[-1].calls == 3
+    assert files() == {"a.h5", "a.csv"}
+    resumed = Path("a.csv").read_text()
+    assert run(*without, "--overwrite").exit_code == 0
+    assert Path("a.csv").read_text() == resumed
+
+
+def test_resume_of_a_finished_run_takes_new_frames(folder: Path) -> None:
+    command = ["analyze", "md.extxyz", "--resume", "-o", "a.h5"]
+    assert run(*command).exit_code == 0
+    before = Path("a.h5").read_bytes()
+    shutil.move("md.extxyz", "away")
+    refused(run(*command))
+    assert files() == {"a.h5", "away"} and Path("a.h5").read_bytes() == before
+    write("md.extxyz", frames(8))
+    os.remove("away")
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 9
+    assert run(*command).exit_code == 0  # nothing new is no error
+    with ResultFile("a.h5") as file:
+        assert file.trajectory().frames.tolist() == list(range(8))
+
+
+def test_interrupt_keeps_what_resume_asked_to_keep(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(FakeAnalyzer):
+        def analyze(self, *arguments: Any, **options: Any) -> Any:
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return super().analyze(*arguments, **options)
+
+    monkeypatch.setattr(commands, "make_analyzer", lambda options: Interrupted())
+    assert "interrupted" in refused(run("analyze", "md.extxyz", "-o", "a.h5"), code=130)
+    assert files() == set()
+    refused(run("analyze", "md.extxyz", "-o", "a.h5", "--resume"), code=130)
+    with ResultFile("a.h5.part") as file:
+        assert len(file) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_kill_9_then_resume(folder: Path) -> None:
+    write("long.traj", frames(200, size=1))
+    code = f"""
+        import sys, time
+        sys.path[:0] = [{str(REPOSITORY)!r}]
+        from tests.support.fakes import FakeAnalyzer
+        from ase_crystalnet import cli
+        from ase_crystalnet.cli import commands
+        class Slow(FakeAnalyzer):
+            def analyze(self, *a, **k):
+                time.sleep(0.05)
+                print("frame", flush=True)
+                return super().analyze(*a, **k)
+        commands.make_analyzer = lambda options: Slow()
+        sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
+        cli.main()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(10):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    with ResultFile("a.h5.part") as file:
+        survived = len(file)
+    assert 9 <= survived < 200
+    result = run("analyze", "long.traj", "-o", "a.h5", "--resume")
+    assert result.exit_code == 0, result.output
+    with ResultFile("a.h5") as file:
+        assert file.trajectory().frames.tolist() == list(range(200))
+
+
+def test_two_runs_on_one_output(folder: Path) -> None:
+    from ase_crystalnet.io.results.lock import FileLock
+
+    for name in ("a.h5", "a.csv", "a.xyz"):
+        lock = FileLock(f"{name}.part")
+        lock.acquire()
+        try:
+            message = refused(run("analyze", "md.extxyz", "-o", name), code=1)
+        finally:
+            lock.release()
+        assert "another process is writing it" in message
+    assert files() == set()
+
+
+def test_plot_draws_and_refuses(folder: Path) -> None:
+    assert run("analyze", "md.extxyz", "-o", "a.h5", "-q").exit_code == 0
+    result = run("plot", "a.h5")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == ["a-fractions.png", "a-slice.png"]
+    assert files() == {"a.h5", "a-fractions.png", "a-slice.png"}
+    assert "exists already" in refused(run("plot", "a.h5"))
+    assert run("plot", "a.h5", "--overwrite").exit_code == 0
+    assert run("plot", "a.h5", "-o", "deep/er", "--kind", "slice", "--axis", "x").exit_code == 0
+    assert Path("deep/er/a-slice.png").exists()
+    assert run("plot", "a.h5", "-o", "f.pdf", "--kind", "fractions").exit_code == 0
+    assert Path("f.pdf").read_bytes().startswith(b"%PDF")
+    assert "cannot hold 2 figures" in refused(run("plot", "a.h5", "-o", "f.svg"))
+    assert "no such file" in refused(run("plot", "b.h5"))
+    assert "not a readable HDF5 file" in refused(run("plot", "md.extxyz"))
+    assert "holds frames 0 to 5, given 6" in refused(
+        run("plot", "a.h5", "--frame", "6", "-o", "new")
+    )
+    assert "no window centre" in refused(
+        run("plot", "a.h5", "--kind", "slice", "--position", "77", "-o", "s.png")
+    )
+    assert not Path("s.png").exists() and not Path("s.png.part").exists()
+
+
+def test_fingerprint_of_a_window(folder: Path) -> None:
+    write("cu.extxyz", frames(1, size=4))
+    result = run("fingerprint", "cu.extxyz", "--center", "3", "-o", "w.png", "-o", "w.npy")
+    assert result.exit_code == 0, result.output
+    image = np.load("w.npy")
+    assert image.shape == (64, 64, 3) and image.max() == pytest.approx(1)
+    assert Path("w.png").stat().st_size > 1000
+    assert "atom index 9999" in refused(
+        run("fingerprint", "cu.extxyz", "--center", "9999", "-o", "x.png")
+    )
+    assert "wanted a name in" in refused(run("fingerprint", "cu.extxyz", "-o", "x.txt"))
+    assert "exists already" in refused(run("fingerprint", "cu.extxyz", "-o", "w.npy"))
+    assert "has no frame 4" in refused(
+        run("fingerprint", "cu.extxyz", "--frame", "4", "-o", "x.png")
+    )
+    assert run("analyze", "cu.extxyz", "-o", "a.h5", "-q").exit_code == 0
+    result = run("plot", "a.h5", "--kind", "fingerprint", "--window", "7")
+    assert result.exit_code == 0, result.output
+    assert Path("a-fingerprint.png").exists()
+    assert "--window: wanted 0 to 255" in refused(
+        run("plot", "a.h5", "--kind", "fingerprint", "--window", "256", "-o", "y.png")
+    )
+    os.remove("cu.extxyz")
+    assert "trajectory 'cu.extxyz' is not there" in refused(
+        run("plot", "a.h5", "--kind", "fingerprint", "-o", "y.png")
+    )
+
+
+def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ase_crystalnet.classifier import classifier
+
+    accuracy = {"percent": {"clean": 98.76}, "held_out": {"expected_calibration_error": 0.01234}}
+    data = {"name": "tiny", "classes": ["a", "b"], "window_atoms": [64, 300]}
+    cards = [
+        classifier.ModelCard(tmp_path, {**data, "accuracy": accuracy}),
+        classifier.ModelCard(tmp_path, {**data, "name": "raw"}),
+    ]
+    monkeypatch.setattr(classifier, "list_models", lambda: cards)
+    result = run("models")
+    assert result.exit_code == 0, result.output
+    assert "clean 98.76 %; calibration error 0.0123" in result.stdout
+    assert "not evaluated" in result.stdout
+    assert "64 to 300 atoms" in result.stdout
+    monkeypatch.setattr(classifier, "list_models", list)
+    assert "no models in" in refused(run("models"), code=1)
+
+
+def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ase_crystalnet import analyzer
+    from ase_crystalnet.training.local import evaluate
+
+    truth = np.arange(7)
+    right = np.eye(8, dtype=np.float32)[truth]
+    wrong = np.roll(right, 1, axis=0)
+    row = evaluate.Row("clean", truth, right, 99.9, ("x",) * 7)
+    local = SimpleNamespace(mode="local")
+    monkeypatch.setattr(analyzer, "CrystalNet", lambda *_, **__: local)
+    monkeypatch.setattr(evaluate, "disorder_table", lambda *_, **__: [row])
+    liquid = evaluate.Row("disordered", truth[:1], wrong[:1], 99.5, ("x",))
+    monkeypatch.setattr(evaluate, "liquid_row", lambda *_, **__: liquid)
+    result = run("evaluate", "-o", "e.json", "-q")
+    assert result.exit_code == 0, result.output
+    assert "100.00 %" in result.stdout.splitlines()[1]
+    assert "0.00 %" in result.stdout.splitlines()[2]
+    assert '"percent": 100.0' in Path("e.json").read_text()
+    assert "exists already" in refused(run("evaluate", "-o", "e.json", "-q"))
+    assert "below the target: disordered" in refused(run("evaluate", "--check", "-q"), code=1)
+    assert "holds no .npz file" in refused(run("evaluate", "--liquids", "."))
+
+
+def test_train_passes_the_plan_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ase_crystalnet.training.local import train as fit
+
+    seen: dict[str, Any] = {}
+
+    def train(out: Path, work: Path, **options: Any) -> Path:
+        seen.update(options, out=out, work=work)
+        options["log"]("epoch 1")
+        return out
+
+    monkeypatch.setattr(fit, "train_local", train)
+    result = run("train", "local", "-o", "m", "--work", "w", "--epochs", "3", "--processes", "2")
+    assert result.exit_code == 0, result.output
+    assert (seen["out"], seen["work"], seen["processes"]) == (Path("m"), Path("w"), 2)
+    assert seen["plan"] == fit.TrainingPlan(epochs=3)
+    assert "epoch 1" in result.stderr and "wrote m" in result.stdout
