@@ -1,38 +1,37 @@
 """`CrystalNet`: from a structure to classes, certainty, order and orientation of every atom.
 
-The stages, in the order of the data: `windows`, `lattice`, `fingerprint`, `classifier`,
-`orientation`, `results`. Files, progress bars and trajectories live outside (`trajectory`, `cli`).
+It chooses the method that a model was made for, windows (`local`) or whole structures (`whole`),
+and is ASE's calculator. Files, progress bars and trajectories live outside (`frames`, `cli`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.classifier import Classifier, labels_of
+from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import LatticeFinder
-from ase_crystalnet.lattice.orientation import conventional_setting
-from ase_crystalnet.local.blending import blend, window_weights
-from ase_crystalnet.local.boundaries import (
-    SMALLER_WINDOWS,
-    divided,
-    give_way,
-    unsettled_atoms,
-)
+from ase_crystalnet.local.analysis import LocalAnalysis
+from ase_crystalnet.local.images import ImageMaker
 from ase_crystalnet.results.frame import FrameAnalysis
-from ase_crystalnet.windows.windower import PreparedSystem, WindowBatch, Windower
+from ase_crystalnet.results.method import Progress
+from ase_crystalnet.whole.analysis import WholeAnalysis
+from ase_crystalnet.windows.windower import Windower
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from ase_crystalnet.frames.observer import Observer
+    from ase_crystalnet.frames.run import LindemannWindow
 
 __all__ = ["CrystalNet"]
-
-Progress = Callable[[int, int], None]
 
 
 class CrystalNet(Calculator):
@@ -41,34 +40,35 @@ class CrystalNet(Calculator):
     It is also an ASE calculator whose properties are its results, so that
     ``atoms.calc.get_property("class_probabilities", atoms)`` works and is cached.
 
+    The model decides the method: windows about many places of a structure (`local.LocalAnalysis`),
+    or the structure as a whole (`whole.WholeAnalysis`). The options below `min_certainty` belong to
+    models of windows; given to a model of whole structures they are refused.
+
     Parameters
     ----------
     model : str or Path
         Name of a shipped model or a model folder.
-    window_atoms : int
-        Atoms in a window, 64 to 512; the radius follows from the local density.
     min_certainty : float, optional
         Labels with a smaller certainty are refused (-1); None refuses none.
-    on_sparse : {'refuse', 'warn', 'raise'}
-        What to do with windows of too few atoms.
-    species : {'geometry', 'form-factor'}
-        Every atom counts alike, or by the x-ray form factor of Z + 2. The model "local" was
-        trained on geometry.
-    divide : bool
+    window_atoms : int, optional
+        Atoms in a window, 64 to 512 (250); the radius follows from the local density.
+    on_sparse : {'refuse', 'warn', 'raise'}, optional
+        What to do with windows of too few atoms (refuse).
+    species : {'geometry', 'form-factor'}, optional
+        Every atom counts alike (geometry), or by the x-ray form factor of Z + 2. The model "local"
+        was trained on geometry.
+    divide : bool, optional
         Look again, with a smaller window, where the centre does not belong to the crystal that
-        its window shows (interfaces, grain boundaries).
-    batch_size : int
-        Windows worked on at a time; bounds the memory.
-    mode : {'local', 'global'}, optional
-        Windows about every centre, or the structure as a whole (`whole`); by default what
-        the model was trained for.
+        its window shows: interfaces, grain boundaries (True).
+    batch_size : int, optional
+        Windows worked on at a time (512); bounds the memory.
 
     Raises
     ------
     ModelError
         The model is unknown or damaged.
     InputError
-        A parameter is out of range.
+        A parameter is out of range, or does not apply to the model.
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE's own convention)
@@ -85,45 +85,41 @@ class CrystalNet(Calculator):
         self,
         model: str | Path = "local",
         *,
-        window_atoms: int = 250,
         min_certainty: float | None = None,
-        on_sparse: str = "refuse",
-        species: str = "geometry",
-        divide: bool = True,
-        batch_size: int = 512,
-        mode: str | None = None,
+        window_atoms: int | None = None,
+        on_sparse: str | None = None,
+        species: str | None = None,
+        divide: bool | None = None,
+        batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        if min_certainty is not None and not 0.0 <= min_certainty <= 1.0:
-            raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1 (or None)")
-        if species not in ("geometry", "form-factor"):
-            raise InputError(f"species={species!r} is unknown: use 'geometry' or 'form-factor'")
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size!r} is not a positive number of windows")
-        self.windower = Windower(window_atoms=window_atoms, on_sparse=on_sparse)
+        windowing = {"window_atoms": window_atoms, "on_sparse": on_sparse}
+        looking = {"species": species, "divide": divide, "batch_size": batch_size}
+        # Options that were not given keep the defaults of their stage.
+        windowing = {name: value for name, value in windowing.items() if value is not None}
+        looking = {name: value for name, value in looking.items() if value is not None}
+        windower = Windower(**windowing)  # type: ignore[arg-type]
         self.classifier = Classifier(model)
-        low, high = self.classifier.card.window_atoms
-        if not low <= window_atoms <= high:
-            raise InputError(
-                f"window_atoms={window_atoms!r} is outside what model "
-                f"{self.classifier.card.name!r} was trained for ({low} to {high})"
+        self.fingerprint = self._fingerprint_of_card()
+        self.method: LocalAnalysis | WholeAnalysis
+        if self.mode == "global":
+            if refused := [*windowing, *looking]:
+                raise InputError(
+                    f"model {self.classifier.card.name!r} classifies structures as a whole: "
+                    f"{', '.join(refused)} do not apply; leave them out, or use a model of windows"
+                )
+            self.method = WholeAnalysis(self.classifier, self.fingerprint, min_certainty)
+        else:
+            self.method = LocalAnalysis(
+                self.classifier,
+                windower,
+                ImageMaker(LatticeFinder(), self.fingerprint),
+                min_certainty=min_certainty,
+                **looking,  # type: ignore[arg-type]
             )
-        trained_for = str(self.classifier.card.data.get("mode", "local"))
-        if mode not in (None, trained_for):
-            raise InputError(
-                f"mode={mode!r}: model {self.classifier.card.name!r} was trained for "
-                f"mode={trained_for!r}; use that, or another model"
-            )
-        self.mode = trained_for
-        self.min_certainty = min_certainty
-        self.species = species
-        self.divide = divide
-        self.batch_size = batch_size
-        self.finder = LatticeFinder()
-        self.fingerprint = self._fingerprint()
         self.frame: FrameAnalysis | None = None
 
-    def _fingerprint(self) -> Fingerprint:
+    def _fingerprint_of_card(self) -> Fingerprint:
         """The fingerprint the model was trained on, with the constants of its card."""
         constants = self.classifier.card.data["fingerprint"]
         try:
@@ -139,9 +135,34 @@ class CrystalNet(Calculator):
         return {**self.__dict__, "atoms": None, "results": {}, "frame": None}
 
     @property
+    def mode(self) -> str:
+        """What the model was made for: "local", windows, or "global", whole structures."""
+        return str(self.classifier.card.data.get("mode", "local"))
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.classifier.classes
+
+    @property
+    def min_certainty(self) -> float | None:
+        """Certainty below which labels are refused; None refuses none."""
+        return self.method.min_certainty
+
+    def of_windows(self) -> LocalAnalysis:
+        """The method of a model of windows, with its stages.
+
+        Raises
+        ------
+        InputError
+            The model classifies structures as a whole.
+        """
+        if not isinstance(self.method, LocalAnalysis):
+            raise InputError(
+                f"model {self.classifier.card.name!r} classifies structures as a whole, it has no "
+                "windows; use a model of windows, such as 'local'"
+            )
+        return self.method
 
     # ------------------------------------------------------------------ one frame
     def analyze(
@@ -176,194 +197,112 @@ class CrystalNet(Calculator):
         SparseWindowError
             A window is sparse and ``on_sparse="raise"``.
         """
-        if self.mode == "global":
-            from ase_crystalnet.whole.analysis import analyze
-
-            return analyze(self, atoms, centers)
-        prepared = self.windower.prepare(atoms)
-        adaptive = isinstance(centers, str) and centers == "adaptive"
-        points, owners = prepared.centers("grid" if adaptive else centers, spacing)
-        found = self._looked_at(atoms, prepared, points, progress)
-        if adaptive and "disordered" in self.classes:
-            none = self.classes.index("disordered")
-            chosen = unsettled_atoms(prepared, points, found, none)
-            more = self._looked_at(atoms, prepared, prepared.given[chosen], progress, len(points))
-            points = np.concatenate([points, prepared.given[chosen]])
-            owners = np.concatenate([owners, chosen])
-            found = {name: np.concatenate([found[name], more[name]]) for name in found}
-        return self._result(prepared, points, owners, found, centers)
-
-    def _looked_at(
-        self,
-        atoms: Atoms,
-        prepared: PreparedSystem,
-        points: NDArray[np.float64],
-        progress: Progress | None,
-        before: int = 0,
-    ) -> dict[str, NDArray[Any]]:
-        found = self._windows(atoms, prepared, points, progress, before)
-        if self.divide and "disordered" in self.classes:
-            self._look_again(atoms, prepared, points, found, progress, before)
-        return found
-
-    def _windows(
-        self,
-        atoms: Atoms,
-        prepared: PreparedSystem,
-        points: NDArray[np.float64],
-        progress: Progress | None = None,
-        before: int = 0,
-    ) -> dict[str, NDArray[Any]]:
-        """All stages on all centres, a batch at a time; arrays with one row a window.
-
-        `before` counts the windows done earlier in the same frame.
-        """
-        total = len(points)
-        found: dict[str, NDArray[Any]] = {
-            "probabilities": np.full((total, len(self.classes)), np.nan, np.float32),
-            "order": np.full(total, np.nan),
-            "lattice": np.full((total, 3, 3), np.nan),
-            "rank": np.zeros(total, np.int8),
-            "mean_square_displacement": np.full(total, np.nan),
-            "nearest_neighbor_distance": np.full(total, np.nan),
-            "coherence": np.full(total, np.nan),
-            "sparse": np.zeros(total, bool),
-            "radius": np.zeros(total),
-        }
-        done = 0
-        for batch in prepared.batches(points, self.batch_size):
-            rows = slice(done, done + len(batch))
-            done += len(batch)
-            found["sparse"][rows] = batch.sparse
-            found["radius"][rows] = batch.radius
-            good = np.flatnonzero(~batch.sparse)
-            if len(good):
-                for name, values in self._classify(atoms, batch, good).items():
-                    found[name][rows.start + good] = values
-            if progress is not None:
-                progress(before + done, before + total)
-        return found
-
-    def _classify(
-        self, atoms: Atoms, batch: WindowBatch, good: NDArray[np.intp]
-    ) -> dict[str, NDArray[Any]]:
-        positions, mask = batch.positions[good], batch.mask[good]
-        lattices = self.finder(positions, mask)
-        numbers = None
-        if self.species == "form-factor":
-            numbers = np.where(mask, atoms.numbers[batch.indices[good]], 0)
-        images = self.fingerprint(lattices.standardize(positions), mask, numbers=numbers)
-        return {
-            "probabilities": self.classifier.predict(images),
-            "order": lattices.order,
-            "lattice": lattices.lattice,
-            "rank": lattices.rank,
-            "mean_square_displacement": lattices.mean_square_displacement,
-            "nearest_neighbor_distance": lattices.nearest_neighbor_distance,
-            "coherence": lattices.coherence,
-        }
-
-    def _look_again(
-        self,
-        atoms: Atoms,
-        prepared: PreparedSystem,
-        points: NDArray[np.float64],
-        found: dict[str, NDArray[Any]],
-        progress: Progress | None = None,
-        before: int = 0,
-    ) -> None:
-        """Settle windows whose centre is not part of the crystal they show, in place.
-
-        A smaller window is tried; where its centre still is no part of a crystal, the crystal's
-        probability goes to "disordered".
-        """
-        none = self.classes.index("disordered")
-        before += len(points)
-        for share in SMALLER_WINDOWS:
-            rows = np.flatnonzero(divided(found, none))
-            size = max(int(share * self.windower.window_atoms), 64)
-            if len(rows) == 0 or size >= self.windower.window_atoms:
-                break
-            smaller = prepared.with_windows_of(size)
-            again = self._windows(atoms, smaller, points[rows], progress, before)
-            before += len(rows)
-            usable = ~again["sparse"]
-            for name, values in again.items():
-                found[name][rows[usable]] = values[usable]
-        give_way(found, none)
-
-    def _result(
-        self,
-        prepared: PreparedSystem,
-        points: NDArray[np.float64],
-        center_indices: NDArray[np.int64],
-        found: dict[str, NDArray[Any]],
-        centers: Any,
-    ) -> FrameAnalysis:
-        probabilities = found["probabilities"]
-        labels, certainty = labels_of(probabilities, self.min_certainty)
-        setting = conventional_setting(
-            found["lattice"], np.where(found["sparse"], -1, labels), self.classes
-        )
-        # What passes for a lattice in disordered matter has no mean sites to be displaced from.
-        none = self.classes.index("disordered") if "disordered" in self.classes else -2
-        displacement = np.where(labels == none, np.nan, found["mean_square_displacement"])
-        weights, nearest = window_weights(prepared, points, center_indices, found["sparse"])
-        atom_probabilities = blend(probabilities, weights, nearest)
-        atom_labels, atom_certainty = labels_of(atom_probabilities, self.min_certainty)
-        there = nearest[:, 0] >= 0
-        atom_orientation = np.full((len(nearest), 4), np.nan)
-        atom_orientation[there] = setting.orientation[nearest[there, 0]]
-        return FrameAnalysis(
-            classes=self.classes,
-            centers=points,
-            center_indices=center_indices,
-            probabilities=probabilities,
-            labels=labels,
-            certainty=certainty,
-            order=found["order"].astype(np.float32),
-            lattice=found["lattice"],
-            orientation=setting.orientation,
-            rank=found["rank"],
-            mean_square_displacement=displacement.astype(np.float32),
-            nearest_neighbor_distance=found["nearest_neighbor_distance"].astype(np.float32),
-            sparse=found["sparse"],
-            radius=found["radius"],
-            atom_probabilities=atom_probabilities,
-            atom_labels=atom_labels,
-            atom_certainty=atom_certainty,
-            atom_order=blend(found["order"][:, None], weights, nearest)[:, 0],
-            atom_orientation=atom_orientation,
-            min_certainty=self.min_certainty,
-            metadata={
-                "model": self.classifier.card.name,
-                "model_sha256": str(self.classifier.card.data["sha256"]),
-                "window_atoms": int(self.windower.window_atoms),
-                "centers": centers if isinstance(centers, str) else "given",
-                "species": self.species,
-            },
-        )
+        return self.method.analyze(atoms, centers, spacing, progress)
 
     # ------------------------------------------------------------------ many frames
-    def run(self, source: Any, **options: Any) -> Iterator[FrameAnalysis]:
+    def run(
+        self,
+        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        start: int = 0,
+        stop: int | None = None,
+        step: int = 1,
+        *,
+        lindemann: LindemannWindow = None,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        format: str | None = None,
+        progress: Progress | None = None,
+        workers: int | None = None,
+        dask: str | Client | None = None,
+    ) -> Iterator[FrameAnalysis]:
         """Analyse the frames of trajectory files one after the other.
 
-        Takes what `ase_crystalnet.frames.run.run` takes after the analyzer: ``start``, ``stop``,
-        ``step``, ``centers``, ``spacing``, ``lindemann``, ...
+        The parameters are those of `ase_crystalnet.frames.run.run`, which says more.
         """
         from ase_crystalnet.frames.run import run
 
-        return run(self, source, **options)
+        return run(
+            self,
+            source,
+            start,
+            stop,
+            step,
+            lindemann=lindemann,
+            centers=centers,
+            spacing=spacing,
+            format=format,
+            progress=progress,
+            workers=workers,
+            dask=dask,
+        )
 
-    def observer(self, path: str | Path, **options: Any) -> Any:
-        """An observer for ASE dynamics that writes each analysed frame to an HDF5 file.
+    def observe(
+        self,
+        dynamics: Any,
+        path: str | os.PathLike[str],
+        interval: int = 1,
+        *,
+        lindemann: LindemannWindow = None,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        overwrite: bool = False,
+    ) -> Observer:
+        """Analyse ASE dynamics while it runs, every `interval` steps, into an HDF5 file.
 
-        ``dyn.attach(net.observer("run.h5"), interval=100)``; see
-        `ase_crystalnet.frames.observer.Observer`.
+        Parameters
+        ----------
+        dynamics : ase.optimize.optimize.Dynamics
+            Molecular dynamics or an optimizer; the observer is attached to it.
+        path : path
+            Result file to make.
+        interval : int
+            Steps from one analysis to the next.
+        lindemann, centers, spacing, overwrite
+            As of `ase_crystalnet.frames.Observer`.
+
+        Returns
+        -------
+        Observer
+            Close it when the dynamics is done, or use it as a context manager.
+
+        Raises
+        ------
+        OutputExistsError, OutputLockedError
+            If the file exists, or another process is writing it.
         """
+        observer = self.observer(
+            path,
+            dynamics.atoms,
+            lindemann=lindemann,
+            centers=centers,
+            spacing=spacing,
+            overwrite=overwrite,
+        )
+        dynamics.attach(observer, interval=interval)
+        return observer
+
+    def observer(
+        self,
+        path: str | os.PathLike[str],
+        atoms: Atoms | None = None,
+        *,
+        lindemann: LindemannWindow = None,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        overwrite: bool = False,
+    ) -> Observer:
+        """An observer to attach by hand (`observe` does both): `ase_crystalnet.frames.Observer`."""
         from ase_crystalnet.frames.observer import Observer
 
-        return Observer(self, path, **options)
+        return Observer(
+            self,
+            path,
+            atoms,
+            lindemann=lindemann,
+            centers=centers,
+            spacing=spacing,
+            overwrite=overwrite,
+        )
 
     # ------------------------------------------------------------------ ASE calculator
     def calculate(

@@ -9,11 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["CLASSES", "CLASS_COLORS", "REFUSED", "class_colors"]
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet.errors import InputError
+
+__all__ = [
+    "CLASSES",
+    "CLASS_COLORS",
+    "DISORDERED",
+    "REFUSED",
+    "checked_certainty",
+    "class_colors",
+    "labels_of",
+]
 
 
 CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
 """Classes of the local model: Ziletti et al. 2018, Table 1, and disordered matter."""
+
+DISORDERED = "disordered"
+"""Class of matter without a lattice: liquids, glasses, gases."""
 
 REFUSED = "refused"
 """What a refused atom (label -1) is called where a name is needed; never an empty string, which
@@ -41,3 +57,44 @@ def class_colors(classes: Sequence[str]) -> dict[str, str]:
     spare = iter(_MORE_COLORS * (1 + len(classes) // len(_MORE_COLORS)))
     colors = {name: CLASS_COLORS.get(name) or next(spare) for name in classes}
     return {**colors, REFUSED: CLASS_COLORS[REFUSED]}
+
+
+def labels_of(
+    probabilities: NDArray[np.float32], min_certainty: float | None = None
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Labels and certainty of some answers (Vecsei et al. 2019, Eq. 13).
+
+    Parameters
+    ----------
+    probabilities : (B, C) array
+        nan where nothing is known.
+    min_certainty : float, optional
+        Answers that are less certain are refused; None refuses none.
+
+    Returns
+    -------
+    labels : (B,) int16 array
+        Most probable class; -1 where refused or nothing is known.
+    certainty : (B,) float32 array
+        max_i p_i; nan where nothing is known.
+    """
+    known = np.asarray(np.isfinite(probabilities).all(axis=1))
+    safe = np.where(known[:, None], probabilities, 0)
+    labels = safe.argmax(axis=1).astype(np.int16)
+    certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
+    threshold = 0.0 if min_certainty is None else min_certainty
+    labels[~known | ~(certainty >= threshold)] = -1
+    return labels, certainty
+
+
+def checked_certainty(min_certainty: float | None) -> float | None:
+    """A threshold of certainty that makes sense.
+
+    Raises
+    ------
+    InputError
+        It is not between 0 and 1.
+    """
+    if min_certainty is not None and not 0.0 <= min_certainty <= 1.0:
+        raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1 (or None)")
+    return min_certainty

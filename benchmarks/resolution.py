@@ -19,11 +19,12 @@ from ase import Atoms
 from common import markdown, show, write_json
 from interfaces import MELTS, REACH, Interface, interfaces, melt
 from numpy.typing import NDArray
-from resolution_methods import TAPERED, TAPERS, Answer, Recorder, all_answers, windows_answers
+from resolution_methods import TAPERED, TAPERS, Answer, all_answers, method, windows_answers
 
 from ase_crystalnet import crystals
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.lattice import misorientation
+from ase_crystalnet.local import LocalAnalysis
 
 Array = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def measure(case: Interface, chosen: NDArray[np.intp], answer: Answer) -> dict[s
 
 
 def run(
-    nets: dict[str, Recorder],
+    nets: dict[str, LocalAnalysis],
     folder: Path,
     sigma: float,
     *,
@@ -133,7 +134,7 @@ def run(
     return rows
 
 
-def bulk(nets: dict[str, Recorder], per: int, folder: Path, seed: int) -> list[dict[str, Any]]:
+def bulk(nets: dict[str, LocalAnalysis], per: int, folder: Path, seed: int) -> list[dict[str, Any]]:
     """Percent right inside single crystals and liquids: what a small window costs."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -157,7 +158,7 @@ def bulk(nets: dict[str, Recorder], per: int, folder: Path, seed: int) -> list[d
 
 
 def _bulk_answers(
-    nets: dict[str, Recorder],
+    nets: dict[str, LocalAnalysis],
     atoms: Atoms,
     truth: int,
     per: int,
@@ -245,12 +246,11 @@ def main() -> None:
     sigmas = given.sigma[-1:] if given.quick else given.sigma
     per = min(given.per, 8) if given.quick else given.per
     model = Path(given.model) if Path(given.model).is_dir() else given.model
-    nets = {str(size): Recorder(model, window_atoms=size) for size in SIZES}
+    nets = {str(size): method(model, size) for size in SIZES}
     if not given.quick:
-        for name, weight in TAPERS.items():
+        for name in TAPERS:
             for size in SIZES[1:]:
-                nets[f"{size} {name}"] = net = Recorder(model, window_atoms=size)
-                net.taper = weight
+                nets[f"{size} {name}"] = method(model, size, name)
     result: dict[str, Any] = {"model": nets["250"].classifier.card.data["sha256"], "rows": []}
     for sigma in sigmas:
         rows = run(nets, given.md, sigma, per=per, seed=given.seed, names=names)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -12,10 +11,9 @@ from interfaces import Interface
 from numpy.typing import NDArray
 
 from ase_crystalnet import CrystalNet
-from ase_crystalnet.lattice import conventional_setting
-from ase_crystalnet.windows import WindowBatch
+from ase_crystalnet.local import LocalAnalysis
 
-__all__ = ["TAPERED", "TAPERS", "Answer", "Recorder", "all_answers", "windows_answers"]
+__all__ = ["TAPERED", "TAPERS", "Answer", "all_answers", "method", "windows_answers"]
 
 Array = NDArray[np.float64]
 
@@ -28,39 +26,6 @@ TAPERS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class Recorder(CrystalNet):
-    """CrystalNet that also keeps what it found before it looked again, and can taper windows."""
-
-    taper: Callable[[Array], Array] | None = None
-    first: dict[str, NDArray[Any]]
-
-    def _look_again(
-        self, atoms: Atoms, prepared: Any, points: Array, found: dict[str, NDArray[Any]], *more: Any
-    ) -> None:
-        self.first = {name: values.copy() for name, values in found.items()}
-        super()._look_again(atoms, prepared, points, found, *more)
-
-    def _classify(
-        self, atoms: Atoms, batch: WindowBatch, good: NDArray[np.intp]
-    ) -> dict[str, NDArray[Any]]:
-        if self.taper is None:
-            return super()._classify(atoms, batch, good)
-        positions, mask = batch.positions[good], batch.mask[good]
-        r = np.linalg.norm(positions, axis=2) / batch.radius[good, None]
-        weights = np.where(mask, self.taper(r), 0.0).astype(np.float32)
-        lattices = self.finder(positions, mask, weights)
-        images = self.fingerprint(lattices.standardize(positions), mask, weights)
-        return {
-            "probabilities": self.classifier.predict(images),
-            "coherence": lattices.coherence,
-            **{
-                name: getattr(lattices, name)
-                for name in ("order", "lattice", "rank", "mean_square_displacement")
-            },
-            "nearest_neighbor_distance": lattices.nearest_neighbor_distance,
-        }
-
-
 @dataclass(frozen=True, eq=False)
 class Answer:
     """Labels, certainty and orientation of the chosen atoms by one method; windows it took."""
@@ -71,16 +36,22 @@ class Answer:
     windows: NDArray[np.intp] | None = None
 
 
-def _answers(net: Recorder, atoms: Atoms, chosen: NDArray[np.intp]) -> tuple[Answer, Answer]:
-    """With the second look, and without it."""
-    frame = net.analyze(atoms, centers=chosen)
-    p = net.first["probabilities"]
-    known = np.isfinite(p).all(axis=1)
-    labels = np.where(known, np.where(known[:, None], p, 0).argmax(axis=1), -1).astype(np.int16)
-    setting = conventional_setting(net.first["lattice"], labels, net.classes)
+def method(model: str, window_atoms: int, taper: str | None = None) -> LocalAnalysis:
+    """The method of a model with windows of a size, tapered if asked for."""
+    plain = CrystalNet(model, window_atoms=window_atoms).of_windows()
+    return plain if taper is None else replace(plain, taper=TAPERS[taper])
+
+
+def _answers(net: LocalAnalysis, atoms: Atoms, chosen: NDArray[np.intp]) -> tuple[Answer, Answer]:
+    """With boundaries settled by smaller windows, and as the windows are."""
+    prepared = net.windower.prepare(atoms)
+    points, owners = prepared.centers(chosen)
+    first = net.measured(atoms, prepared, points)
+    tables = (net.settled(atoms, prepared, points, first), first)
+    settled, undivided = (net.concluded(prepared, points, owners, table) for table in tables)
     return (
-        Answer(frame.labels, frame.certainty.astype(float), frame.orientation),
-        Answer(labels, p.max(axis=1).astype(float), setting.orientation),
+        Answer(settled.labels, settled.certainty.astype(float), settled.orientation),
+        Answer(undivided.labels, undivided.certainty.astype(float), undivided.orientation),
     )
 
 
@@ -119,7 +90,7 @@ def _stacked(answers: list[Answer]) -> tuple[NDArray[np.int16], Array, Array]:
 
 
 def windows_answers(
-    nets: dict[str, Recorder], atoms: Atoms, chosen: NDArray[np.intp]
+    nets: dict[str, LocalAnalysis], atoms: Atoms, chosen: NDArray[np.intp]
 ) -> dict[str, Answer]:
     """Answers of every window size and taper, and the adaptive choices among the plain ones."""
     found: dict[str, Answer] = {}
@@ -134,7 +105,7 @@ def windows_answers(
 
 
 def all_answers(
-    nets: dict[str, Recorder], case: Interface, chosen: NDArray[np.intp]
+    nets: dict[str, LocalAnalysis], case: Interface, chosen: NDArray[np.intp]
 ) -> dict[str, Answer]:
     """Every method on the chosen atoms of an interface."""
     used = {n: net for n, net in nets.items() if net.taper is None or case.name in TAPERED}

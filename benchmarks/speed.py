@@ -42,20 +42,20 @@ def copper(atoms: int) -> Any:
 def stages(net: CrystalNet, atoms: int, rates: Rates) -> list[dict[str, Any]]:
     """Each stage: operations and bytes of a window, the time they imply, the time it takes."""
     crystal = copper(atoms)
-    prepared = net.windower.prepare(crystal)
+    method = net.of_windows()
+    finder = method.images.finder
+    prepared = method.windower.prepare(crystal)
     centers, _ = prepared.centers("atoms")
     centers = centers[:2048]
     count = len(centers)
-    batches = list(prepared.batches(centers, net.batch_size))
-    lattices = [net.finder(b.positions, b.mask) for b in batches]
+    batches = list(prepared.batches(centers, method.batch_size))
+    lattices = [finder(b.positions, b.mask) for b in batches]
     standard = [lat.standardize(b.positions) for lat, b in zip(lattices, batches, strict=True)]
     images = [net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)]
     net.classifier.predict(images[0])
     work: dict[str, Callable[[], object]] = {
-        "windows": lambda: list(prepared.batches(centers, net.batch_size)),
-        "lattice": lambda: [
-            net.finder(b.positions, b.mask).standardize(b.positions) for b in batches
-        ],
+        "windows": lambda: list(prepared.batches(centers, method.batch_size)),
+        "lattice": lambda: [finder(b.positions, b.mask).standardize(b.positions) for b in batches],
         "fingerprint": lambda: [
             net.fingerprint(s, b.mask) for s, b in zip(standard, batches, strict=True)
         ],

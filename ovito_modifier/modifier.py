@@ -157,18 +157,17 @@ class CrystalNetModifier(ModifierInterface):
 
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
-        key = _fingerprint(
-            atoms, self.model, self.window_atoms, self.min_certainty, self.centers, spacing
-        )
+        # Only labels depend on the smallest certainty: it is no part of the key.
+        key = _key(atoms, self.model, self.window_atoms, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:
-            net.min_certainty = self.min_certainty or None
             return net.analyze(atoms, centers=self.centers, spacing=spacing, progress=progress)
 
         if self._latest.key != key:
             self._latest.frame = yield from in_steps(work)
             self._latest.key = key
-        return self._latest.frame
+        assert self._latest.frame is not None
+        return self._latest.frame.with_min_certainty(self.min_certainty or None)
 
     def _disorder(
         self,
@@ -181,9 +180,7 @@ class CrystalNetModifier(ModifierInterface):
         """Lindemann parameter (M,) of the particles that take part."""
         if analysis is None:
             return np.zeros(0, dtype=np.float32)
-        distances = analysis.nearest_neighbor_distance
-        known = distances[np.isfinite(distances) & (distances > 0)]
-        if len(known) == 0:
+        if not analysis.typical_distance > 0:
             return np.full(len(indices), np.nan, dtype=np.float32)
         upstream = input_slots["upstream"]
 
@@ -191,7 +188,7 @@ class CrystalNetModifier(ModifierInterface):
             return to_atoms(data if number == frame else upstream.compute(number))
 
         frames = self._frames(frame, input_slots)
-        values = yield from lindemann(atoms_at, frames, frame, float(np.median(known)))
+        values = yield from lindemann(atoms_at, frames, frame, analysis.typical_distance)
         return values[indices]
 
     def _write(
@@ -246,7 +243,7 @@ def _copy(element: ElementType) -> ElementType:
     )
 
 
-def _fingerprint(atoms: Atoms, *parameters: Any) -> str:
+def _key(atoms: Atoms, *parameters: Any) -> str:
     """What an analysis depends on, as a hash."""
     digest = hashlib.blake2b(repr(parameters).encode())
     for array in (atoms.positions, atoms.cell.array, atoms.pbc, atoms.numbers):

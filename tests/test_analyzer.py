@@ -165,7 +165,7 @@ def test_atoms_get_the_weighted_mean_of_their_windows():
 
 def test_nearer_windows_weigh_more(net, hot_fcc):
     near, far = hot_fcc.positions[0] + [0.5, 0, 0], hot_fcc.positions[0] + [0, 3.0, 0]
-    prepared = net.windower.prepare(hot_fcc)
+    prepared = net.of_windows().windower.prepare(hot_fcc)
     none = np.full(2, -1)
     weights, windows = window_weights(prepared, np.array([near, far]), none, none == 0)
     first = dict(zip(windows[0].tolist(), weights[0].tolist(), strict=True))
@@ -232,9 +232,31 @@ def test_labels_below_the_threshold_are_refused(net):
     assert (careful.labels[refused] == -1).all()
     assert (careful.labels[~refused] == free.labels[~refused]).all()
     assert (free.labels >= 0).all()
-    assert np.isnan(careful.orientation[refused]).all()
     assert careful.min_certainty == threshold
     assert careful.refused_fraction > 0
+
+
+def test_nothing_but_labels_depends_on_the_threshold(net):
+    """A refused window that is mostly disordered has no displacement, refused or not."""
+    layers = crystals.supercell(crystals.fcc(), 800, sigma=0.05, rng=3)
+    packing = crystals.random_packing(len(layers), density=1.25, rng=1)
+    packing.positions += [0, 0, layers.positions[:, 2].max() + 2]
+    atoms = Atoms(positions=np.vstack([layers.positions, packing.positions]))
+    chosen = np.arange(0, len(atoms), 7)
+    free = net.analyze(atoms, centers=chosen)
+    strict = variant(net, min_certainty=0.999).analyze(atoms, centers=chosen)
+    refused = (strict.labels < 0) & ~strict.sparse
+    disordered = free.classes.index("disordered")
+    assert (free.labels[refused] == disordered).any(), "no refused window is mostly disordered"
+    for name in FrameAnalysis.quantities():
+        if name not in ("labels", "atom_labels", "lindemann"):
+            np.testing.assert_array_equal(getattr(strict, name), getattr(free, name), name)
+    again = free.with_min_certainty(0.999)
+    assert np.array_equal(again.labels, strict.labels) and again.min_certainty == 0.999
+    assert np.array_equal(again.atom_labels, strict.atom_labels)
+    assert np.array_equal(again.with_min_certainty(None).labels, free.labels)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        free.with_min_certainty(1.5)
 
 
 def with_stray_atoms(atoms: Atoms) -> Atoms:
@@ -508,14 +530,14 @@ def test_attached_results_survive_a_file(hot_fcc, hot_frame, tmp_path):
 
 def test_run_streams_a_trajectory(net, tmp_path):
     path = tmp_path / "md.extxyz"
-    crystals = [
+    hot = [
         crystals.supercell(crystals.fcc(), 100, sigma=s, rng=k) for k, s in enumerate([0.05] * 4)
     ]
-    write(path, [*crystals, crystals.random_packing(150, rng=0)])
+    write(path, [*hot, crystals.random_packing(150, rng=0)])
     frames = list(net.run(path, start=0, step=2, centers=[0, 5, 50], lindemann="all"))
     assert [frame.metadata["frame"] for frame in frames] == [0, 2, 4]
     assert [np.bincount(f.labels, minlength=8).argmax() for f in frames] == [FCC, FCC, DISORDERED]
-    direct = net.analyze(crystals[2], centers=[0, 5, 50])
+    direct = net.analyze(hot[2], centers=[0, 5, 50])
     np.testing.assert_allclose(frames[1].probabilities, direct.probabilities, atol=1e-3)
     assert frames[1].lindemann is not None
     assert frames[1].metadata["model"] == "local"

@@ -17,11 +17,13 @@ from tests.support import REPOSITORY
 PACKAGE = REPOSITORY / "ase_crystalnet"
 #: What stands in one row may import what stands in the rows above it, and nothing else.
 ORDER = (
-    ("errors", "classes"),
+    ("errors",),
+    ("classes",),
     ("_compute", "results", "classifier", "crystals"),
     ("geometry", "lattice", "fingerprint", "io", "plotting"),
     ("windows", "frames", "xrd"),
-    ("local", "whole", "atom_probe"),
+    ("local", "whole"),
+    ("atom_probe",),
     ("analyzer",),
     ("explain", "training"),
     ("reproduce",),

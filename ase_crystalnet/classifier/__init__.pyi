@@ -4,14 +4,12 @@ from .card import file_hash as file_hash
 from .card import list_models as list_models
 from .card import models_folder as models_folder
 from .classifier import Classifier as Classifier
-from .classifier import labels_of as labels_of
 
 __all__ = [
     "CARD_VERSION",
     "Classifier",
     "ModelCard",
     "file_hash",
-    "labels_of",
     "list_models",
     "models_folder",
 ]

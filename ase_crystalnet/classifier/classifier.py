@@ -143,31 +143,3 @@ def _same_classifier(model: str | Path, sha256: str) -> Classifier:
             "process that sent it: install the same version in both places"
         )
     return classifier
-
-
-def labels_of(
-    probabilities: NDArray[np.float32], min_certainty: float | None = None
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Labels and certainty of some answers (Vecsei et al. 2019, Eq. 13).
-
-    Parameters
-    ----------
-    probabilities : (B, C) array
-        nan where nothing is known.
-    min_certainty : float, optional
-        Answers that are less certain are refused; None refuses none.
-
-    Returns
-    -------
-    labels : (B,) int16 array
-        Most probable class; -1 where refused or nothing is known.
-    certainty : (B,) float32 array
-        max_i p_i; nan where nothing is known.
-    """
-    known = np.asarray(np.isfinite(probabilities).all(axis=1))
-    safe = np.where(known[:, None], probabilities, 0)
-    labels = safe.argmax(axis=1).astype(np.int16)
-    certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
-    threshold = 0.0 if min_certainty is None else min_certainty
-    labels[~known | ~(certainty >= threshold)] = -1
-    return labels, certainty

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.cli.errors import complain, quiet_tensorflow
 from ase_crystalnet.errors import InputError, OutputExistsError
-from ase_crystalnet.frames.run import Analyzer, LindemannWindow, analyze_frames
+from ase_crystalnet.frames.lindemann import LindemannWindow
+from ase_crystalnet.frames.run import analyze_frames
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.outputs import Outputs
 from ase_crystalnet.io.trajectories.stream import count_frames, iter_frames, parse_frames
 from ase_crystalnet.io.whole_files import part_of
 from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.method import Method
 from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class AnalyzeOptions:
         }
 
 
-def make_analyzer(options: AnalyzeOptions) -> Analyzer:
+def make_analyzer(options: AnalyzeOptions) -> Method:
     """Load the model; takes seconds, so everything cheap is checked before."""
     from ase_crystalnet.analyzer import CrystalNet
 

@@ -319,7 +319,8 @@ def local_sample(
     images: list[NDArray[np.float32]] = []
     labels: list[int] = []
     spots: list[BraggSpots] = []
-    size = int(net.windower.window_atoms / (1 - vacancy_fraction))
+    method = net.of_windows()
+    size = int(method.windower.window_atoms / (1 - vacancy_fraction))
     for label, name in enumerate(net.classes):
         if name == "disordered":
             continue
@@ -329,11 +330,12 @@ def local_sample(
             moved = ideal + sigma * rng.normal(size=ideal.shape)
             moved = moved[rng.random(len(moved)) >= vacancy_fraction]
             window, every = moved[None].astype(np.float32), np.ones((1, len(moved)), bool)
-            lattices = net.finder(window, every)
+            seen = method.images(window, every)
+            lattices = seen.lattices
             if lattices.rank[0] < 3:
                 continue  # no lattice, no spots
             turn = lattices.frame[0].T / lattices.scale[0]
-            images.append(net.fingerprint(lattices.standardize(window), every)[0])
+            images.append(seen.images[0])
             perfect = (ideal @ turn).astype(np.float32)
             spots.append(
                 bragg_spots(

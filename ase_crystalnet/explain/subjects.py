@@ -67,7 +67,8 @@ def subject(net: CrystalNet, atoms: Atoms, center: Any = 0) -> Subject:
 
 
 def _window(net: CrystalNet, atoms: Atoms, center: Any) -> Subject:
-    prepared = net.windower.prepare(atoms)
+    method = net.of_windows()
+    prepared = method.windower.prepare(atoms)
     points, _ = prepared.centers(np.asarray(center)[None])
     batch = next(prepared.batches(points, 1))
     if batch.sparse[0]:
@@ -75,19 +76,15 @@ def _window(net: CrystalNet, atoms: Atoms, center: Any) -> Subject:
             f"the window holds only {int(batch.mask.sum())} atoms, too few to classify; choose "
             "another centre or a smaller window, or set pbc if the structure is periodic"
         )
-    lattices = net.finder(batch.positions, batch.mask)
-    positions = lattices.standardize(batch.positions)
-    numbers = None
-    if net.species == "form-factor":
-        numbers = np.where(batch.mask, atoms.numbers[batch.indices], 0)
-    image = net.fingerprint(positions, batch.mask, numbers=numbers)[0]
+    seen = method.images_of(atoms, batch)
+    image, lattices = seen.images[0], seen.lattices
     spots = None
     if lattices.rank[0] == 3:
         spots = bragg_spots(
             image,
             lattices.lattice[0] @ lattices.frame[0].T / lattices.scale[0],
             net.fingerprint,
-            positions[batch.mask],
+            seen.positions[batch.mask],
             least=_LEAST,
         )
     return Subject(image, spots, int(batch.mask.sum()))

@@ -8,7 +8,7 @@ Nat. Commun. 9, 2775 (2018), Supplementary Note 2). Its mean over the atoms is t
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,12 @@ from ase_crystalnet.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["LindemannTracker"]
+    from ase_crystalnet.results.frame import FrameAnalysis
+
+__all__ = ["LindemannTracker", "LindemannWindow", "tracker_of", "with_lindemann"]
+
+LindemannWindow = int | Literal["all"] | None
+"""Frames that the Lindemann parameter averages over: a number, all so far, or None for off."""
 
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
@@ -224,3 +229,21 @@ def _moving_cell(atoms: Atoms) -> NDArray[np.float64]:
                 f"Lindemann parameter: periodic along axis {axis} but that cell vector is zero"
             )
     return np.asarray(cell, dtype=np.float64)
+
+
+def tracker_of(lindemann: LindemannWindow) -> LindemannTracker | None:
+    """The tracker for a choice of frames; None where it is off."""
+    if lindemann is None:
+        return None
+    return LindemannTracker(None if lindemann == "all" else lindemann, on_change="reset")
+
+
+def with_lindemann(
+    analysis: FrameAnalysis, tracker: LindemannTracker, atoms: Atoms
+) -> FrameAnalysis:
+    """Add the Lindemann parameter, in units of the median neighbour distance of the windows."""
+    distance = analysis.typical_distance
+    if not distance > 0:
+        tracker.add(atoms, 1.0)
+        return analysis.with_lindemann(np.full(len(atoms), np.nan))
+    return analysis.with_lindemann(tracker.add(atoms, distance))

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.frames.run import Analyzer, LindemannWindow, _tracker, _with_lindemann
+from ase_crystalnet.frames.lindemann import LindemannWindow, tracker_of, with_lindemann
+from ase_crystalnet.results.method import Method
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,9 +22,9 @@ __all__ = ["Observer"]
 class Observer:
     """Analyse a simulation while it runs and write each result to an HDF5 file.
 
-    Attach it to ASE dynamics or optimizers: ``dyn.attach(Observer(net, "run.h5"), interval=100)``.
-    The file is complete after every frame and can be read meanwhile; close the observer, or use it
-    as a context manager, to close the file.
+    ``net.observe(dyn, "run.h5", interval=100)`` makes one and attaches it to ASE dynamics or
+    optimizers. The file is complete after every frame and can be read meanwhile; close the
+    observer, or use it as a context manager, to close the file.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ class Observer:
     path : path
         Result file to make.
     atoms : ase.Atoms, optional
-        The system; by default that of the dynamics that calls.
+        The system. Without it the observer must be called with atoms, or by ASE dynamics that it
+        is attached to.
     lindemann : int, "all" or None
         As in `run`.
     centers, spacing
@@ -48,7 +50,7 @@ class Observer:
 
     def __init__(
         self,
-        analyzer: Analyzer,
+        analyzer: Method,
         path: str | os.PathLike[str],
         atoms: Atoms | None = None,
         *,
@@ -61,7 +63,7 @@ class Observer:
 
         self.analyzer, self.atoms = analyzer, atoms
         self.centers, self.spacing = centers, spacing
-        self._tracker = _tracker(lindemann)
+        self._tracker = tracker_of(lindemann)
         self._writer = HDF5Writer(path, overwrite=overwrite)
 
     @property
@@ -74,16 +76,17 @@ class Observer:
         if atoms is None:
             atoms = self.atoms
         if atoms is None:
-            # ASE calls observers without arguments; the dynamics is the `self` of the caller.
-            caller = sys._getframe(1).f_locals.get("self")
-            atoms = getattr(caller, "atoms", None)
+            # Attached by hand without atoms: ASE calls observers without arguments, and only the
+            # frame of its call knows the dynamics. `CrystalNet.observe` hands the atoms over.
+            atoms = getattr(sys._getframe(1).f_locals.get("self"), "atoms", None)
         if atoms is None:
             raise InputError(
-                "observer: no atoms; attach it to ASE dynamics, or make it with atoms=..."
+                "observer: no atoms; use net.observe(dynamics, path, interval=...), or make it "
+                "with atoms=..."
             )
         analysis = self.analyzer.analyze(atoms, centers=self.centers, spacing=self.spacing)
         if self._tracker is not None:
-            analysis = _with_lindemann(analysis, self._tracker, atoms)
+            analysis = with_lindemann(analysis, self._tracker, atoms)
         self._writer.append(analysis, source="observer")
         return analysis
 

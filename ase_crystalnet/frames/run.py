@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.frames.job import FrameJob, Result, named
-from ase_crystalnet.frames.lindemann import LindemannTracker
+from ase_crystalnet.frames.lindemann import (
+    LindemannTracker,
+    LindemannWindow,
+    tracker_of,
+    with_lindemann,
+)
 from ase_crystalnet.frames.processes import WorkerPool
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader
 from ase_crystalnet.io.trajectories.stream import (
@@ -21,37 +24,19 @@ from ase_crystalnet.io.trajectories.stream import (
     iter_frames,
     load_frame,
 )
+from ase_crystalnet.results.method import Method, Progress
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from distributed import Client
 
     from ase_crystalnet.frames.dask import DaskPool
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["Analyzer", "LindemannWindow", "analyze_frames", "run"]
-
-LindemannWindow = int | Literal["all"] | None
-"""Frames that the Lindemann parameter averages over: a number, all so far, or None for off."""
-
-Progress = Callable[[int, int], None]
-
-
-class Analyzer(Protocol):
-    """What this module asks of an analyzer; `ase_crystalnet.CrystalNet` is one."""
-
-    def analyze(
-        self,
-        atoms: Atoms,
-        centers: Any = "atoms",
-        spacing: float | None = None,
-        progress: Progress | None = None,
-    ) -> FrameAnalysis:
-        """Analyse one frame."""
+__all__ = ["LindemannWindow", "analyze_frames", "run"]
 
 
 def run(
-    analyzer: Analyzer,
+    analyzer: Method,
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     start: int = 0,
     stop: int | None = None,
@@ -128,7 +113,7 @@ def run(
 
 
 def analyze_frames(
-    analyzer: Analyzer,
+    analyzer: Method,
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     start: int = 0,
     stop: int | None = None,
@@ -150,7 +135,7 @@ def analyze_frames(
     """
     if workers is not None and dask is not None:
         raise InputError("workers and dask exclude each other: give one of them")
-    tracker = _tracker(lindemann)
+    tracker = tracker_of(lindemann)
     # A running window reaches no further back than its length.
     back = skip if lindemann == "all" else min(skip, (lindemann or 1) - 1)
     if start >= 0 and (stop is None or stop >= 0):
@@ -168,7 +153,7 @@ def analyze_frames(
             if tracker is not None:
                 # Here, in order and one at a time, wherever the frames were analysed.
                 with named(frame):
-                    analysis = _with_lindemann(analysis, tracker, frame.atoms)
+                    analysis = with_lindemann(analysis, tracker, frame.atoms)
             yield frame, analysis
 
 
@@ -209,22 +194,3 @@ def _elsewhere(
             if tracker is not None:
                 tracker.add(load_frame(loader, address).atoms, 1.0)
         yield from pool.results(addresses)
-
-
-def _tracker(lindemann: LindemannWindow) -> LindemannTracker | None:
-    if lindemann is None:
-        return None
-    window = None if lindemann == "all" else lindemann
-    return LindemannTracker(window, on_change="reset")
-
-
-def _with_lindemann(
-    analysis: FrameAnalysis, tracker: LindemannTracker, atoms: Atoms
-) -> FrameAnalysis:
-    """Add the Lindemann parameter, in units of the median neighbour distance of the windows."""
-    distances = analysis.nearest_neighbor_distance
-    known = distances[np.isfinite(distances) & (distances > 0)]
-    if not len(known):
-        tracker.add(atoms, 1.0)
-        return analysis.with_lindemann(np.full(len(atoms), np.nan))
-    return analysis.with_lindemann(tracker.add(atoms, float(np.median(known))))

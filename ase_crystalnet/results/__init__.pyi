@@ -1,11 +1,19 @@
 from .arrays import snapshot_lindemann as snapshot_lindemann
 from .frame import FrameAnalysis as FrameAnalysis
+from .method import Method as Method
+from .method import Progress as Progress
+from .table import Quantity as Quantity
+from .table import WindowTable as WindowTable
 from .trajectory import TrajectoryAnalysis as TrajectoryAnalysis
 from .trajectory import TrajectoryBuilder as TrajectoryBuilder
 
 __all__ = [
     "FrameAnalysis",
+    "Method",
+    "Progress",
+    "Quantity",
     "TrajectoryAnalysis",
     "TrajectoryBuilder",
+    "WindowTable",
     "snapshot_lindemann",
 ]

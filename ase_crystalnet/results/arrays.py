@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.results.table import quantities_of
 
 __all__ = ["format_number", "mean_finite", "snapshot_lindemann", "validate_arrays"]
 
@@ -50,22 +51,28 @@ def format_number(value: float, digits: int = 3) -> str:
     return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
-def validate_arrays(
-    owner: Any, arrays: Mapping[str, tuple[Any, tuple[str | int, ...]]], sizes: dict[str, int]
-) -> None:
-    """Convert the named array fields of a frozen dataclass and check their shapes against sizes."""
-    for name, (dtype, shape) in arrays.items():
+def validate_arrays(owner: Any, sizes: Mapping[str, int]) -> None:
+    """Convert the quantities of a frozen dataclass and check their shapes against sizes.
+
+    Raises
+    ------
+    InputError
+        A shape does not fit.
+    """
+    for name, quantity in quantities_of(owner).items():
         value = getattr(owner, name)
-        if value is None and name == "lindemann":
+        if value is None and quantity.optional:
+            continue
+        if value is None and not quantity.required:
+            object.__setattr__(owner, name, quantity.empty(sizes))
             continue
         array = np.asarray(value)
+        shape = quantity.shape
         wanted = tuple(s if isinstance(s, int) else sizes[s] for s in shape)
         if array.shape != wanted:
-            symbols = (
-                "(" + ", ".join(str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
-            )
+            symbols = f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
             raise InputError(
-                f"{type(owner).__name__}.{name}: wanted shape {symbols} = {wanted}, "
-                f"given {array.shape}"
+                f"{type(owner).__name__}.{name}: expected shape {symbols} = {wanted}, "
+                f"got {array.shape}"
             )
-        object.__setattr__(owner, name, array.astype(dtype, copy=False))
+        object.__setattr__(owner, name, array.astype(quantity.dtype, copy=False))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classes import REFUSED
+from ase_crystalnet.classes import REFUSED, checked_certainty, labels_of
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.arrays import (
     format_number,
@@ -20,39 +20,16 @@ from ase_crystalnet.results.arrays import (
     snapshot_lindemann,
     validate_arrays,
 )
-from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
+from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["REFUSED", "FrameAnalysis", "TrajectoryAnalysis", "TrajectoryBuilder"]
-
-# name -> (dtype, shape); W windows, C classes, N atoms, integers as they are.
-_FRAME_ARRAYS: dict[str, tuple[Any, tuple[str | int, ...]]] = {
-    "centers": (np.float64, ("W", 3)),
-    "center_indices": (np.int64, ("W",)),
-    "probabilities": (np.float32, ("W", "C")),
-    "labels": (np.int16, ("W",)),
-    "certainty": (np.float32, ("W",)),
-    "order": (np.float32, ("W",)),
-    "lattice": (np.float64, ("W", 3, 3)),
-    "orientation": (np.float64, ("W", 4)),
-    "rank": (np.int8, ("W",)),
-    "mean_square_displacement": (np.float32, ("W",)),
-    "nearest_neighbor_distance": (np.float32, ("W",)),
-    "sparse": (np.bool_, ("W",)),
-    "radius": (np.float64, ("W",)),
-    "atom_probabilities": (np.float32, ("N", "C")),
-    "atom_labels": (np.int16, ("N",)),
-    "atom_certainty": (np.float32, ("N",)),
-    "atom_order": (np.float32, ("N",)),
-    "atom_orientation": (np.float64, ("N", 4)),
-    "lindemann": (np.float32, ("N",)),
-}
+__all__ = ["FrameAnalysis"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class FrameAnalysis:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class FrameAnalysis(WindowTable):
     """What was found in one frame: W windows, N atoms, C classes.
 
     Parameters
@@ -101,25 +78,17 @@ class FrameAnalysis:
     """
 
     classes: tuple[str, ...]
-    centers: NDArray[np.float64]
-    center_indices: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    labels: NDArray[np.int16]
-    certainty: NDArray[np.float32]
-    order: NDArray[np.float32]
-    lattice: NDArray[np.float64]
-    orientation: NDArray[np.float64]
-    rank: NDArray[np.int8]
-    mean_square_displacement: NDArray[np.float32]
-    nearest_neighbor_distance: NDArray[np.float32]
-    sparse: NDArray[np.bool_]
-    radius: NDArray[np.float64]
-    atom_probabilities: NDArray[np.float32]
-    atom_labels: NDArray[np.int16]
-    atom_certainty: NDArray[np.float32]
-    atom_order: NDArray[np.float32]
-    atom_orientation: NDArray[np.float64]
-    lindemann: NDArray[np.float32] | None = None
+    centers: NDArray[np.float64] = quantity(np.float64, "W", 3, stored="f4")
+    center_indices: NDArray[np.int64] = quantity(np.int64, "W", stored="i4", missing=-1)
+    labels: NDArray[np.int16] = quantity(np.int16, "W", stored="i1", missing=-1)
+    certainty: NDArray[np.float32] = quantity(np.float32, "W", stored="f2")
+    orientation: NDArray[np.float64] = quantity(np.float64, "W", 4, stored="f4")
+    atom_probabilities: NDArray[np.float32] = quantity(np.float32, "N", "C", stored="f2")
+    atom_labels: NDArray[np.int16] = quantity(np.int16, "N", stored="i1", missing=-1)
+    atom_certainty: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
+    atom_order: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
+    atom_orientation: NDArray[np.float64] = quantity(np.float64, "N", 4, stored="f4")
+    lindemann: NDArray[np.float32] | None = quantity(np.float32, "N", stored="f2", optional=True)
     min_certainty: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -130,18 +99,18 @@ class FrameAnalysis:
             "N": len(np.atleast_1d(self.atom_labels)),
             "C": len(self.classes),
         }
-        validate_arrays(self, _FRAME_ARRAYS, sizes)
+        validate_arrays(self, sizes)
         for name, labels in (("labels", self.labels), ("atom_labels", self.atom_labels)):
             if labels.size and (labels.min() < -1 or labels.max() >= sizes["C"]):
                 raise InputError(
-                    f"FrameAnalysis.{name}: wanted -1 (refused) to {sizes['C'] - 1}, "
-                    f"given {labels.min()} to {labels.max()}"
+                    f"FrameAnalysis.{name}: expected -1 (refused) to {sizes['C'] - 1}, "
+                    f"got {labels.min()} to {labels.max()}"
                 )
 
     @classmethod
-    def array_fields(cls) -> dict[str, tuple[Any, tuple[str | int, ...]]]:
-        """Name, dtype and symbolic shape of every array: the schema that writers follow."""
-        return dict(_FRAME_ARRAYS)
+    def quantities(cls) -> dict[str, Quantity]:
+        """Name and meaning of every array: the schema that writers follow."""
+        return quantities_of(cls)
 
     @property
     def number_of_atoms(self) -> int:
@@ -190,6 +159,13 @@ class FrameAnalysis:
         return float("nan") if self.lindemann is None else float(mean_finite(self.lindemann))
 
     @property
+    def typical_distance(self) -> float:
+        """Median nearest-neighbour distance of the windows, Angstrom; nan where none is known."""
+        distances = self.nearest_neighbor_distance
+        known = distances[np.isfinite(distances) & (distances > 0)]
+        return float(np.median(known)) if len(known) else float("nan")
+
+    @property
     def snapshot_lindemann(self) -> NDArray[np.float64]:
         """Lindemann parameter of each window from this frame alone, shape (W,)."""
         return snapshot_lindemann(self.mean_square_displacement, self.nearest_neighbor_distance)
@@ -202,6 +178,29 @@ class FrameAnalysis:
     def class_names(self) -> NDArray[np.str_]:
         """Class name of every atom, shape (N,); ``'refused'`` where there is no label."""
         return np.array([*self.classes, REFUSED])[self.atom_labels]
+
+    def with_min_certainty(self, min_certainty: float | None) -> FrameAnalysis:
+        """Return the same analysis with labels refused below another certainty.
+
+        Nothing else depends on the threshold, so nothing is computed again.
+
+        Parameters
+        ----------
+        min_certainty : float or None
+            0 to 1; None refuses none.
+
+        Raises
+        ------
+        InputError
+            The threshold is not between 0 and 1.
+        """
+        checked = checked_certainty(min_certainty)
+        return replace(
+            self,
+            labels=labels_of(self.probabilities, checked)[0],
+            atom_labels=labels_of(self.atom_probabilities, checked)[0],
+            min_certainty=checked,
+        )
 
     def with_lindemann(self, lindemann: NDArray[Any] | None) -> FrameAnalysis:
         """Return the same analysis with the Lindemann parameter, shape (N,), of a trajectory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +12,13 @@ from numpy.typing import NDArray
 from ase_crystalnet.classes import REFUSED
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.arrays import format_number, validate_arrays
-
-if TYPE_CHECKING:
-    from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.table import quantity
 
 __all__ = ["TrajectoryAnalysis", "TrajectoryBuilder"]
 
 
-_TRAJECTORY_ARRAYS: dict[str, tuple[Any, tuple[str | int, ...]]] = {
-    "frames": (np.int64, ("F",)),
-    "atoms": (np.int64, ("F",)),
-    "class_fractions": (np.float64, ("F", "C")),
-    "refused_fraction": (np.float64, ("F",)),
-    "mean_probabilities": (np.float64, ("F", "C")),
-    "mean_certainty": (np.float64, ("F",)),
-    "mean_order": (np.float64, ("F",)),
-    "lindemann_index": (np.float64, ("F",)),
-    "snapshot_lindemann": (np.float64, ("F",)),
-}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TrajectoryAnalysis:
     """Per-frame summaries of a trajectory of F frames: arrays over frames, nothing per atom.
 
@@ -64,23 +50,23 @@ class TrajectoryAnalysis:
     """
 
     classes: tuple[str, ...]
-    frames: NDArray[np.int64]
+    frames: NDArray[np.int64] = quantity(np.int64, "F")
     sources: tuple[str, ...]
-    atoms: NDArray[np.int64]
-    class_fractions: NDArray[np.float64]
-    refused_fraction: NDArray[np.float64]
-    mean_probabilities: NDArray[np.float64]
-    mean_certainty: NDArray[np.float64]
-    mean_order: NDArray[np.float64]
-    lindemann_index: NDArray[np.float64]
-    snapshot_lindemann: NDArray[np.float64]
+    atoms: NDArray[np.int64] = quantity(np.int64, "F")
+    class_fractions: NDArray[np.float64] = quantity(np.float64, "F", "C")
+    refused_fraction: NDArray[np.float64] = quantity(np.float64, "F")
+    mean_probabilities: NDArray[np.float64] = quantity(np.float64, "F", "C")
+    mean_certainty: NDArray[np.float64] = quantity(np.float64, "F")
+    mean_order: NDArray[np.float64] = quantity(np.float64, "F")
+    lindemann_index: NDArray[np.float64] = quantity(np.float64, "F")
+    snapshot_lindemann: NDArray[np.float64] = quantity(np.float64, "F")
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
         object.__setattr__(self, "sources", tuple(str(name) for name in self.sources))
         sizes = {"F": len(np.atleast_1d(self.frames)), "C": len(self.classes)}
-        validate_arrays(self, _TRAJECTORY_ARRAYS, sizes)
+        validate_arrays(self, sizes)
         if len(self.sources) != sizes["F"]:
             raise InputError(
                 f"TrajectoryAnalysis.sources: wanted {sizes['F']} names, given {len(self.sources)}"

@@ -1,3 +1,4 @@
+from .analysis import WholeAnalysis as WholeAnalysis
 from .analysis import global_fingerprints as global_fingerprints
 from .analysis import global_probabilities as global_probabilities
 from .average_cell import AverageCell as AverageCell
@@ -11,6 +12,7 @@ from .cluster import standard_conventional_cell as standard_conventional_cell
 __all__ = [
     "AverageCell",
     "NoLatticeError",
+    "WholeAnalysis",
     "cell_cluster",
     "global_fingerprints",
     "global_probabilities",

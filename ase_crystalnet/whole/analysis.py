@@ -9,19 +9,23 @@ supercell, the orientation or the order of the atoms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.classifier import Classifier, labels_of
+from ase_crystalnet.classes import checked_certainty, labels_of
+from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.exact import exact_fingerprints
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.orientation import conventional_setting
 from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.method import Progress
+from ase_crystalnet.results.table import WindowTable
 from ase_crystalnet.whole.average_cell import AverageCell, average_cell
 from ase_crystalnet.whole.average_lattice import NoLatticeError
 from ase_crystalnet.whole.cluster import (
@@ -32,10 +36,7 @@ from ase_crystalnet.whole.cluster import (
     scaled_clusters,
 )
 
-if TYPE_CHECKING:
-    from ase_crystalnet.analyzer import CrystalNet
-
-__all__ = ["analyze", "global_fingerprints", "global_probabilities"]
+__all__ = ["WholeAnalysis", "global_fingerprints", "global_probabilities"]
 
 
 def global_fingerprints(
@@ -68,7 +69,7 @@ def global_fingerprints(
 
 
 def global_probabilities(
-    model: CrystalNet | Classifier,
+    classifier: Classifier,
     structures: Sequence[Atoms],
     *,
     batch: int = 256,
@@ -79,7 +80,8 @@ def global_probabilities(
 
     Parameters
     ----------
-    model : CrystalNet or Classifier
+    classifier : Classifier
+        Of a model of whole structures.
     structures : sequence of ase.Atoms
     batch : int
         Structures worked on at a time.
@@ -93,7 +95,6 @@ def global_probabilities(
     (B, C) float32 array
         nan in rows of structures without a lattice.
     """
-    classifier = model if isinstance(model, Classifier) else model.classifier
     fingerprint = Fingerprint(**classifier.card.data["fingerprint"])
     out = np.empty((len(structures), len(classifier.classes)), np.float32)
     for start in range(0, len(structures), batch):
@@ -107,71 +108,125 @@ def global_probabilities(
     return out
 
 
-def analyze(net: CrystalNet, atoms: Atoms, centers: Any = "atoms") -> FrameAnalysis:
-    """Analyse a structure as a whole: one window; every atom is given its values.
+@dataclass(frozen=True, eq=False)
+class WholeAnalysis:
+    """Method 2: a structure as a whole is one window; every atom is given its values.
 
-    ``CrystalNet(mode="global").analyze`` calls this.
+    Parameters
+    ----------
+    classifier : Classifier
+        Of a model of whole structures.
+    fingerprint : Fingerprint
+        With the constants of its card.
+    min_certainty : float, optional
+        A label with a smaller certainty is refused (-1).
 
     Raises
     ------
-    NoLatticeError
-        No lattice is found.
     InputError
-        The structure is periodic in one or two directions only.
+        The threshold is out of range.
     """
-    if not isinstance(centers, str) or centers != "atoms":
-        raise InputError(
-            f"model {net.classifier.card.name!r} classifies structures as a whole: centers do not "
-            "apply; leave them out, or use a model of windows"
+
+    classifier: Classifier
+    fingerprint: Fingerprint
+    min_certainty: float | None = None
+
+    def __post_init__(self) -> None:
+        checked_certainty(self.min_certainty)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.classifier.classes
+
+    def analyze(
+        self,
+        atoms: Atoms,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        progress: Progress | None = None,
+    ) -> FrameAnalysis:
+        """Analyse one structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Periodic in all directions, or finite.
+        centers, spacing
+            Have no meaning for a structure as a whole; only the defaults are accepted.
+        progress : callable, optional
+            Called with 1 of 1 when done.
+
+        Raises
+        ------
+        NoLatticeError
+            No lattice is found.
+        InputError
+            The structure is periodic in one or two directions only, or an option was given that
+            does not apply.
+        """
+        for name, applies in (
+            ("centers", isinstance(centers, str) and centers == "atoms"),
+            ("spacing", spacing is None),
+        ):
+            if not applies:
+                raise InputError(
+                    f"model {self.classifier.card.name!r} classifies structures as a whole: "
+                    f"{name} do{'es' if name == 'spacing' else ''} not apply; leave "
+                    f"{'it' if name == 'spacing' else 'them'} out, or use a model of windows"
+                )
+        cell = average_cell(atoms)
+        distance = cell.nearest_neighbor_distance
+        cluster = cluster_of(atoms, cell)
+        if len(cluster) == 0:
+            raise NoLatticeError("the block of cells in the middle of the structure holds no atoms")
+        positions, mask, numbers = padded([(cluster.positions / distance, cluster.numbers)])
+        probabilities = self.classifier.predict(
+            exact_fingerprints(self.fingerprint, positions, mask, numbers)
         )
-    cell = average_cell(atoms)
-    distance = cell.nearest_neighbor_distance
-    cluster = cluster_of(atoms, cell)
-    if len(cluster) == 0:
-        raise NoLatticeError("the block of cells in the middle of the structure holds no atoms")
-    positions, mask, numbers = padded([(cluster.positions / distance, cluster.numbers)])
-    probabilities = net.classifier.predict(
-        exact_fingerprints(net.fingerprint, positions, mask, numbers)
-    )
-    labels, certainty = labels_of(probabilities, net.min_certainty)
-    lattice = (cell.lattice @ cell.frame)[None]
-    setting = conventional_setting(lattice, labels, net.classes)
-    order, displacement = _order(cluster, cell)
-    count = len(atoms)
+        labels, certainty = labels_of(probabilities)
+        lattice = (cell.lattice @ cell.frame)[None]
+        setting = conventional_setting(lattice, labels, self.classes)
+        order, displacement = _order(cluster, cell)
+        table = WindowTable.empty(1, len(self.classes))
+        table.set_rows(
+            slice(None),
+            probabilities=probabilities,
+            order=np.array([order]),
+            lattice=lattice,
+            rank=np.array([3]),
+            mean_square_displacement=np.array([displacement]),
+            nearest_neighbor_distance=np.array([distance]),
+            radius=np.array([np.linalg.norm(cluster.positions, axis=1).max()]),
+        )
 
-    def everywhere(values: NDArray[Any]) -> NDArray[Any]:
-        return np.repeat(values, count, axis=0)
+        def everywhere(values: NDArray[Any]) -> NDArray[Any]:
+            return np.repeat(values, len(atoms), axis=0)
 
-    orders = np.array([order], np.float32)
-    return FrameAnalysis(
-        classes=net.classes,
-        centers=atoms.positions.mean(axis=0)[None],
-        center_indices=np.array([-1]),
-        probabilities=probabilities,
-        labels=labels,
-        certainty=certainty,
-        order=orders,
-        lattice=lattice,
-        orientation=setting.orientation,
-        rank=np.array([3], np.int8),
-        mean_square_displacement=np.array([displacement], np.float32),
-        nearest_neighbor_distance=np.array([distance], np.float32),
-        sparse=np.zeros(1, bool),
-        radius=np.array([np.linalg.norm(cluster.positions, axis=1).max()]),
-        atom_probabilities=everywhere(probabilities),
-        atom_labels=everywhere(labels),
-        atom_certainty=everywhere(certainty),
-        atom_order=everywhere(orders),
-        atom_orientation=everywhere(setting.orientation),
-        min_certainty=net.min_certainty,
-        metadata={
-            "model": net.classifier.card.name,
-            "model_sha256": str(net.classifier.card.data["sha256"]),
-            "window_atoms": CLUSTER_SIZE,
-            "centers": "global",
-            "species": "form-factor",
-        },
-    )
+        frame = FrameAnalysis(
+            classes=self.classes,
+            centers=atoms.positions.mean(axis=0)[None],
+            center_indices=np.array([-1]),
+            labels=labels,
+            certainty=certainty,
+            orientation=setting.orientation,
+            atom_probabilities=everywhere(probabilities),
+            atom_labels=everywhere(labels),
+            atom_certainty=everywhere(certainty),
+            atom_order=everywhere(table.order),
+            atom_orientation=everywhere(setting.orientation),
+            metadata={
+                "model": self.classifier.card.name,
+                "model_sha256": str(self.classifier.card.data["sha256"]),
+                "window_atoms": CLUSTER_SIZE,
+                "centers": "global",
+                "species": "form-factor",
+            },
+            **table.columns(),
+        )
+        if progress is not None:
+            progress(1, 1)
+        return frame if self.min_certainty is None else frame.with_min_certainty(self.min_certainty)
 
 
 def _order(cluster: Atoms, cell: AverageCell) -> tuple[float, float]:

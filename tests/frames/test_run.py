@@ -13,6 +13,7 @@ from ase.md.verlet import VelocityVerlet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.frames.lindemann import LindemannTracker
 from ase_crystalnet.frames.observer import Observer
@@ -283,6 +284,20 @@ def test_observer_of_dynamics(tmp_path: Path) -> None:
         assert np.isfinite(result[-1].lindemann).all()
     with pytest.raises(OutputExistsError):
         Observer(FakeAnalyzer(), path)
+
+
+def test_observe_attaches_itself(net: CrystalNet, tmp_path: Path) -> None:
+    """`CrystalNet.observe` hands the atoms over: nothing is guessed from who calls."""
+    atoms = frames(1, size=5)[0]
+    atoms.calc = EMT()
+    dynamics = VelocityVerlet(atoms, timestep=1.0)
+    with net.observe(dynamics, tmp_path / "run.h5", interval=2, centers=[0, 9]) as observer:
+        assert observer.atoms is atoms
+        dynamics.run(4)
+        assert observer.frames == 3
+    with ResultFile(tmp_path / "run.h5") as result:
+        assert len(result) == 3 and result[-1].number_of_windows == 2
+        np.testing.assert_allclose(result[-1].centers, atoms.positions[[0, 9]], atol=1e-5)
 
 
 def test_observer_without_atoms(tmp_path: Path) -> None:

@@ -287,12 +287,20 @@ def test_computed_once_and_again_only_if_it_must_be(net, data):
     modifier.write_order = False
     assert "CrystalNet Order" not in made.compute().particles
     assert net.calls == 1
+    before = np.asarray(made.compute().particles["Structure Type"])
     modifier.min_certainty = 0.7
-    made.compute()
-    assert net.calls == 2
+    after = made.compute().particles
+    assert net.calls == 1, "only labels depend on the smallest certainty"
+    refused = np.asarray(after["CrystalNet Certainty"]) < 0.7
+    assert 0 < refused.sum() < len(refused)
+    types = np.asarray(after["Structure Type"])
+    assert (types[refused] == 0).all() and (types[~refused] == before[~refused]).all()
+    modifier.min_certainty = 0.0
+    assert np.array_equal(made.compute().particles["Structure Type"], before)
+    assert net.calls == 1
     modifier.centers = "grid"
     made.compute()
-    assert net.calls == 3
+    assert net.calls == 2
 
 
 def test_progress_is_yielded(net, data):

@@ -15,16 +15,9 @@ import numpy as np
 import pytest
 
 from ase_crystalnet import CrystalNet
-from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
-from tests.support.regression import (
-    CLASSES,
-    CONDITIONS,
-    FLOORS,
-    TOLERANCE,
-    WINDOWS,
-    numbers,
-    shaken,
-)
+from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.training.local.evaluate import CONDITIONS, disorder_table, liquid_row
+from tests.support.regression import FLOORS, TOLERANCE, WINDOWS, numbers, shaken
 
 NUMBERS = Path(__file__).with_name("local-fast.json")
 

@@ -46,7 +46,7 @@ def structures() -> dict[str, tuple[str, Atoms]]:
 
 def numbers(net: CrystalNet) -> dict[str, list[float]]:
     given = structures()
-    found = global_probabilities(net, [atoms for _, atoms in given.values()])
+    found = global_probabilities(net.classifier, [atoms for _, atoms in given.values()])
     return {name: [round(float(p), 5) for p in row] for name, row in zip(given, found, strict=True)}
 
 
@@ -101,7 +101,7 @@ def test_answer_does_not_depend_on_supercell_or_orientation(net: CrystalNet) -> 
     for label in CLASSES:
         crystal = crystals.unit_cell(label)
         large = crystals.rotated(crystal.repeat(4), rng)[0][rng.permutation(len(crystal) * 64)]
-        first, second = global_probabilities(net, [crystal, large])
+        first, second = global_probabilities(net.classifier, [crystal, large])
         assert np.abs(first - second).max() < 1e-3
 
 

@@ -23,13 +23,15 @@ def frame() -> FrameAnalysis:
 
 
 def test_shapes_are_checked_and_named(frame: FrameAnalysis) -> None:
-    with pytest.raises(InputError, match=r"probabilities: wanted shape \(W, C\) = \(108, 8\), giv"):
+    with pytest.raises(
+        InputError, match=r"probabilities: expected shape \(W, C\) = \(108, 8\), got"
+    ):
         replace(frame, probabilities=frame.probabilities[:, :7])
-    with pytest.raises(InputError, match=r"lattice: wanted shape \(W, 3, 3\).*given \(108, 3\)"):
+    with pytest.raises(InputError, match=r"lattice: expected shape \(W, 3, 3\).*got \(108, 3\)"):
         replace(frame, lattice=frame.lattice[:, 0])
-    with pytest.raises(InputError, match=r"lindemann: wanted shape \(N,\) = \(108,\)"):
+    with pytest.raises(InputError, match=r"lindemann: expected shape \(N,\) = \(108,\)"):
         frame.with_lindemann(np.zeros(5))
-    with pytest.raises(InputError, match=r"atom_labels: wanted -1 \(refused\) to 7, given .* to 8"):
+    with pytest.raises(InputError, match=r"atom_labels: expected -1 \(refused\) to 7, got .* to 8"):
         replace(frame, atom_labels=np.where(frame.atom_labels < 0, 8, frame.atom_labels))
 
 
@@ -39,9 +41,9 @@ def test_frozen(frame: FrameAnalysis) -> None:
 
 
 def test_types_are_those_documented(frame: FrameAnalysis) -> None:
-    for name, (dtype, _) in FrameAnalysis.array_fields().items():
+    for name, quantity in FrameAnalysis.quantities().items():
         if (array := getattr(frame, name)) is not None:
-            assert array.dtype == dtype, name
+            assert array.dtype == quantity.dtype, name
 
 
 @settings(max_examples=25, deadline=None)

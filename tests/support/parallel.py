@@ -50,7 +50,7 @@ def numbered(count: int, size: int = 2) -> list[Any]:
 
 def assert_equal(one: FrameAnalysis, other: FrameAnalysis) -> None:
     """To the bit."""
-    for name in FrameAnalysis.array_fields():
+    for name in FrameAnalysis.quantities():
         first, second = getattr(one, name), getattr(other, name)
         assert (first is None) == (second is None), name
         if first is not None:

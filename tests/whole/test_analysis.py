@@ -133,7 +133,10 @@ def test_many_structures_at_once(tiny: CrystalNet, rng: np.random.Generator) -> 
     structures = [CRYSTALS["fcc"], packing, CRYSTALS["diam"]]
     seen: list[tuple[int, int]] = []
     found = global_probabilities(
-        tiny, structures, batch=2, progress=lambda done, total: seen.append((done, total))
+        tiny.classifier,
+        structures,
+        batch=2,
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert found.shape == (3, 7) and seen == [(2, 3), (3, 3)]
     assert np.isnan(found[1]).all()
@@ -146,10 +149,23 @@ def test_errors_say_what_to_do(
 ) -> None:
     with pytest.raises(InputError, match="classifies structures as a whole: centers"):
         tiny.analyze(CRYSTALS["fcc"], centers="grid")
-    with pytest.raises(InputError, match="mode='local': model 'tiny' was trained for mode='glob"):
-        CrystalNet(tiny.classifier.card.folder, mode="local")
-    with pytest.raises(InputError, match="mode='global': model 'local' was trained for"):
-        CrystalNet(local_model, mode="global")
+    with pytest.raises(InputError, match="as a whole: spacing does not apply"):
+        tiny.analyze(CRYSTALS["fcc"], spacing=3.0)
+    folder = tiny.classifier.card.folder
+    for options in (
+        {"window_atoms": 250},
+        {"on_sparse": "refuse"},
+        {"species": "geometry"},
+        {"divide": True},
+        {"batch_size": 10},
+    ):
+        (name,) = options
+        with pytest.raises(InputError, match=f"'tiny' classifies .* whole: {name} do not apply"):
+            CrystalNet(folder, **options)
+    with pytest.raises(InputError, match="it has no windows"):
+        tiny.of_windows()
+    with pytest.raises(TypeError, match="mode"):
+        CrystalNet(folder, mode="global")
     slab = bulk("Cu").repeat(4)
     slab.pbc = (True, True, False)
     with pytest.raises(InputError, match="periodic in all directions or in none"):

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.atom_probe.classes.fingerprints import averaged_fingerprints
+from ase_crystalnet.atom_probe.classes.fingerprints import AveragedFingerprint
 from ase_crystalnet.atom_probe.search.findings import WindowFindings
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import LatticeFinder
 from ase_crystalnet.lattice.orientation import conventional_setting
+from ase_crystalnet.local.images import ImageMaker
 
-__all__ = ["MIN_CERTAINTY", "AtomProbeClassifier", "ClassFindings"]
+__all__ = ["MIN_CERTAINTY", "AtomProbeClassifier", "ClassFindings", "ion_images"]
 
 Array = NDArray[np.float64]
 
@@ -84,8 +85,7 @@ class AtomProbeClassifier:
             raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1")
         self.classifier = Classifier(model)
         self.min_certainty = min_certainty
-        self.finder = LatticeFinder(least_order=0.0)
-        self.fingerprint = Fingerprint(**self.classifier.card.data["fingerprint"])
+        self.images = ion_images(Fingerprint(**self.classifier.card.data["fingerprint"]))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -132,11 +132,9 @@ class AtomProbeClassifier:
             chosen -= chosen.sum(axis=1, keepdims=True) / mask[rows].sum(axis=1)[:, None, None]
             chosen[~mask[rows, :width]] = 0
             inside = mask[rows, :width]
-            lattices = self.finder(chosen, inside, threads=threads)
-            images = averaged_fingerprints(
-                lattices.standardize(chosen), inside, self.fingerprint, threads=threads
-            )
-            probabilities[rows] = self.classifier.predict(images)
+            seen = self.images(chosen, inside, threads=threads)
+            lattices = seen.lattices
+            probabilities[rows] = self.classifier.predict(seen.images)
             on_lattice = indexes(lattices.lattice, found.wave_vectors[rows])
             certainty[rows] = probabilities[rows].max(axis=1)
             lattice[rows] = np.where(on_lattice[:, None, None], lattices.lattice, np.nan)
@@ -152,6 +150,14 @@ class AtomProbeClassifier:
             lattice=lattice,
             orientation=conventional_setting(lattice, labels, self.classes).orientation,
         )
+
+
+def ion_images(fingerprint: Fingerprint) -> ImageMaker:
+    """How windows of ions become images, in training and in use.
+
+    Their significance is tested before: no lattice is held back for its low order.
+    """
+    return ImageMaker(LatticeFinder(least_order=0.0), AveragedFingerprint(fingerprint))
 
 
 def indexes(lattice: Array, wave_vectors: Array) -> NDArray[np.bool_]:

@@ -8,12 +8,16 @@ the width the network knows, and the noise between them averages out.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 
-__all__ = ["BALL_IONS", "WHOLE_IONS", "averaged_fingerprints"]
+__all__ = ["BALL_IONS", "WHOLE_IONS", "AveragedFingerprint"]
 
 #: Windows up to this size are taken whole; larger ones in balls of `BALL_IONS`.
 WHOLE_IONS = 400
@@ -22,26 +26,56 @@ BALL_IONS = 250
 _CENTERS = 0.5 * np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
 
 
-def averaged_fingerprints(
-    positions: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    fingerprint: Fingerprint | None = None,
-    *,
-    threads: int | None = None,
-) -> NDArray[np.float32]:
-    """Fingerprints (B, 64, 64, 3) of windows in the standard frame, largest value 1.
+@dataclass(frozen=True)
+class AveragedFingerprint:
+    """A fingerprint of windows of any size: large ones are averaged over several balls.
 
     Parameters
     ----------
-    positions : (B, N, 3) float32 array
-        In the standard frame and divided by the scale (`Lattices.standardize`).
-    mask : (B, N) bool array
-        True for ions, which come first in each row.
-    fingerprint : Fingerprint, optional
-    threads : int, optional
-        Threads to share the windows.
+    single : Fingerprint
+        Of one ball.
     """
-    fingerprint = fingerprint or Fingerprint()
+
+    single: Fingerprint = field(default_factory=Fingerprint)
+
+    def __call__(
+        self,
+        positions: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        weights: Any = None,
+        *,
+        numbers: Any = None,
+        threads: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Fingerprints (B, 64, 64, 3), largest value 1.
+
+        Parameters
+        ----------
+        positions : (B, N, 3) float32 array
+            In the standard frame and divided by the scale (`Lattices.standardize`).
+        mask : (B, N) bool array
+            True for ions, which come first in each row.
+        weights, numbers : None
+            Every ion counts alike.
+        threads : int, optional
+            Threads to share the windows.
+
+        Raises
+        ------
+        InputError
+            Weights or numbers are given.
+        """
+        if weights is not None or numbers is not None:
+            raise InputError("ions of an atom-probe window count alike; leave out weights, numbers")
+        return _averaged(positions, mask, self.single, threads)
+
+
+def _averaged(
+    positions: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    fingerprint: Fingerprint,
+    threads: int | None,
+) -> NDArray[np.float32]:
     counts = np.count_nonzero(mask, axis=1)
     images = np.zeros((len(positions), 64, 64, 3), np.float32)
     whole = np.flatnonzero(counts <= WHOLE_IONS)

@@ -139,11 +139,15 @@ class ResultFile:
         values: dict[str, Any] = {}
         with _damage(self.path):
             rows = self._file["frames"]
-            for name, (dtype, _) in FrameAnalysis.array_fields().items():
-                ends = self._atom_end if is_atomic(name) else self._window_end
-                begin = int(ends[position - 1]) if position else 0
-                stored = self._file[place(name)][begin : int(ends[position])]
-                values[name] = np.asarray(stored).astype(dtype, copy=False)
+            for name, quantity in FrameAnalysis.quantities().items():
+                ends = self._atom_end if quantity.of_atoms else self._window_end
+                begin, end = int(ends[position - 1]) if position else 0, int(ends[position])
+                if place(name) not in self._file:  # a quantity that its writer did not know
+                    sizes = {"W": end - begin, "N": end - begin, "C": len(self.classes)}
+                    values[name] = quantity.empty(sizes)
+                    continue
+                stored = self._file[place(name)][begin:end]
+                values[name] = np.asarray(stored).astype(quantity.dtype, copy=False)
             if not rows["has_lindemann"][position]:
                 values["lindemann"] = None
             origin = {"source": self.sources[position], "frame": int(rows["frames"][position])}
@@ -200,11 +204,7 @@ class ResultFile:
         self.close()
 
 
-def is_atomic(name: str) -> bool:
-    """Whether a field of FrameAnalysis has one row an atom, not one a window."""
-    return name.startswith("atom_") or name == "lindemann"
-
-
 def place(name: str) -> str:
-    """Dataset of a field of FrameAnalysis."""
-    return f"atoms/{name.removeprefix('atom_')}" if is_atomic(name) else f"windows/{name}"
+    """Dataset of a quantity of FrameAnalysis."""
+    of_atoms = FrameAnalysis.quantities()[name].of_atoms
+    return f"atoms/{name.removeprefix('atom_')}" if of_atoms else f"windows/{name}"

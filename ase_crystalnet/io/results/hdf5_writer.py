@@ -21,7 +21,6 @@ from ase_crystalnet.io.results.hdf5_reader import (
     MARK,
     SCHEMA,
     ResultFile,
-    is_atomic,
     place,
 )
 from ase_crystalnet.io.results.lock import FileLock
@@ -36,25 +35,6 @@ __all__ = ["HDF5Writer"]
 _ROWS = 32768  # rows of a chunk at most: 0.5 MB of float16 probabilities
 _SOURCE_BYTES = 255
 _OVERHEAD = 2**20  # HDF5's own bookkeeping for one frame, generously
-# Stored types that are smaller than those in memory.
-_STORED: dict[str, str] = {
-    "probabilities": "f2",
-    "certainty": "f2",
-    "order": "f2",
-    "labels": "i1",
-    "atom_probabilities": "f2",
-    "atom_certainty": "f2",
-    "atom_order": "f2",
-    "atom_labels": "i1",
-    "lindemann": "f2",
-    "sparse": "u1",
-    "center_indices": "i4",
-    "centers": "f4",
-    "lattice": "f4",
-    "orientation": "f4",
-    "radius": "f4",
-    "atom_orientation": "f4",
-}
 
 
 class HDF5Writer:
@@ -133,11 +113,13 @@ class HDF5Writer:
         file = self._file
         _reserve(self.path, _upper_bound(frame), file.id.get_filesize())
         number = self.frames if number is None else number
-        for name in FrameAnalysis.array_fields():
+        ends = {of_atoms: self._end(of_atoms) for of_atoms in (False, True)}
+        for name, quantity in FrameAnalysis.quantities().items():
             values = getattr(frame, name)
             if values is None:
-                values = np.full(frame.number_of_atoms, np.nan)
-            _extend(file[place(name)], values, self._end(name))
+                values = quantity.empty({"N": frame.number_of_atoms})
+            if place(name) in file:  # a file that is resumed keeps the quantities it began with
+                _extend(file[place(name)], values, ends[quantity.of_atoms])
         for name, value in _frame_row(frame, number, source, self._ends(frame)).items():
             _extend(file["frames"][name], np.asarray(value)[None], self.frames)
         file.flush()
@@ -175,17 +157,17 @@ class HDF5Writer:
         else:
             self.abandon()
 
-    def _end(self, name: str) -> int:
-        """Row at which the next frame of a window or atom dataset begins."""
+    def _end(self, of_atoms: bool) -> int:
+        """Row at which the next frame of the datasets of atoms, or of windows, begins."""
         assert self._file is not None
         if self.frames == 0:
             return 0
-        ends = self._file["frames"]["atom_end" if is_atomic(name) else "window_end"]
+        ends = self._file["frames"]["atom_end" if of_atoms else "window_end"]
         return int(ends[self.frames - 1])
 
     def _ends(self, frame: FrameAnalysis) -> tuple[int, int]:
-        windows = self._end("labels") + frame.number_of_windows
-        return windows, self._end("atom_labels") + frame.number_of_atoms
+        windows = self._end(of_atoms=False) + frame.number_of_windows
+        return windows, self._end(of_atoms=True) + frame.number_of_atoms
 
     def _create(self, frame: FrameAnalysis) -> None:
         _reserve(self.path, _upper_bound(frame))
@@ -201,10 +183,10 @@ class HDF5Writer:
             if frame.min_certainty is not None:
                 file.attrs["min_certainty"] = frame.min_certainty
             file.create_dataset("complete", data=np.zeros(1, dtype=np.int64))
-            for name, (dtype, _) in FrameAnalysis.array_fields().items():
+            for name, quantity in FrameAnalysis.quantities().items():
                 values = getattr(frame, name)
                 shape = () if values is None else values.shape[1:]
-                rows = frame.number_of_atoms if is_atomic(name) else frame.number_of_windows
+                rows = frame.number_of_atoms if quantity.of_atoms else frame.number_of_windows
                 # Whole chunks a frame: a compressed chunk that is rewritten leaves a hole behind.
                 pieces = -(-max(rows, 1) // _ROWS)
                 file.create_dataset(
@@ -212,7 +194,7 @@ class HDF5Writer:
                     shape=(0, *shape),
                     maxshape=(None, *shape),
                     chunks=(-(-max(rows, 1) // pieces), *shape),
-                    dtype=_STORED.get(name, dtype),
+                    dtype=quantity.stored or quantity.dtype,
                     compression="gzip",
                     compression_opts=1,
                     shuffle=True,
@@ -276,7 +258,7 @@ def _open(path: str | os.PathLike[str], mode: str) -> h5py.File:
 
 def _upper_bound(frame: FrameAnalysis) -> int:
     """Bytes that a frame can take at most: as in memory, uncompressed, twice for chunk edges."""
-    arrays = (getattr(frame, name) for name in FrameAnalysis.array_fields())
+    arrays = (getattr(frame, name) for name in FrameAnalysis.quantities())
     return _OVERHEAD + 2 * sum(int(array.nbytes) for array in arrays if array is not None)
 
 

@@ -194,7 +194,7 @@ class Bench:
         """Analyzer of whole structures, with the paper's network."""
         from ase_crystalnet.analyzer import CrystalNet
 
-        return CrystalNet(self._model, mode="global")
+        return CrystalNet(self._model)
 
     @cached_property
     def local(self) -> CrystalNet:

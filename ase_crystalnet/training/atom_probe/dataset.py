@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.atom_probe.classes.fingerprints import averaged_fingerprints
+from ase_crystalnet.atom_probe.classes.classifier import ion_images
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
 from ase_crystalnet.crystals.pools import Pool
 from ase_crystalnet.crystals.sampling import sample_crystal
-from ase_crystalnet.lattice.finder import LatticeFinder, Lattices
+from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.training.atom_probe.measurement import cut_measured, sample_measurement
-from ase_crystalnet.training.local.dataset import other_crystal
-from ase_crystalnet.training.shards import pad_windows, write_shard
+from ase_crystalnet.training.local.dataset import fingerprint_windows, other_crystal
+from ase_crystalnet.training.shards import write_shard
 
 __all__ = ["AtomProbeRecipe", "AtomProbeSampler", "fingerprint_ions", "make_windows"]
 
@@ -85,10 +86,7 @@ def fingerprint_ions(
     windows: Sequence[Array], *, threads: int | None = None
 ) -> tuple[NDArray[np.uint8], Lattices]:
     """Byte images (B, 64, 64, 3) of sqrt(D_F), made as in use, and the lattices."""
-    positions, mask = pad_windows(windows)
-    lattices = LatticeFinder(least_order=0.0)(positions, mask, threads=threads)
-    images = averaged_fingerprints(lattices.standardize(positions), mask, threads=threads)
-    return np.rint(255 * np.sqrt(images)).astype(np.uint8), lattices
+    return fingerprint_windows(windows, images=ion_images(Fingerprint()), threads=threads)
 
 
 def _make_part(index: int, *, out: Path, sampler: AtomProbeSampler, seed: int, size: int) -> int:

@@ -30,8 +30,8 @@ from ase_crystalnet.crystals.sampling import (
     sample_crystal,
 )
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.fingerprint.fingerprint import Fingerprint
-from ase_crystalnet.lattice.finder import LatticeFinder, Lattices
+from ase_crystalnet.lattice.finder import Lattices
+from ase_crystalnet.local.images import ImageMaker
 from ase_crystalnet.training.shards import Array, pad_windows, write_shard
 
 __all__ = ["Recipe", "Sampler", "fingerprint_windows", "make_shards"]
@@ -189,15 +189,12 @@ def other_crystal(rng: np.random.Generator) -> Crystal:
 def fingerprint_windows(
     windows: Sequence[Array],
     *,
-    finder: LatticeFinder | None = None,
-    fingerprint: Fingerprint | None = None,
+    images: ImageMaker | None = None,
     threads: int | None = None,
 ) -> tuple[NDArray[np.uint8], Lattices]:
     """Byte images (B, 64, 64, 3) of sqrt(D_F) in the standard frame, and the lattices."""
-    positions, mask = pad_windows(windows)
-    lattices = (finder or LatticeFinder())(positions, mask, threads=threads)
-    images = (fingerprint or Fingerprint())(lattices.standardize(positions), mask, threads=threads)
-    return np.rint(255 * np.sqrt(images)).astype(np.uint8), lattices
+    seen = (images or ImageMaker.default())(*pad_windows(windows), threads=threads)
+    return np.rint(255 * np.sqrt(seen.images)).astype(np.uint8), seen.lattices
 
 
 def _make_shard(index: int, *, out: Path, sampler: Sampler, seed: int, size: int) -> int:

@@ -341,7 +341,7 @@ def _evaluate(
     truth = targets[pure].argmax(axis=1)
     return {
         "windows_a_row": windows,
-        "window_atoms": net.windower.window_atoms,
+        "window_atoms": net.of_windows().windower.window_atoms,
         "percent": {row.name: round(row.accuracy, 2) for row in rows},
         "percent_by_class": {
             row.name: {k: round(v, 2) for k, v in row.by_class().items()} for row in rows

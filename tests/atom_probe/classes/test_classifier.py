@@ -13,7 +13,7 @@ from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier, in
 from ase_crystalnet.atom_probe.classes.fingerprints import (
     BALL_IONS,
     WHOLE_IONS,
-    averaged_fingerprints,
+    AveragedFingerprint,
 )
 from ase_crystalnet.atom_probe.search.planes import PlaneFinder
 from ase_crystalnet.classes import CLASSES
@@ -150,7 +150,7 @@ def test_small_windows_are_taken_whole(rng):
     positions, mask = pad_windows([cut_measured(crystal("fcc"), 250, Measurement(0.6), rng)])
     lattices = LatticeFinder()(positions, mask)
     standard = lattices.standardize(positions)
-    assert np.array_equal(averaged_fingerprints(standard, mask), Fingerprint()(standard, mask))
+    assert np.array_equal(AveragedFingerprint()(standard, mask), Fingerprint()(standard, mask))
 
 
 def test_large_windows_are_averaged_over_balls_whatever_the_order_of_their_ions(rng):
@@ -158,10 +158,10 @@ def test_large_windows_are_averaged_over_balls_whatever_the_order_of_their_ions(
     small = cut_measured(crystal("bcc"), 200, Measurement(0.37, 0.1, 0.05), rng)
     assert len(window) > WHOLE_IONS > BALL_IONS
     positions, mask = pad_windows([window, small, rng.permutation(window)])
-    images = averaged_fingerprints(positions, mask)
+    images = AveragedFingerprint()(positions, mask)
     assert images.max(axis=(1, 2, 3)) == pytest.approx(np.ones(3))
     assert images[0] == pytest.approx(images[2], abs=1e-4)
-    assert images[1] == pytest.approx(averaged_fingerprints(*pad_windows([small]))[0], abs=1e-6)
+    assert images[1] == pytest.approx(AveragedFingerprint()(*pad_windows([small]))[0], abs=1e-6)
     # Averaged noise is lower than one ball's.
     one = Fingerprint()(np.ascontiguousarray(positions[:1, :BALL_IONS]), mask[:1, :BALL_IONS])
     assert np.median(images[0][images[0] > 0]) > 0

@@ -27,7 +27,7 @@ HALF = 5e-4
 def assert_same(read: FrameAnalysis, written: FrameAnalysis) -> None:
     assert read.classes == written.classes
     assert read.min_certainty == written.min_certainty
-    for name in FrameAnalysis.array_fields():
+    for name in FrameAnalysis.quantities():
         was, now = getattr(written, name), getattr(read, name)
         if was is None:
             assert now is None

@@ -1,0 +1,283 @@
+"""Method 1: windows about many places of a structure, each classified by itself.
+
+The stages in the order of the data: `windows`, `images` (lattice and fingerprint), classifier; then
+`boundaries` and, from windows to atoms, `blending`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_crystalnet.classes import DISORDERED, checked_certainty, labels_of
+from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.lattice.orientation import conventional_setting
+from ase_crystalnet.local.blending import blend, window_weights
+from ase_crystalnet.local.boundaries import (
+    SMALLER_WINDOWS,
+    outside,
+    unsettled_atoms,
+    yield_to_disorder,
+)
+from ase_crystalnet.local.images import ImageMaker, WindowImages
+from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.method import Progress
+from ase_crystalnet.results.table import WindowTable
+from ase_crystalnet.windows.windower import PreparedSystem, WindowBatch, Windower
+
+__all__ = ["SPECIES", "LocalAnalysis", "Taper"]
+
+#: What species can mean.
+SPECIES = ("geometry", "form-factor")
+#: Atoms of the smallest window that is tried again at a boundary.
+SMALLEST_WINDOW = 64
+
+Taper = Callable[[NDArray[np.floating]], NDArray[np.floating]]
+"""Weight of atoms by their distance from the centre in units of the window's radius."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalAnalysis:
+    """Windows, their classes, and what follows for the atoms.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Of a model of local windows.
+    windower : Windower
+    images : ImageMaker
+    species : {'geometry', 'form-factor'}
+        Every atom counts alike, or by the x-ray form factor of Z + 2.
+    divide : bool
+        Try a smaller window where the centre does not belong to the crystal its window shows.
+    batch_size : int
+        Windows worked on at a time; bounds the memory.
+    min_certainty : float, optional
+        Labels with a smaller certainty are refused (-1).
+    taper : callable, optional
+        Weight of atoms by distance over radius; by default all count 1.
+
+    Raises
+    ------
+    InputError
+        A parameter is out of range.
+    """
+
+    classifier: Classifier
+    windower: Windower
+    images: ImageMaker
+    species: str = "geometry"
+    divide: bool = True
+    batch_size: int = 512
+    min_certainty: float | None = None
+    taper: Taper | None = None
+
+    def __post_init__(self) -> None:
+        checked_certainty(self.min_certainty)
+        if self.species not in SPECIES:
+            raise InputError(
+                f"species={self.species!r} is unknown: use {' or '.join(map(repr, SPECIES))}"
+            )
+        if self.batch_size < 1:
+            raise InputError(f"batch_size={self.batch_size!r} is not a positive number of windows")
+        low, high = self.classifier.card.window_atoms
+        if not low <= self.windower.window_atoms <= high:
+            raise InputError(
+                f"window_atoms={self.windower.window_atoms!r} is outside what model "
+                f"{self.classifier.card.name!r} was trained for ({low} to {high})"
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.classifier.classes
+
+    @property
+    def disordered(self) -> int | None:
+        """Number of the class "disordered"; None for a model without it."""
+        return self.classes.index(DISORDERED) if DISORDERED in self.classes else None
+
+    # ------------------------------------------------------------------ one frame
+    def analyze(
+        self,
+        atoms: Atoms,
+        centers: Any = "atoms",
+        spacing: float | None = None,
+        progress: Progress | None = None,
+    ) -> FrameAnalysis:
+        """Analyse one structure; see `CrystalNet.analyze`."""
+        prepared = self.windower.prepare(atoms)
+        adaptive = isinstance(centers, str) and centers == "adaptive"
+        points, owners = prepared.centers("grid" if adaptive else centers, spacing)
+        table = self.measured(atoms, prepared, points, progress)
+        table = self.settled(atoms, prepared, points, table, progress)
+        if adaptive and self.disordered is not None:
+            more = unsettled_atoms(prepared, points, table, self.disordered)
+            places = prepared.given[more]
+            extra = self.measured(atoms, prepared, places, progress, before=len(points))
+            extra = self.settled(atoms, prepared, places, extra, progress, before=len(points))
+            points = np.concatenate([points, places])
+            owners = np.concatenate([owners, more])
+            table = WindowTable.joined([table, extra])
+        kind = centers if isinstance(centers, str) else "given"
+        return self.concluded(prepared, points, owners, table, kind)
+
+    def measured(
+        self,
+        atoms: Atoms,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        progress: Progress | None = None,
+        before: int = 0,
+    ) -> WindowTable:
+        """All stages on all windows, a batch at a time.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        prepared : PreparedSystem
+            Of these atoms.
+        points : (W, 3) array
+            Centres, Angstrom.
+        progress : callable, optional
+        before : int
+            Windows done earlier in the same frame.
+        """
+        total = len(points)
+        table = WindowTable.empty(total, len(self.classes))
+        done = 0
+        for batch in prepared.batches(points, self.batch_size):
+            rows = slice(done, done + len(batch))
+            done += len(batch)
+            table.set_rows(rows, sparse=batch.sparse, radius=batch.radius)
+            good = np.flatnonzero(~batch.sparse)
+            if len(good):
+                seen = self.images_of(atoms, batch, good)
+                table.set_rows(
+                    rows.start + good,
+                    seen.lattices,
+                    probabilities=self.classifier.predict(seen.images),
+                )
+            if progress is not None:
+                progress(before + done, before + total)
+        return table
+
+    def images_of(
+        self, atoms: Atoms, batch: WindowBatch, rows: NDArray[np.intp] | None = None
+    ) -> WindowImages:
+        """Lattices and fingerprints of windows of a batch, as this method takes them.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure that was cut.
+        batch : WindowBatch
+        rows : (K,) integer array, optional
+            Windows of the batch; by default all of them.
+        """
+        chosen = np.arange(len(batch)) if rows is None else rows
+        positions, mask = batch.positions[chosen], batch.mask[chosen]
+        weights = numbers = None
+        if self.taper is not None:
+            distance = np.linalg.norm(positions, axis=2) / batch.radius[chosen, None]
+            weights = np.where(mask, self.taper(distance), 0.0).astype(np.float32)
+        if self.species == "form-factor":
+            numbers = np.where(mask, atoms.numbers[batch.indices[chosen]], 0)
+        return self.images(positions, mask, weights=weights, numbers=numbers)
+
+    def settled(
+        self,
+        atoms: Atoms,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        table: WindowTable,
+        progress: Progress | None = None,
+        before: int = 0,
+    ) -> WindowTable:
+        """The table with boundaries settled: smaller windows about centres outside their crystal.
+
+        Where the centre of the smaller window is outside too, the crystal's probability goes to
+        "disordered". Parameters as of `measured`; returns a table of its own, or the given one
+        where there is nothing to settle.
+        """
+        disordered = self.disordered
+        if not self.divide or disordered is None:
+            return table
+        result = table.copy()
+        before += len(points)
+        for share in SMALLER_WINDOWS:
+            rows = np.flatnonzero(outside(result, disordered))
+            size = max(int(share * self.windower.window_atoms), SMALLEST_WINDOW)
+            if len(rows) == 0 or size >= self.windower.window_atoms:
+                break
+            smaller = prepared.with_windows_of(size)
+            again = self.measured(atoms, smaller, points[rows], progress, before)
+            before += len(rows)
+            usable = np.flatnonzero(~again.sparse)
+            result.set_rows(rows[usable], again.rows(usable))
+        yield_to_disorder(result, disordered)
+        return result
+
+    def concluded(
+        self,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        owners: NDArray[np.int64],
+        table: WindowTable,
+        centers: str = "given",
+    ) -> FrameAnalysis:
+        """From a table of windows to labels, orientations, and the atoms.
+
+        Parameters
+        ----------
+        prepared : PreparedSystem
+        points : (W, 3) array
+            Centres, Angstrom.
+        owners : (W,) integer array
+            Atom at each centre; -1 where there is none.
+        table : WindowTable
+        centers : str
+            Kind of the centres, for the record.
+        """
+        best, certainty = labels_of(table.probabilities)
+        setting = conventional_setting(table.lattice, best, self.classes)
+        columns = table.columns()
+        if self.disordered is not None:
+            # What passes for a lattice in disordered matter has no mean sites to be displaced from.
+            columns["mean_square_displacement"] = np.where(
+                best == self.disordered, np.nan, table.mean_square_displacement
+            )
+        weights, nearest = window_weights(prepared, points, owners, table.sparse)
+        atom_probabilities = blend(table.probabilities, weights, nearest)
+        atom_best, atom_certainty = labels_of(atom_probabilities)
+        known = nearest[:, 0] >= 0
+        atom_orientation = np.full((len(nearest), 4), np.nan)
+        atom_orientation[known] = setting.orientation[nearest[known, 0]]
+        frame = FrameAnalysis(
+            classes=self.classes,
+            centers=points,
+            center_indices=owners,
+            labels=best,
+            certainty=certainty,
+            orientation=setting.orientation,
+            atom_probabilities=atom_probabilities,
+            atom_labels=atom_best,
+            atom_certainty=atom_certainty,
+            atom_order=blend(table.order[:, None], weights, nearest)[:, 0],
+            atom_orientation=atom_orientation,
+            metadata={
+                "model": self.classifier.card.name,
+                "model_sha256": str(self.classifier.card.data["sha256"]),
+                "window_atoms": int(self.windower.window_atoms),
+                "centers": centers,
+                "species": self.species,
+            },
+            **columns,
+        )
+        return frame if self.min_certainty is None else frame.with_min_certainty(self.min_certainty)

@@ -1,0 +1,150 @@
+"""What is known of each window of a frame: one typed table, declared once.
+
+A new quantity of windows is one field of `WindowTable`. The methods fill it from the stage that
+computes it, `FrameAnalysis` hands it out, and result files store it, all by this declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Quantity", "WindowTable", "quantities_of", "quantity"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What an array of a result is.
+
+    Attributes
+    ----------
+    dtype : numpy scalar type
+        In memory.
+    shape : tuple
+        Sizes: "W" windows, "N" atoms, "C" classes, integers as they are.
+    stored : str or None
+        NumPy type in files; None as in memory.
+    missing : float, int or bool
+        Value of a row of which nothing is known.
+    required : bool
+        False: a result may be made without it, and then holds `missing` in every row.
+    optional : bool
+        False; True: without it the result holds None.
+    """
+
+    dtype: Any
+    shape: tuple[str | int, ...]
+    stored: str | None = None
+    missing: float = np.nan
+    required: bool = True
+    optional: bool = False
+
+    @property
+    def of_atoms(self) -> bool:
+        """One row an atom, not one a window."""
+        return self.shape[0] == "N"
+
+    def empty(self, sizes: Mapping[str, int]) -> NDArray[Any]:
+        """An array of these sizes in which nothing is known."""
+        shape = tuple(s if isinstance(s, int) else sizes[s] for s in self.shape)
+        return np.full(shape, self.missing, self.dtype)
+
+
+def quantity(
+    dtype: Any,
+    *shape: str | int,
+    stored: str | None = None,
+    missing: float = np.nan,
+    required: bool = True,
+    optional: bool = False,
+) -> Any:
+    """A dataclass field that is an array; see `Quantity` for the arguments."""
+    meaning = Quantity(dtype, shape, stored, missing, required, optional)
+    if required and not optional:
+        return field(metadata={"quantity": meaning})
+    return field(default=None, metadata={"quantity": meaning})
+
+
+def quantities_of(owner: Any) -> dict[str, Quantity]:
+    """Name and meaning of every array field of a dataclass, in their order."""
+    found = ((f.name, f.metadata.get("quantity")) for f in fields(owner))
+    return {name: meaning for name, meaning in found if meaning is not None}
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class WindowTable:
+    """W windows, one row each (docs/glossary.md defines the quantities).
+
+    Attributes
+    ----------
+    probabilities : (W, C) float32 array
+        Class probabilities; nan in windows that were too sparse to be classified.
+    order : (W,) float32 array
+        Bragg order, 0 (liquid) to 1 (perfect crystal).
+    lattice : (W, 3, 3) float64 array
+        Reduced average lattice, vectors as rows, Angstrom; nan where there is none.
+    rank : (W,) int8 array
+        0 none, 1 planes, 2 rods, 3 lattice.
+    mean_square_displacement : (W,) float32 array
+        Per Cartesian component, Angstrom^2, from the fall of the Bragg peaks; nan where there is
+        no crystal.
+    nearest_neighbor_distance : (W,) float32 array
+        Angstrom.
+    coherence : (W,) float64 array
+        Share of the window's Bragg amplitude found about its centre: near 1 inside a crystal, 0
+        outside the crystal that the window shows.
+    sparse : (W,) bool array
+        True where a window held too few atoms and was refused.
+    radius : (W,) float64 array
+        Angstrom.
+    """
+
+    probabilities: NDArray[np.float32] = quantity(np.float32, "W", "C", stored="f2")
+    order: NDArray[np.float32] = quantity(np.float32, "W", stored="f2")
+    lattice: NDArray[np.float64] = quantity(np.float64, "W", 3, 3, stored="f4")
+    rank: NDArray[np.int8] = quantity(np.int8, "W", missing=0)
+    mean_square_displacement: NDArray[np.float32] = quantity(np.float32, "W")
+    nearest_neighbor_distance: NDArray[np.float32] = quantity(np.float32, "W")
+    coherence: NDArray[np.float64] = quantity(np.float64, "W", stored="f2", required=False)
+    sparse: NDArray[np.bool_] = quantity(np.bool_, "W", stored="u1", missing=False)
+    radius: NDArray[np.float64] = quantity(np.float64, "W", stored="f4", missing=0.0)
+
+    @classmethod
+    def empty(cls, windows: int, classes: int) -> Self:
+        """A table of so many windows of which nothing is known yet."""
+        sizes = {"W": windows, "C": classes}
+        return cls(**{name: q.empty(sizes) for name, q in quantities_of(cls).items()})
+
+    def columns(self) -> dict[str, Any]:
+        """The arrays of the table by name; of a subclass too only those of the table."""
+        return {name: getattr(self, name) for name in quantities_of(WindowTable)}
+
+    def set_rows(self, rows: Any, *sources: Any, **values: NDArray[Any]) -> None:
+        """Write rows in place: attributes of `sources` with a column's name, and `values`.
+
+        What is written later wins; columns that nobody names stay as they are.
+        """
+        for name, column in self.columns().items():
+            for source in sources:
+                if hasattr(source, name):
+                    column[rows] = getattr(source, name)
+            if name in values:
+                column[rows] = values[name]
+
+    def rows(self, chosen: Any) -> WindowTable:
+        """Some of the windows, copied."""
+        return WindowTable(**{name: column[chosen] for name, column in self.columns().items()})
+
+    def copy(self) -> WindowTable:
+        """The same windows in arrays of their own."""
+        return WindowTable(**{name: column.copy() for name, column in self.columns().items()})
+
+    @staticmethod
+    def joined(tables: Sequence[WindowTable]) -> WindowTable:
+        """The windows of several tables one after the other."""
+        parts = [table.columns() for table in tables]
+        return WindowTable(**{n: np.concatenate([part[n] for part in parts]) for n in parts[0]})
