@@ -117,7 +117,7 @@ def main() -> None:
     model = Path(given.model) if Path(given.model).is_dir() else given.model
     net = CrystalNet(model)
     liquids = sorted((given.liquids or given.md).glob("*_liquid_*.npz"))
-    result: dict[str, Any] = {"model": net.classifier.card.data["sha256"], "windows": given.windows}
+    result: dict[str, Any] = {"model": net.classifier.card.sha256, "windows": given.windows}
     rows = disorder_table(net, windows=given.windows, seed=given.seed)
     rows.append(liquid_row(net, liquids, windows=given.windows, seed=given.seed))
     show(f"\n{given.windows} windows a row, {net.windower.window_atoms} atoms\n")

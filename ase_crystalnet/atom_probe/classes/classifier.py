@@ -85,7 +85,7 @@ class AtomProbeClassifier:
         self.classifier = Classifier(model)
         self.min_certainty = min_certainty
         self.finder = LatticeFinder(least_order=0.0)
-        self.fingerprint = Fingerprint(**self.classifier.card.data["fingerprint"])
+        self.fingerprint = Fingerprint(**self.classifier.card.fingerprint)
 
     @property
     def classes(self) -> tuple[str, ...]:

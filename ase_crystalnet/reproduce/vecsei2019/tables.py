@@ -198,7 +198,7 @@ def training(memo: Memo, bench: PaperBench) -> Report:
             left.plot(seen, [row["loss"] for row in history], color=color)
         right.plot([], [], color=color, label=name)
         for split, style in (("random", "-"), ("composition", "--"), ("type", ":")):
-            key = "group" if bench.networks[name].card["classes"] == 230 else "system"
+            key = "group" if bench.networks[name].card.classes == 230 else "system"
             share = [row["tests"].get(split, {}).get(key, np.nan) for row in history]
             right.plot(seen, share, style, color=color)
         last = history[-1]

@@ -83,7 +83,7 @@ def plan_of(network: PowderNetwork | None) -> XrdPlan:
     """Plan with the split of structures that a network was trained with; the default without."""
     from ase_crystalnet.training.powder.plan import XrdPlan
 
-    stated = network.card.get("trained_on", {}).get("plan") if network else None
+    stated = network.card.data.get("trained_on", {}).get("plan") if network else None
     if not stated:
         return XrdPlan()
     return replace(
