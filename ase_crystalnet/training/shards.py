@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.io.whole_files import whole_file
 from ase_crystalnet.lattice.finder import Lattices
 
 __all__ = ["Array", "pad_windows", "read_shards", "write_shard"]
@@ -46,9 +47,8 @@ def write_shard(
             for i in range(0, size, together)
         ]
     )
-    temporary = out / f"shard{index:04d}.part.npz"
-    np.savez(temporary, images=images, targets=np.array([t for _, t in drawn], np.float32))
-    temporary.replace(out / f"shard{index:04d}.npz")
+    with whole_file(out / f"shard{index:04d}.npz") as part:
+        np.savez(part, images=images, targets=np.array([t for _, t in drawn], np.float32))
     return index
 
 

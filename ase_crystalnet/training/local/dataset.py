@@ -31,6 +31,7 @@ from ase_crystalnet.crystals.sampling import (
 )
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.lattice.finder import LatticeFinder, Lattices
 from ase_crystalnet.training.shards import Array, pad_windows, write_shard
 
@@ -245,7 +246,7 @@ def make_shards(
     stamp = out / "recipe.json"
     if stamp.exists() and stamp.read_text() != text:
         raise InputError(f"{out} holds windows of another recipe or seed: choose another folder")
-    stamp.write_text(text)
+    write_whole(stamp, text)
     todo = [i for i in range(count) if not (out / f"shard{i:04d}.npz").exists()]
     if not todo:
         return

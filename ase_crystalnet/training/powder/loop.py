@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
+from ase_crystalnet.training.model_folder import save_network
 from ase_crystalnet.training.powder.network import make_network
 from ase_crystalnet.training.powder.plan import XrdPlan
 from ase_crystalnet.training.powder.splits import SPLITS, sampling_weights, split_structures
@@ -145,10 +147,8 @@ class _State:
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {f"a{i}": np.asarray(v) for i, v in enumerate(self.variables())}
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, **arrays, seen=self.seen, seconds=self.seconds)
-        part.replace(path)
+        with whole_file(path) as part:
+            np.savez(part, **arrays, seen=self.seen, seconds=self.seconds)
 
     def restore(self, path: Path) -> None:
         with np.load(path) as data:
@@ -276,7 +276,7 @@ def _check_plan(path: Path, plan: XrdPlan) -> None:
     text = json.dumps(asdict(plan), indent=1)
     if path.is_file() and path.read_text() != text:
         raise InputError(f"{path.parent} holds a run with another plan: choose another folder")
-    path.write_text(text)
+    write_whole(path, text)
 
 
 def _compiled_step(state: _State, plan: XrdPlan) -> Callable[..., Any]:
@@ -365,10 +365,7 @@ def _report(
     if history and history[-1]["patterns"] == state.seen:  # a finished run, asked for again
         row["loss"] = history.pop()["loss"]
     history.append(row)
-    network.save(work / "network.part.keras")
-    (work / "network.part.keras").replace(work / "network.keras")
+    save_network(network, work / "network.keras")
     state.save(work / "checkpoint.npz")
-    part = work / "history.part.json"
-    part.write_text(json.dumps(history, indent=1))
-    part.replace(work / "history.json")
+    write_whole(work / "history.json", json.dumps(history, indent=1))
     return row

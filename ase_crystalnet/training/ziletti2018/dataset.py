@@ -18,7 +18,7 @@ from ase_crystalnet.crystals.defects import with_vacancies
 from ase_crystalnet.crystals.elements import Element, elemental_structures, prototype_of
 from ase_crystalnet.fingerprint.exact import exact_fingerprints
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
-from ase_crystalnet.io.whole_files import part_of
+from ase_crystalnet.io.whole_files import whole_file
 from ase_crystalnet.whole.average_cell import AverageCell, average_cell
 from ase_crystalnet.whole.average_lattice import NoLatticeError
 from ase_crystalnet.whole.cluster import (
@@ -158,16 +158,14 @@ def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
             if pattern is not None:
                 thinned.append(_image(pattern, element))
                 which.append(len(rows) - 1)
-    part = part_of(path)
-    with open(part, "wb") as file:
+    with whole_file(path) as part:
         np.savez(
-            file,
+            part,
             images=np.array(rows),
             labels=np.array(labels, np.int64),
             thinned=np.array(thinned).reshape(-1, *rows[0].shape),
             which=np.array(which, np.int64),
         )
-    part.replace(path)
     return path
 
 
