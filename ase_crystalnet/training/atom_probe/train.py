@@ -153,7 +153,7 @@ def _card(
             "plan": asdict(plan),
             "recipe": asdict(recipe),
             "start": {"name": start.name, "sha256": start.sha256},
-            "measurement": "ase_crystalnet.training.atom_probe.measurement.sample_measurement",
+            "measurement": "ase_crystalnet.training.atom_probe.measurement.cut_measured",
             "windows": plan.shards * plan.shard_size,
         },
         "temperature": temperature,

@@ -60,8 +60,10 @@ class TrainingPlan:
         Widths and strides of the network.
     teacher : Design, optional
         A larger network, trained first on the labels; the network then learns from labels and the
-        teacher's answers in equal parts (distillation, Hinton et al., arXiv:1503.02531).
+        teacher's answers (distillation, Hinton et al., arXiv:1503.02531).
     teacher_epochs : int
+    teacher_share : float
+        Share of the teacher's answers in what the network learns, beside the labels.
     """
 
     name: str = "local"
@@ -76,6 +78,7 @@ class TrainingPlan:
     design: Design = field(default_factory=Design)
     teacher: Design | None = None
     teacher_epochs: int = 5
+    teacher_share: float = 0.5
 
 
 #: The small network, taught by that of "local".
@@ -194,7 +197,8 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
                 for i in range(0, len(images), 512)
             ]
         )
-        targets = 0.5 * (targets + answers.astype(np.float32))
+        share = np.float32(plan.teacher_share)
+        targets = (1 - share) * targets + share * answers.astype(np.float32)
     return _train(plan, images, targets, work, name, log)
 
 

@@ -48,7 +48,8 @@ def split_of(structures: StructureSet, plan: XrdPlan) -> NDArray[np.str_]:
     real = structures.subset(known)
     keep = np.isin(real.source, plan.favored)
     split = np.full(len(structures), "train", dtype="<U11")
-    split[known] = split_structures(real, np.random.default_rng(20190617), keep=keep)
+    rng = np.random.default_rng(plan.split_seed)
+    split[known] = split_structures(real, rng, share=plan.held_out, keep=keep)
     for name, kind in (
         ("composition", structures.elements),
         ("type", structures.structure_type),
@@ -240,7 +241,8 @@ def train_network(
         if final or time.monotonic() - saved > every:
             network = state.averaged(plan)
             if final:
-                _refresh_statistics(network, _batches(structures, train, chances, plan, 0))
+                fresh = _batches(structures, train, chances, plan, 0)
+                _refresh_statistics(network, fresh, plan.statistics)
             row = _report(work, network, state, tests, losses, history)
             log(
                 f"{state.seen} patterns, {state.seconds:.0f} s, loss {row['loss']:.3f}, "
@@ -249,9 +251,10 @@ def train_network(
             saved, losses = time.monotonic(), []
             if final:
                 break
-        # Two hundred steps of warming up, or a fiftieth of a short run.
-        warm = min(1.0, max((state.seen / plan.batch_size + 1) / 200, 50 * progress))
-        rate = warm * (0.005 + 0.995 * 0.5 * (1 + np.cos(np.pi * progress)))
+        # In a short run, a fiftieth of it is for warming up.
+        warm = min(1.0, max((state.seen / plan.batch_size + 1) / plan.warm_up, 50 * progress))
+        fallen = 0.5 * (1 + np.cos(np.pi * progress))
+        rate = warm * (plan.last_rate + (1 - plan.last_rate) * fallen)
         optimizer.learning_rate.assign(plan.learning_rate * rate)
         quadratic = plan.cost == "alternating" and (state.seen // len(train)) % 2 == 0
         losses.append(float(step(inputs, targets, tf.constant(quadratic))))
@@ -260,7 +263,7 @@ def train_network(
 
 
 def _refresh_statistics(
-    network: Any, batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]], number: int = 20
+    network: Any, batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]], number: int
 ) -> None:
     """Means and variances of batch normalization anew: averaged weights need their own."""
     layers = [layer for layer in network.layers if hasattr(layer, "moving_mean")]
@@ -300,7 +303,7 @@ def _compiled_step(state: _State, plan: XrdPlan) -> Callable[..., Any]:
         with tf.GradientTape() as tape:
             loss = cost(targets, network(inputs, training=True), quadratic)
         gradients = tape.gradient(loss, variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
+        gradients, _ = tf.clip_by_global_norm(gradients, plan.clip)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         # Early on, the average must not hold on to the random start.
         count = tf.cast(optimizer.iterations, tf.float32)

@@ -33,6 +33,7 @@ from ase_crystalnet.training.powder.loop import (
 from ase_crystalnet.training.powder.plan import XrdPlan
 from ase_crystalnet.training.powder.synthetic import (
     SYNTHETIC,
+    RandomCrystals,
     space_group_frequencies,
     synthetic_set,
 )
@@ -53,7 +54,6 @@ __all__ = [
 ]
 
 Log = Callable[[str], None]
-SYNTHETIC_SEED = 230
 #: Source of the minerals of `_rock_forming`, and what must be said of them.
 ROCK_FORMING = "amcsd_rock_forming"
 _NOT_BLIND = (
@@ -108,26 +108,47 @@ def structures_of(
 
 
 def synthetic_of(
-    work: Path, number: int, structures: StructureSet | None, *, log: Log = lambda text: None
+    work: Path,
+    number: int,
+    structures: StructureSet | None,
+    *,
+    kind: RandomCrystals | None = None,
+    log: Log = lambda text: None,
 ) -> StructureSet:
     """Random crystals, kept in ``work/synthetic-NUMBER.npz``.
 
     Within a crystal system their space groups are as frequent as those of the structures that
     are trained on (`synthetic.space_group_frequencies`), if there are any.
+
+    Raises
+    ------
+    InputError
+        The file holds crystals of another kind.
     """
-    path = work / f"synthetic-{number}.npz"
+    kind = kind or RandomCrystals()
+    path, record = work / f"synthetic-{number}.npz", work / f"synthetic-{number}.json"
+    text = json.dumps(asdict(kind), indent=1)
     if path.is_file():
+        # Files without a record are older than records, and of the kind that was the only one.
+        made = (
+            record.read_text()
+            if record.is_file()
+            else json.dumps(asdict(RandomCrystals()), indent=1)
+        )
+        if made != text:
+            raise InputError(f"{path} holds crystals of another kind: choose another work folder")
         return StructureSet.load(path)
     trained = None
     if structures is not None:
         trained = structures.space_group[split_of(structures, XrdPlan()) == "train"]
     crystals = synthetic_set(
         number,
-        np.random.default_rng(SYNTHETIC_SEED),
-        frequencies=space_group_frequencies(trained),
+        np.random.default_rng(kind.seed),
+        frequencies=space_group_frequencies(trained, kind),
+        kind=kind,
         log=log,
     )
-    work.mkdir(parents=True, exist_ok=True)
+    write_whole(record, text)
     crystals.save(path)
     return crystals
 
@@ -183,7 +204,8 @@ def train_xrd(
         raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
     parts = [structures_of(work, folders, processes=processes, log=log)] if folders else []
     if synthetic:
-        parts.append(synthetic_of(work, synthetic, parts[0] if parts else None, log=log))
+        known = parts[0] if parts else None
+        parts.append(synthetic_of(work, synthetic, known, kind=plan.random_crystals, log=log))
     structures = StructureSet.concatenate(parts)
     run = work / (f"{plan.network}-{plan.seed}" + ("-systems" if plan.classes == 7 else ""))
     code = code_that_began(run)

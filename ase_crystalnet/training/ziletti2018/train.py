@@ -151,7 +151,8 @@ def _fit(
     for epoch in range(begin, total):
         rng = np.random.default_rng([plan.seed, 2, epoch])
         order = rng.permutation(train)
-        thin = rng.random(len(data.labels)) < 0.5 if epoch >= plan.epochs else None
+        settled = epoch >= plan.epochs
+        thin = rng.random(len(data.labels)) < plan.thinned_shown if settled else None
         network.reset_metrics()
         for step in range(steps):
             rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
@@ -232,7 +233,8 @@ def _card(plan: ZilettiPlan, structures: int, code: str) -> dict[str, Any]:
             "elements": len(ELEMENTS),
             "space_groups": sorted(LABELS),
             "defects": f"none in the first {plan.epochs} epochs; then vacancies, "
-            f"0 to {100 * plan.most_vacancies:g} %, in about {50 * plan.thinned:g} % of the images",
+            f"0 to {100 * plan.most_vacancies:g} %, in about "
+            f"{100 * plan.thinned * plan.thinned_shown:g} % of the images",
         },
         "code_version": code,
         "references": {

@@ -146,7 +146,7 @@ def test_thinned_images_belong_to_their_structures(tmp_path: Path) -> None:
 
 def test_cuts_elsewhere_keep_the_crystal(rng: np.random.Generator) -> None:
     cell = average_cell(crystals.unit_cell("hex/rh"))
-    cuts = [ziletti_data._cut_elsewhere(cell, rng) for _ in range(8)]
+    cuts = [ziletti_data._cut_elsewhere(cell, 0.5, rng) for _ in range(8)]
     assert len({tuple(np.rint(1e3 * cut.origin)) for cut in cuts}) > 1
     for cut in cuts:
         assert cut.nearest_neighbor_distance == pytest.approx(cell.nearest_neighbor_distance)
