@@ -32,7 +32,9 @@ def small_packing(calls: list[tuple[float, int]]) -> Callable[..., Any]:
 
 
 def other_value(value: Any) -> Any:
-    """A number, or the numbers of a range, a little larger, still sensible."""
+    """Another number, or other numbers of a range, still sensible."""
     if isinstance(value, tuple):
         return tuple(other_value(one) for one in value)
-    return value + 1 if isinstance(value, int) else 0.9 * value + 0.05
+    if isinstance(value, int):
+        return value + 1
+    return value + 0.07 if value < 0.7 else 0.85 * value

@@ -130,11 +130,8 @@ def synthetic_of(
     text = json.dumps(asdict(kind), indent=1)
     if path.is_file():
         # Files without a record are older than records, and of the kind that was the only one.
-        made = (
-            record.read_text()
-            if record.is_file()
-            else json.dumps(asdict(RandomCrystals()), indent=1)
-        )
+        default = json.dumps(asdict(RandomCrystals()), indent=1)
+        made = record.read_text() if record.is_file() else default
         if made != text:
             raise InputError(f"{path} holds crystals of another kind: choose another work folder")
         return StructureSet.load(path)

@@ -57,6 +57,8 @@ NESTED = ("other", "measurements")
 def test_each_number_decides(name, packings, often):
     value = getattr(OFTEN, name)
     changed = value[::-1] if name == "class_weights" else other_value(value)
+    if name == "packing_efficiency":
+        changed = 0.9  # the usual efficiency is seldom below the least
     found = drawn(replace(OFTEN, **{name: changed}), 80)
     assert (found, packings) != often
     if name in ("packing_ions", "packing_efficiency") or not name.startswith("packing"):
