@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import stat
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from ase_crystalnet.io.whole_files import whole_file, write_whole
+from tests.support import REPOSITORY
 
 
 class Interruption(BaseException):
@@ -137,3 +139,43 @@ class TestPosix:
         assert [path.name for path in tmp_path.glob("*.txt")] == ["a.txt"]
         write_whole(target, "new")
         assert target.read_text() == "new"
+
+
+#: Who else renames, and why.
+RENAMES = {
+    "io/whole_files.py",
+    # The name of a run in progress is what --resume looks for.
+    "io/results/outputs.py",
+    "io/results/hdf5_writer.py",
+    # In the temporary folder: the library has chosen the name.
+    "atom_probe/output/files.py",
+    # Commands that are being rewritten.
+    "cli/apt.py",
+    "cli/commands.py",
+}
+
+
+def renames(path: Path) -> list[int]:
+    """Lines that rename a file: ``os.replace``, ``os.rename``, and the methods of a Path."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        name, owner = node.func.attr, node.func.value
+        of_os = isinstance(owner, ast.Name) and owner.id in ("os", "shutil")
+        # Texts replace two things.
+        of_path = not of_os and name in ("rename", "replace") and len(node.args) == 1
+        if of_path or (of_os and name in ("rename", "replace", "move")):
+            found.append(node.lineno)
+    return found
+
+
+def test_nobody_else_renames() -> None:
+    package = REPOSITORY / "ase_crystalnet"
+    found = {
+        path.relative_to(package).as_posix(): lines
+        for path in sorted(package.rglob("*.py"))
+        if (lines := renames(path))
+    }
+    assert "io/whole_files.py" in found, "the search finds nothing"
+    assert set(found) <= RENAMES, found
