@@ -121,7 +121,7 @@ class CrystalNet(Calculator):
 
     def _fingerprint_of_card(self) -> Fingerprint:
         """The fingerprint the model was trained on, with the constants of its card."""
-        constants = self.classifier.card.data["fingerprint"]
+        constants = self.classifier.card.fingerprint
         try:
             return Fingerprint(**constants)
         except (TypeError, ValueError) as error:
@@ -137,7 +137,7 @@ class CrystalNet(Calculator):
     @property
     def mode(self) -> str:
         """What the model was made for: "local", windows, or "global", whole structures."""
-        return str(self.classifier.card.data.get("mode", "local"))
+        return self.classifier.card.mode
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -148,6 +148,11 @@ class CrystalNet(Calculator):
     def min_certainty(self) -> float | None:
         """Certainty below which labels are refused; None refuses none."""
         return self.method.min_certainty
+
+    @property
+    def window_atoms(self) -> int:
+        """Atoms in a window; an InputError for a model of whole structures."""
+        return self.of_windows().windower.window_atoms
 
     def of_windows(self) -> LocalAnalysis:
         """The method of a model of windows, with its stages.

@@ -117,10 +117,10 @@ def main() -> None:
     model = Path(given.model) if Path(given.model).is_dir() else given.model
     net = CrystalNet(model)
     liquids = sorted((given.liquids or given.md).glob("*_liquid_*.npz"))
-    result: dict[str, Any] = {"model": net.classifier.card.data["sha256"], "windows": given.windows}
+    result: dict[str, Any] = {"model": net.classifier.card.sha256, "windows": given.windows}
     rows = disorder_table(net, windows=given.windows, seed=given.seed)
     rows.append(liquid_row(net, liquids, windows=given.windows, seed=given.seed))
-    show(f"\n{given.windows} windows a row, {net.of_windows().windower.window_atoms} atoms\n")
+    show(f"\n{given.windows} windows a row, {net.window_atoms} atoms\n")
     show(disorder_rows(rows))
     show(f"(disordered: at most {LIQUID_LIMIT} % may be called crystal)")
     small = CrystalNet(model, window_atoms=64)

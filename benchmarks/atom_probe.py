@@ -154,7 +154,7 @@ def accuracy(given: argparse.Namespace) -> dict[str, Any]:
         "where": where(),
         "slow": SLOW,
         "min_certainty": classifiers[first].min_certainty,
-        "models": {k: c.classifier.card.data["sha256"] for k, c in classifiers.items()},
+        "models": {k: c.classifier.card.sha256 for k, c in classifiers.items()},
         "cells": [],
     }
     for ions in given.ions:

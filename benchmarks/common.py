@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ase_crystalnet.io import write_whole
+
 __all__ = ["markdown", "peak_memory", "show", "where", "write_json"]
 
 
@@ -73,7 +75,4 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
     """Write results, complete or not at all; nothing without a path."""
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({"where": where(), **data}, indent=1) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps({"where": where(), **data}, indent=1) + "\n")

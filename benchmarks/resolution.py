@@ -251,7 +251,7 @@ def main() -> None:
         for name in TAPERS:
             for size in SIZES[1:]:
                 nets[f"{size} {name}"] = method(model, size, name)
-    result: dict[str, Any] = {"model": nets["250"].classifier.card.data["sha256"], "rows": []}
+    result: dict[str, Any] = {"model": nets["250"].classifier.card.sha256, "rows": []}
     for sigma in sigmas:
         rows = run(nets, given.md, sigma, per=per, seed=given.seed, names=names)
         result["rows"] += rows

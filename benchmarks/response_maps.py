@@ -205,7 +205,7 @@ def main() -> None:
     start = time.perf_counter()
     report = {
         "model": name,
-        "model_sha256": net.classifier.card.data["sha256"],
+        "model_sha256": net.classifier.card.sha256,
         "seed": options.seed,
         "untrained_networks": options.untrained,
         "conditions": study(net, options.per_class, options.untrained, options.seed),

@@ -1,7 +1,9 @@
 """Model folders and their cards.
 
 The card holds the hash of the weights, the classes and the constants of the stages that feed the
-network, so that none of them can part from the weights.
+network, so that none of them can part from the weights. Every card has what `Card` has; what else
+a kind of model needs is in a class of its own (`ModelCard` here, `PowderCard` beside the network
+that reads powder patterns).
 """
 
 from __future__ import annotations
@@ -9,21 +11,37 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self, cast
 
 from ase_crystalnet.errors import ModelError
 
-__all__ = ["CARD_VERSION", "ModelCard", "file_hash", "list_models", "models_folder", "read_card"]
-
+__all__ = [
+    "CARD_VERSION",
+    "Card",
+    "Mode",
+    "ModelCard",
+    "Need",
+    "file_hash",
+    "find_model",
+    "list_models",
+    "models_folder",
+]
 
 CARD_VERSION = 1
 
+#: What a network of fingerprints looks at: a window about a place, or the whole structure.
+Mode = Literal["local", "global"]
 
-_NEEDED = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
+#: Test of the value of a field, and what the value should be, in words.
+Need = tuple[Callable[[Any], bool], str]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_names(value: Any) -> bool:
@@ -36,15 +54,8 @@ def _is_range(value: Any) -> bool:
     return whole and len(value) == 2 and 0 < value[0] <= value[1]
 
 
-# Field of the card -> test of its value, and what it should be, in words.
-_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "name": (lambda value: isinstance(value, str), "a name"),
-    "classes": (_is_names, "a list of two or more different names"),
-    "sha256": (lambda value: isinstance(value, str), "a hash"),
-    "input": (lambda value: value in ("linear", "sqrt"), "'linear' or 'sqrt'"),
-    "fingerprint": (lambda value: isinstance(value, dict), "the constants of the fingerprint"),
-    "window_atoms": (_is_range, "the smallest and the largest number of atoms"),
-}
+def _is_constants(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
 def models_folder() -> Path:
@@ -66,21 +77,38 @@ def file_hash(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class ModelCard:
-    """What a model is, from what it was made, and how it scored.
+class Card:
+    """What every model says of itself.
 
     Attributes
     ----------
     folder : Path
-    data : dict
-        Content of ``card.json``.
+        The model folder.
+    name : str
+    sha256 : str
+        Hash of the weights.
+    input : str
+        What is done to the data before the network sees them.
+    data : mapping
+        Whole content of ``card.json``: also what no computation depends on, such as the licence,
+        the recipe of the training and the accuracy.
     """
 
     folder: Path
-    data: dict[str, Any]
+    name: str
+    sha256: str
+    input: str
+    data: Mapping[str, Any]
+
+    #: Fields that a card must have besides its version.
+    needs: ClassVar[Mapping[str, Need]] = {
+        "name": (_is_text, "a name"),
+        "sha256": (_is_text, "a hash"),
+        "input": (_is_text, "what the network is shown"),
+    }
 
     @classmethod
-    def read(cls, folder: Path) -> ModelCard:
+    def read(cls, folder: Path) -> Self:
         """Read and check the card of a model folder.
 
         Raises
@@ -90,67 +118,132 @@ class ModelCard:
             the wrong kind.
         """
         path = folder / "card.json"
-        data = read_card(folder, _NEEDED)
-        for key, (fits, wanted) in _KINDS.items():
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path} is damaged ({error}): install the model again") from None
+        return cls.of(folder, data)
+
+    @classmethod
+    def of(cls, folder: Path, data: Any) -> Self:
+        """Card of a content; it is checked as that of a file is."""
+        path = folder / "card.json"
+        needed = ("card_version", *cls.needs)
+        missing = [key for key in needed if not isinstance(data, dict) or key not in data]
+        if missing:
+            raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
+        # The version first: another version may mean something else by its fields.
+        if data["card_version"] != CARD_VERSION:
+            raise ModelError(
+                f"{path} is of card version {data['card_version']}, this program reads "
+                f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
+            )
+        for key, (fits, expected) in cls.needs.items():
             if not fits(data[key]):
                 raise ModelError(
-                    f"{path} is damaged: {key} is {data[key]!r}, expected {wanted}; install the "
+                    f"{path} is damaged: {key} is {data[key]!r}, expected {expected}; install the "
                     "model again"
                 )
-        return cls(folder, data)
+        return cls(folder=folder, data=data, **cls._fields(path, data))
 
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return str(self.data["name"])
+    @classmethod
+    def _fields(cls, path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the typed fields, of a content whose needs are met."""
+        return {key: data[key] for key in ("name", "sha256", "input")}
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Classes, in the order of the probabilities."""
-        return tuple(self.data["classes"])
+    def weights(self) -> Path:
+        """File of the weights that this card belongs to.
 
-    @property
-    def window_atoms(self) -> tuple[int, int]:
-        """Smallest and largest window the model was trained for."""
-        low, high = self.data["window_atoms"]
-        return int(low), int(high)
+        Raises
+        ------
+        ModelError
+            The file is missing, or its hash is not the card's.
+        """
+        path = self.folder / "model.keras"
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: install the model again")
+        found = file_hash(path)
+        if found != self.sha256:
+            raise ModelError(
+                f"{path} does not fit its card (hash {found[:12]}, card says "
+                f"{self.sha256[:12]}): install model {self.name!r} again"
+            )
+        return path
 
 
-def read_card(folder: Path, needed: Iterable[str]) -> dict[str, Any]:
-    """Content of the card of a model folder, of this program's version and with these fields.
+@dataclass(frozen=True)
+class ModelCard(Card):
+    """What a model of fingerprints is, from what it was made, and how it scored.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        In the order of the probabilities.
+    fingerprint : mapping
+        Constants of the fingerprints it was trained on (see
+        `ase_crystalnet.fingerprint.Fingerprint`).
+    window_atoms : tuple of int
+        Smallest and largest window it was trained for.
+    mode : {'local', 'global'}
+        Windows about places, or whole structures; 'local' where the card has none.
+    """
+
+    classes: tuple[str, ...]
+    fingerprint: Mapping[str, Any]
+    window_atoms: tuple[int, int]
+    mode: Mode = "local"
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        **Card.needs,
+        "classes": (_is_names, "a list of two or more different names"),
+        "input": (lambda value: value in ("linear", "sqrt"), "'linear' or 'sqrt'"),
+        "fingerprint": (_is_constants, "the constants of the fingerprint"),
+        "window_atoms": (_is_range, "the smallest and the largest number of atoms"),
+    }
+
+    @classmethod
+    def _fields(cls, path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+        mode = data.get("mode", "local")
+        if mode not in ("local", "global"):
+            raise ModelError(
+                f"{path} is damaged: mode is {mode!r}, expected 'local' or 'global'; install the "
+                "model again"
+            )
+        low, high = data["window_atoms"]
+        return {
+            **super()._fields(path, data),
+            "classes": tuple(data["classes"]),
+            "fingerprint": dict(data["fingerprint"]),
+            "window_atoms": (low, high),
+            "mode": cast(Mode, mode),
+        }
+
+
+def find_model(model: str | Path, folder: Path | None = None, what: str = "model") -> Path:
+    """Folder of a model, by the name of an installed one or by its path.
+
+    Parameters
+    ----------
+    model : str or Path
+    folder : Path, optional
+        Where models of this kind are installed; those of fingerprints by default.
+    what : str
+        The kind, for the message.
 
     Raises
     ------
     ModelError
-        The card is missing, is no JSON, is of another version, or a field is missing.
+        No model of that name is installed.
     """
-    path = folder / "card.json"
-    try:
-        data = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is damaged ({error}): install the model again") from None
-    missing = [key for key in needed if not isinstance(data, dict) or key not in data]
-    if missing:
-        raise ModelError(f"{path} lacks {', '.join(missing)}: install the model again")
-    # The version first: another version may mean something else by its fields.
-    if data["card_version"] != CARD_VERSION:
-        raise ModelError(
-            f"{path} is of card version {data['card_version']}, this program reads "
-            f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
-        )
-    return dict(data)
-
-
-def _find(model: str | Path) -> Path:
-    if isinstance(model, Path) or os.sep in model:
+    if isinstance(model, Path) or os.sep in model or "/" in model:
         return Path(model)
-    folder = models_folder() / model
-    if not (folder / "card.json").is_file():
-        known = ", ".join(sorted(p.parent.name for p in models_folder().glob("*/card.json")))
+    folder = models_folder() if folder is None else folder
+    if not (folder / model / "card.json").is_file():
+        known = ", ".join(sorted(path.parent.name for path in folder.glob("*/card.json")))
         raise ModelError(
-            f"model {model!r} is unknown: use one of {known or '(none installed)'}, or a folder "
+            f"{what} {model!r} is unknown: use one of {known or '(none installed)'}, or a folder "
             "that holds model.keras and card.json"
         )
-    return folder
+    return folder / model

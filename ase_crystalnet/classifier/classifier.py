@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.card import ModelCard, _find, file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.card import ModelCard, find_model
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import InputError, ModelError
 
 __all__ = ["Classifier"]
@@ -45,21 +45,13 @@ class Classifier:
 
     def __init__(self, model: str | Path = "local") -> None:
         self._model = model if isinstance(model, str) and os.sep not in model else Path(model)
-        self.card = ModelCard.read(_find(model))
-        self._weights = self.card.folder / "model.keras"
-        if not self._weights.is_file():
-            raise ModelError(f"{self._weights} is missing: install the model again")
-        found = file_hash(self._weights)
-        if found != self.card.data["sha256"]:
-            raise ModelError(
-                f"{self._weights} does not fit its card (hash {found[:12]}, card says "
-                f"{str(self.card.data['sha256'])[:12]}): install model {self.card.name!r} again"
-            )
+        self.card = ModelCard.read(find_model(model))
+        self._weights = self.card.weights()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process reads the weights itself, and must find the same ones under the name.
         place = self._model if isinstance(self._model, str) else self._model.resolve()
-        return _same_classifier, (place, self.card.data["sha256"])
+        return _same_classifier, (place, self.card.sha256)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -75,28 +67,15 @@ class Classifier:
         ModelError
             The weights cannot be read, or do not have the card's input and classes.
         """
-        keras = import_keras()
-        try:
-            network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
-        except Exception as error:
-            # Keras raises whatever its readers raise, in many lines; each of them means the same
-            # to a user.
-            reason = " ".join(str(error).split())
-            raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
-        wanted = (None, 64, 64, 3), (None, len(self.classes))
-        if (network.input_shape, network.output_shape) != wanted:
-            raise ModelError(
-                f"{self._weights} maps {network.input_shape} to {network.output_shape}; the card "
-                f"of {self.card.name!r} says {wanted[0]} to {wanted[1]}"
-            )
-        return network
+        shapes = (None, 64, 64, 3), (None, len(self.classes))
+        return load_network(self._weights, shapes=shapes)
 
     @cached_property
     def _predict(self) -> Any:
         import tensorflow as tf
 
         network = self.network
-        square_root = self.card.data["input"] == "sqrt"
+        square_root = self.card.input == "sqrt"
 
         def predict(images: Any) -> Any:
             return network(tf.sqrt(images) if square_root else images, training=False)
@@ -137,7 +116,7 @@ class Classifier:
 
 def _same_classifier(model: str | Path, sha256: str) -> Classifier:
     classifier = Classifier(model)
-    if classifier.card.data["sha256"] != sha256:
+    if classifier.card.sha256 != sha256:
         raise ModelError(
             f"{classifier.card.folder} holds other weights than the model {str(model)!r} of the "
             "process that sent it: install the same version in both places"

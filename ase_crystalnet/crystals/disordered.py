@@ -53,15 +53,21 @@ def cut_gas(atoms: int, rng: np.random.Generator) -> Array:
     return random_ball(rng.poisson(atoms), (3 * atoms / (4 * np.pi)) ** (1 / 3), rng)
 
 
-def cut_displaced_crystal(atoms: int, vacancy_fraction: float, rng: np.random.Generator) -> Array:
-    """A crystal displaced so far (sigma 0.3 to 0.6) that no lattice is left to see.
+def cut_displaced_crystal(
+    atoms: int,
+    vacancy_fraction: float,
+    rng: np.random.Generator,
+    *,
+    sigma: tuple[float, float] = (0.3, 0.6),
+) -> Array:
+    """A crystal displaced so far that no lattice is left to see.
 
     In open structures the lowest reflection outlives a sigma of 0.3, so sigma grows with the
     spacing of the atoms.
     """
     label = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc")[rng.integers(7)]
     crystal = sample_crystal(label, rng)
-    sigma = rng.uniform(0.3, 0.6) * max(1.0, crystal.density ** (-1 / 3))
+    spread = rng.uniform(*sigma) * max(1.0, crystal.density ** (-1 / 3))
     return cut_crystal(
-        crystal, atoms, Disorder(sigma=sigma, vacancy_fraction=vacancy_fraction), rng
+        crystal, atoms, Disorder(sigma=spread, vacancy_fraction=vacancy_fraction), rng
     )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ase_crystalnet.crystals.disordered import Array
-from ase_crystalnet.errors import InputError
 
-__all__ = ["Pool", "load_frames", "load_pools", "save_frames"]
+__all__ = ["Pool", "load_frames", "load_pools"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +64,6 @@ class Pool:
 
 def load_pools(files: Sequence[Path]) -> list[Pool]:
     """Pools of every frame of molecular dynamics files (`ase_crystalnet.training.md`)."""
-    from ase_crystalnet.crystals.pools import load_frames
-
     return [
         Pool.of(path.stem, frame.positions, frame.cell.array)
         for path in files
@@ -75,36 +71,8 @@ def load_pools(files: Sequence[Path]) -> list[Pool]:
     ]
 
 
-def save_frames(path: Path, frames: Sequence[Atoms]) -> None:
-    """Write frames of one run to a compressed .npz, complete or not at all.
-
-    Raises
-    ------
-    InputError
-        If there is no frame or the frames differ in their atoms.
-    """
-    if not frames or any(len(f) != len(frames[0]) for f in frames):
-        raise InputError("save_frames needs one or more frames with the same number of atoms")
-    infos: list[dict[str, Any]] = [dict(f.info) for f in frames]
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez_compressed(
-                stream,
-                positions=np.array([f.positions for f in frames], dtype=np.float32),
-                cell=np.array([f.cell.array for f in frames]),
-                pbc=np.array([f.pbc for f in frames]),
-                numbers=frames[0].numbers.astype(np.int16),
-                label=np.array(infos[0].get("structure", "")),
-                info=np.array(json.dumps(infos)),
-            )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def load_frames(path: Path) -> list[Atoms]:
-    """Read what `save_frames` wrote."""
+    """Read frames of one run (`ase_crystalnet.training.md.run.save_frames` writes them)."""
     with np.load(path, allow_pickle=False) as data:
         infos = json.loads(str(data["info"]))
         positions: NDArray[np.float32] = data["positions"]

@@ -306,7 +306,7 @@ class Explainer:
     def inputs(self, images: Float32) -> Float32:
         """What the network is given of the fingerprints (B, P, P, 3)."""
         images = self._checked(np.asarray(images, np.float32))
-        return np.sqrt(images) if self.classifier.card.data["input"] == "sqrt" else images
+        return np.sqrt(images) if self.classifier.card.input == "sqrt" else images
 
     def _features(self, inputs: Float32, number: int) -> Float32:
         """Feature maps (B, h, w, filters), what is negative left out."""

@@ -4,6 +4,7 @@ from .results import ResultFile as ResultFile
 from .trajectories import TruncatedTrajectoryError as TruncatedTrajectoryError
 from .trajectories import count_frames as count_frames
 from .trajectories import iter_frames as iter_frames
+from .whole_files import whole_file as whole_file
 from .whole_files import write_whole as write_whole
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "TruncatedTrajectoryError",
     "count_frames",
     "iter_frames",
+    "whole_file",
     "write_whole",
 ]

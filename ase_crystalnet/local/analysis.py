@@ -273,7 +273,7 @@ class LocalAnalysis:
             atom_orientation=atom_orientation,
             metadata={
                 "model": self.classifier.card.name,
-                "model_sha256": str(self.classifier.card.data["sha256"]),
+                "model_sha256": self.classifier.card.sha256,
                 "window_atoms": int(self.windower.window_atoms),
                 "centers": centers,
                 "species": self.species,

@@ -1,25 +1,128 @@
-"""Model folders that a training leaves."""
+"""Model folders that a training leaves: weights and card, and networks on the way to them."""
 
 from __future__ import annotations
 
 import json
+import sys
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
 from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.training.calibration import best_temperature
 
-__all__ = ["calibrate", "write_card"]
+__all__ = [
+    "calibrate",
+    "divide_logits",
+    "save_network",
+    "write_card",
+    "write_model_folder",
+]
+
+#: What `write_model_folder` fills in.
+_OWN = ("card_version", "sha256", "parameters", "keras", "python", "licence")
 
 
-def write_card(out: Path, card: dict[str, Any]) -> None:
-    """Write ``card.json`` of a model folder, whole or not at all."""
-    temporary = out / "card.json.part"
-    temporary.write_text(json.dumps(card, indent=1) + "\n")
-    temporary.replace(out / "card.json")
+def write_model_folder(
+    out: Path, network: Any, card: Mapping[str, Any], *, compact: bool = False
+) -> dict[str, Any]:
+    """Write ``model.keras`` and ``card.json``; both are whole before either takes its place.
+
+    Parameters
+    ----------
+    out : Path
+        Model folder, made if needed.
+    network : keras.Model
+    card : mapping
+        What the model is and from what it was made, beginning with name and description. Version
+        of the card, hash, number of parameters, versions of Keras and Python and the licence are
+        added.
+    compact : bool
+        Store with `compact` (see `save_network`).
+
+    Returns
+    -------
+    dict
+        The card, to be completed (`write_card`) with how the model in the folder scores.
+
+    Raises
+    ------
+    InputError
+        The card states itself what is added.
+    """
+    twice = [key for key in _OWN if key in card]
+    if twice:
+        raise InputError(f"the card states {', '.join(twice)}: these are filled in")
+    content: dict[str, Any] = {"card_version": CARD_VERSION, **card}
+    with whole_file(out / "model.keras") as weights, whole_file(out / "card.json") as written:
+        save_network(network, weights, compact=compact)
+        content |= {
+            "sha256": file_hash(weights),
+            "parameters": int(network.count_params()),
+            "keras": import_keras().__version__,
+            "python": sys.version.split()[0],
+            "licence": "MIT",
+        }
+        written.write_text(_text(content), encoding="utf-8")
+    return content
+
+
+def write_card(out: Path, card: Mapping[str, Any]) -> None:
+    """Write ``card.json`` anew beside the weights it belongs to.
+
+    Raises
+    ------
+    InputError
+        The weights in the folder are not the card's.
+    """
+    if file_hash(out / "model.keras") != card["sha256"]:
+        raise InputError(f"{out / 'model.keras'} does not fit the card: write both together")
+    write_whole(out / "card.json", _text(card))
+
+
+def save_network(network: Any, path: Path, *, compact: bool = False) -> None:
+    """Write a network to a ``.keras`` file, whole or not at all.
+
+    Parameters
+    ----------
+    network : keras.Model
+    path : Path
+    compact : bool
+        Matrices are rounded to 16 bits, in the network that is given also, and the file is
+        deflated; it loads as any other.
+    """
+    if compact:
+        network.set_weights(
+            [
+                w.astype(np.float16).astype(np.float32) if w.ndim > 1 else w
+                for w in network.get_weights()
+            ]
+        )
+    with whole_file(path) as part:
+        if not compact:
+            network.save(part)
+            return
+        plain = part.with_name("plain.keras")
+        network.save(plain)
+        with (
+            zipfile.ZipFile(plain) as source,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
+        ):
+            for item in source.infolist():
+                target.writestr(item.filename, source.read(item.filename))
+
+
+def divide_logits(network: Any, temperature: float) -> None:
+    """Divide the logits of a network by a temperature, in place."""
+    layer = network.get_layer("logits")
+    layer.set_weights([w / temperature for w in layer.get_weights()])
 
 
 def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> float:
@@ -33,6 +136,9 @@ def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float
         ]
     )
     temperature = best_temperature(logits, targets)
-    layer = network.get_layer("logits")
-    layer.set_weights([w / temperature for w in layer.get_weights()])
+    divide_logits(network, temperature)
     return temperature
+
+
+def _text(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=1) + "\n"

@@ -7,7 +7,9 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["code_version"]
+from ase_crystalnet.io.whole_files import write_whole
+
+__all__ = ["code_that_began", "code_version"]
 
 
 def code_version() -> str:
@@ -27,3 +29,11 @@ def code_version() -> str:
         check=False,
     )
     return f"{number} ({done.stdout.strip()})" if done.returncode == 0 else number
+
+
+def code_that_began(run: Path) -> str:
+    """Version of the code that began the run of a folder, not of that which resumes it."""
+    kept = run / "code_version"
+    if not kept.is_file():
+        write_whole(kept, code_version())
+    return kept.read_text()

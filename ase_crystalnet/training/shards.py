@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.lattice.finder import Lattices
 
-__all__ = ["Array", "pad_windows", "read_shards", "write_shard"]
+__all__ = ["Array", "keep_recipe", "pad_windows", "read_shards", "write_shard"]
 
 
 Array = NDArray[np.float64]
@@ -23,6 +27,21 @@ def pad_windows(windows: Sequence[Array]) -> tuple[NDArray[np.float32], NDArray[
     for row, window in zip(positions, windows, strict=True):
         row[: len(window)] = window
     return positions, np.arange(counts.max()) < counts[:, None]
+
+
+def keep_recipe(out: Path, record: Mapping[str, Any]) -> None:
+    """Write down what the windows of a folder are made from, or check that they are made from it.
+
+    Raises
+    ------
+    InputError
+        The folder holds windows of another recipe or seed.
+    """
+    text = json.dumps(record, indent=1)
+    kept = out / "recipe.json"
+    if kept.exists() and kept.read_text() != text:
+        raise InputError(f"{out} holds windows of another recipe or seed: choose another folder")
+    write_whole(kept, text)
 
 
 def write_shard(
@@ -46,9 +65,8 @@ def write_shard(
             for i in range(0, size, together)
         ]
     )
-    temporary = out / f"shard{index:04d}.part.npz"
-    np.savez(temporary, images=images, targets=np.array([t for _, t in drawn], np.float32))
-    temporary.replace(out / f"shard{index:04d}.npz")
+    with whole_file(out / f"shard{index:04d}.npz") as part:
+        np.savez(part, images=images, targets=np.array([t for _, t in drawn], np.float32))
     return index
 
 

@@ -95,7 +95,7 @@ def global_probabilities(
     (B, C) float32 array
         nan in rows of structures without a lattice.
     """
-    fingerprint = Fingerprint(**classifier.card.data["fingerprint"])
+    fingerprint = Fingerprint(**classifier.card.fingerprint)
     out = np.empty((len(structures), len(classifier.classes)), np.float32)
     for start in range(0, len(structures), batch):
         part = structures[start : start + batch]
@@ -217,7 +217,7 @@ class WholeAnalysis:
             atom_orientation=everywhere(setting.orientation),
             metadata={
                 "model": self.classifier.card.name,
-                "model_sha256": str(self.classifier.card.data["sha256"]),
+                "model_sha256": self.classifier.card.sha256,
                 "window_atoms": CLUSTER_SIZE,
                 "centers": "global",
                 "species": "form-factor",

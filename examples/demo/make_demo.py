@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.build import fcc100
 from ase.io import read, write
 
+from ase_crystalnet.io import whole_file
 from ase_crystalnet.training.md.lammps import find_potential, run_lammps
 
 SEED = 20240607
@@ -101,10 +102,12 @@ def main() -> None:
             f"temperature={START + fraction * (STOP - START):.1f} time={fraction * HEATING:.2f} "
             f"measured_temperature={measured:.1f} energy_per_atom={energy:.4f}",
         )
-    temporary = out.with_name(out.name + ".part")
-    with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as stream:
+    with (
+        whole_file(out) as part,
+        part.open("wb") as raw,
+        gzip.GzipFile("", "wb", 9, raw, mtime=0) as stream,
+    ):
         stream.write(text.encode())
-    temporary.replace(out)
 
 
 if __name__ == "__main__":

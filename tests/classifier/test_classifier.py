@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.classifier import classifier
-from ase_crystalnet.classifier.card import ModelCard, list_models
+from ase_crystalnet.classifier import card
+from ase_crystalnet.classifier.card import ModelCard, file_hash, list_models
 from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.xrd.answer.network import PowderCard, find_xrd_model
 from tests.support.tiny_models import CLASSES, write_card, write_network
 
 FIELDS = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
@@ -55,14 +58,14 @@ def refusal(folder: Path) -> str:
 
 # ---------------------------------------------------------------- finding a model
 def test_unknown_name_lists_the_known_ones(copy, monkeypatch):
-    monkeypatch.setattr(classifier, "models_folder", lambda: copy.parent)
+    monkeypatch.setattr(card, "models_folder", lambda: copy.parent)
     with pytest.raises(ModelError, match=r"model 'locale' is unknown: use one of copy, or a fol"):
         Classifier("locale")
     assert Classifier("copy").classes == CLASSES
 
 
 def test_unknown_name_where_nothing_is_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr(classifier, "models_folder", lambda: tmp_path)
+    monkeypatch.setattr(card, "models_folder", lambda: tmp_path)
     with pytest.raises(ModelError, match=r"use one of \(none installed\)"):
         CrystalNet("local")
 
@@ -132,6 +135,8 @@ def test_card_of_another_version(copy):
         ("window_atoms", ["a", "b"]),
         ("fingerprint", [5.0]),
         ("input", "log"),
+        ("mode", "windows"),
+        ("name", 7),
         ("sha256", 5),
     ],
 )
@@ -186,6 +191,19 @@ def test_weights_of_another_input_or_other_classes(tmp_path, options):
     assert f"{options.get('side', 64)}, 3" in message
 
 
+def test_a_network_is_read_with_its_optimizer_only_when_asked_for(tmp_path):
+    import keras
+
+    write_network(tmp_path / "bare.keras")
+    network = load_network(tmp_path / "bare.keras")
+    network.compile(keras.optimizers.Adam(0.125), "categorical_crossentropy")
+    network.train_on_batch(images(2), np.eye(8, dtype=np.float32)[:2])
+    network.save(tmp_path / "trained.keras")
+    again = load_network(tmp_path / "trained.keras", compiled=True)
+    assert int(again.optimizer.iterations) == 1
+    assert getattr(load_network(tmp_path / "trained.keras"), "optimizer", None) is None
+
+
 # ---------------------------------------------------------------- predictions
 @pytest.mark.parametrize("shape", [(64, 64, 3), (2, 64, 64), (2, 64, 64, 1), (2, 32, 64, 3), (0,)])
 def test_wrong_shape_of_fingerprints(loaded, shape):
@@ -220,9 +238,26 @@ def test_the_network_is_given_the_root_that_the_card_asks_for(loaded, copy):
 
 
 def test_card_keeps_what_it_read(tiny):
-    card = ModelCard.read(tiny)
-    assert card.folder == tiny
-    assert card.data["fingerprint"] == {"wavelength": 0.05, "grid": "detector"}
+    read = ModelCard.read(tiny)
+    assert read.folder == tiny
+    assert read.fingerprint == {"wavelength": 0.05, "grid": "detector"}
+    assert (read.name, read.input, read.mode, read.classes) == ("tiny", "sqrt", "local", CLASSES)
+    assert read.window_atoms == (64, 512)
+    assert read.sha256 == file_hash(tiny / "model.keras")
+    assert read.weights() == tiny / "model.keras"
+    assert read.data == json.loads((tiny / "card.json").read_text())
+    with pytest.raises(FrozenInstanceError):
+        read.mode = "global"  # type: ignore[misc]
+
+
+def test_every_shipped_card_is_read_by_one_reader():
+    cards = {one.name: one for one in list_models()}
+    assert {"local", "local-fast", "atomprobe", "ziletti2018"} <= set(cards)
+    assert {name for name, one in cards.items() if one.mode == "global"} == {"ziletti2018"}
+    powder = PowderCard.read(find_xrd_model("powder"))
+    assert (powder.name, powder.classes) == ("powder", 230)
+    for one in (*cards.values(), powder):
+        assert one.weights().is_file()
 
 
 def test_a_prediction_does_not_depend_on_its_company(net, rng):

@@ -26,6 +26,7 @@ from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from tests.support import REPOSITORY
 from tests.support.commands import files, refused, run
 from tests.support.fakes import FakeAnalyzer, frames
+from tests.support.tiny_models import CARD
 
 
 @pytest.fixture
@@ -437,21 +438,21 @@ def test_fingerprint_of_a_window(folder: Path) -> None:
 
 
 def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ase_crystalnet.classifier import classifier
+    from ase_crystalnet.classifier import card
 
     accuracy = {"percent": {"clean": 98.76}, "held_out": {"expected_calibration_error": 0.01234}}
-    data = {"name": "tiny", "classes": ["a", "b"], "window_atoms": [64, 300]}
+    data = {**CARD, "classes": ["a", "b"], "window_atoms": [64, 300], "sha256": ""}
     cards = [
-        classifier.ModelCard(tmp_path, {**data, "accuracy": accuracy}),
-        classifier.ModelCard(tmp_path, {**data, "name": "raw"}),
+        card.ModelCard.of(tmp_path, {**data, "accuracy": accuracy}),
+        card.ModelCard.of(tmp_path, {**data, "name": "raw"}),
     ]
-    monkeypatch.setattr(classifier, "list_models", lambda: cards)
+    monkeypatch.setattr(card, "list_models", lambda: cards)
     result = run("models")
     assert result.exit_code == 0, result.output
     assert "clean 98.76 %; calibration error 0.0123" in result.stdout
     assert "not evaluated" in result.stdout
     assert "64 to 300 atoms" in result.stdout
-    monkeypatch.setattr(classifier, "list_models", list)
+    monkeypatch.setattr(card, "list_models", list)
     assert "no models in" in refused(run("models"), code=1)
 
 

@@ -189,7 +189,7 @@ def test_ideal_crystals_of_another_program(net, data_dir):
 def write_numbers() -> None:
     """Store the numbers of the shipped weights."""
     net = CrystalNet("local")
-    record = {"sha256": net.classifier.card.data["sha256"], "windows": numbers(net)}
+    record = {"sha256": net.classifier.card.sha256, "windows": numbers(net)}
     NUMBERS.write_text(json.dumps(record, indent=1) + "\n")
     sys.stdout.write(f"{NUMBERS} written\n")
 

@@ -54,7 +54,7 @@ def known() -> dict[int, Atoms]:
 
 
 def test_card(network: PowderNetwork) -> None:
-    card = network.card
+    card = network.card.data
     assert card["name"] == "powder" and card["classes"] == 230
     assert {"simulated", "measured"} <= set(card["accuracy"])
     assert card["trained_on"]["structures"] > 60_000
@@ -111,6 +111,6 @@ def test_measured_patterns(network: PowderNetwork, data_dir: Path) -> None:
     with np.load(path) as data:
         patterns, groups = np.clip(data["X"], 0, None), data["space_group"].astype(np.int64)
     found = accuracy(network.predict(patterns), groups)
-    wanted = network.card["accuracy"]["measured"]["all"]
+    wanted = network.card.data["accuracy"]["measured"]["all"]
     for name, value in wanted.items():
         assert found[name] > value - MARGIN, name

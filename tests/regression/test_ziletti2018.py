@@ -64,7 +64,7 @@ def test_probabilities_are_those_of_these_weights(
     net: CrystalNet, found: dict[str, list[float]]
 ) -> None:
     kept = json.loads(NUMBERS.read_text())
-    assert kept["sha256"] == net.classifier.card.data["sha256"], (
+    assert kept["sha256"] == net.classifier.card.sha256, (
         "other weights: write the numbers anew by `python -m tests.regression.test_ziletti2018`"
     )
     assert kept["probabilities"].keys() == found.keys()
@@ -116,7 +116,7 @@ def test_elements_of_databases(net: CrystalNet, data_dir: Path) -> None:
 if __name__ == "__main__":
     analyzer = CrystalNet(sys.argv[1] if len(sys.argv) > 1 else MODEL)
     content = {
-        "sha256": analyzer.classifier.card.data["sha256"],
+        "sha256": analyzer.classifier.card.sha256,
         "probabilities": numbers(analyzer),
     }
     NUMBERS.write_text(json.dumps(content, indent=1) + "\n")

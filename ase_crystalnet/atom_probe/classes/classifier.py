@@ -85,7 +85,7 @@ class AtomProbeClassifier:
             raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1")
         self.classifier = Classifier(model)
         self.min_certainty = min_certainty
-        self.images = ion_images(Fingerprint(**self.classifier.card.data["fingerprint"]))
+        self.images = ion_images(Fingerprint(**self.classifier.card.fingerprint))
 
     @property
     def classes(self) -> tuple[str, ...]:

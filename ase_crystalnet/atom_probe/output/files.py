@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from scipy.spatial import cKDTree
 from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
 from ase_crystalnet.atom_probe.results import AtomProbeAnalysis, write_analysis
 from ase_crystalnet.errors import InputError, OutputExistsError
-from ase_crystalnet.io.whole_files import part_of
+from ase_crystalnet.io.whole_files import whole_file
 
 __all__ = ["KINDS", "check_outputs", "window_fields", "write_outputs"]
 
@@ -53,7 +52,7 @@ def check_outputs(paths: list[Path], overwrite: bool, figures: list[Path] | None
 def write_outputs(
     paths: list[Path], analysis: AtomProbeAnalysis, ions: Reconstruction, molecular: str = "keep"
 ) -> None:
-    """Write every file, under a temporary name until it is whole.
+    """Write every file, each whole or not at all.
 
     Parameters
     ----------
@@ -78,14 +77,8 @@ def write_outputs(
         ".vtu": lambda part: _write_vtu(part, analysis),
     }
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = part_of(path)
-        try:
+        with whole_file(path) as part:
             writers[path.suffix.lower()](part)
-            os.replace(part, path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
 
 def window_fields(analysis: AtomProbeAnalysis) -> dict[str, NDArray[Any]]:
@@ -158,12 +151,10 @@ def _write_vti(path: Path, analysis: AtomProbeAnalysis) -> None:
             image[tuple(index.T)] = column
             columns.append(np.asfortranarray(image))
         voxels[name] = columns[0] if len(columns) == 1 else tuple(columns)
-    _move(
-        _pyevtk().imageToVTK(
-            _stem(path), tuple(map(float, origin - step / 2)), tuple(map(float, step)), voxels
-        ),
-        path,
+    written = _pyevtk().imageToVTK(
+        _stem(path), tuple(map(float, origin - step / 2)), tuple(map(float, step)), voxels
     )
+    Path(written).replace(path)  # of a name in capital letters
 
 
 def _write_vtu(path: Path, analysis: AtomProbeAnalysis) -> None:
@@ -175,13 +166,10 @@ def _write_vtu(path: Path, analysis: AtomProbeAnalysis) -> None:
             data[name] = tuple(np.ascontiguousarray(np.nan_to_num(c)) for c in values.T)
         else:
             data[name] = np.ascontiguousarray(values)
-    _move(_pyevtk().pointsToVTK(_stem(path), *points, data=data), path)
+    written = _pyevtk().pointsToVTK(_stem(path), *points, data=data)
+    Path(written).replace(path)
 
 
 def _stem(path: Path) -> str:
-    """The library adds the suffix of the format to the name it is given."""
-    return str(path.with_name(path.name + ".vtk"))
-
-
-def _move(written: str, path: Path) -> None:
-    os.replace(written, path)
+    """The library adds the suffix of the format, in small letters, to the name it is given."""
+    return str(path.with_suffix(""))

@@ -161,7 +161,7 @@ class PaperBench:
         self.quick = quick
         chosen = networks or shipped_xrd_models()
         self.networks = {
-            network.card["name"]: network
+            network.card.name: network
             for network in (PowderNetwork(find_xrd_model(name)) for name in chosen)
         }
         self.library = PatternLibrary.load()
@@ -170,7 +170,7 @@ class PaperBench:
     def settings(self) -> dict[str, Any]:
         """What decides the results."""
         return {
-            "networks": {name: n.card["sha256"][:16] for name, n in self.networks.items()},
+            "networks": {name: n.card.sha256[:16] for name, n in self.networks.items()},
             "library": len(self.library),
             "measured": self.measured is not None,
             "simulated": self.structures_file is not None,

@@ -193,12 +193,12 @@ def training(memo: Memo, bench: PaperBench) -> Report:
         bench.histories.items(), list(CLASS_COLORS.values()) * 4, strict=False
     ):
         seen = [row["patterns"] / 1e3 for row in history]
-        plan = bench.networks[name].card.get("trained_on", {}).get("plan", {})
+        plan = bench.networks[name].card.data.get("trained_on", {}).get("plan", {})
         if plan.get("cost") != "alternating":  # a mean over two costs is neither
             left.plot(seen, [row["loss"] for row in history], color=color)
         right.plot([], [], color=color, label=name)
         for split, style in (("random", "-"), ("composition", "--"), ("type", ":")):
-            key = "group" if bench.networks[name].card["classes"] == 230 else "system"
+            key = "group" if bench.networks[name].card.classes == 230 else "system"
             share = [row["tests"].get(split, {}).get(key, np.nan) for row in history]
             right.plot(seen, share, style, color=color)
         last = history[-1]

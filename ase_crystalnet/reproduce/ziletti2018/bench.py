@@ -172,7 +172,7 @@ class Bench:
         self.classifier: Classifier = Classifier(model)
         self._model, self._local_model = model, local_model
         self._supercells: dict[int, Atoms] = {}
-        self._local_hash = str(Classifier(local_model).card.data["sha256"])
+        self._local_hash = Classifier(local_model).card.sha256
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Bench:
         return {
             "sizes": asdict(self.sizes),
             "seed": self.seed,
-            "model": str(self.classifier.card.data["sha256"]),
+            "model": self.classifier.card.sha256,
             "local_model": self._local_hash,
         }
 

@@ -86,7 +86,7 @@ def _measure(bench: Bench, name: str, deltas: Array) -> list[dict[str, list[floa
     crystal = crystals_to_melt()[name]
     cell = average_cell(crystal)
     perfect = perfect_supercell(crystal)
-    fingerprint = Fingerprint(**bench.classifier.card.data["fingerprint"])
+    fingerprint = Fingerprint(**bench.classifier.card.fingerprint)
     result = []
     for delta in deltas:
         rng = bench.rng("lindemann", name, f"{delta:.3f}")
@@ -121,7 +121,7 @@ def _random_atoms(bench: Bench) -> list[float]:
     clusters = [
         (edge * (rng.random((250, 3)) - 0.5), np.full(250, 29)) for _ in range(bench.sizes.repeats)
     ]
-    fingerprint = Fingerprint(**bench.classifier.card.data["fingerprint"])
+    fingerprint = Fingerprint(**bench.classifier.card.fingerprint)
     images = exact_fingerprints(fingerprint, *padded(clusters))
     return [float(p) for p in bench.classifier.predict(images).mean(axis=0)]
 

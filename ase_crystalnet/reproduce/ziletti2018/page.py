@@ -95,8 +95,8 @@ _DEPARTURES: tuple[tuple[str, str, str, str], ...] = (
         "Training",
         "five epochs, pristine structures only",
         f"the five, then {_PLAN.settling} with the rate falling to zero, in which "
-        f"{50 * _PLAN.thinned:g} % of the images are of supercells with up to "
-        f"{100 * _PLAN.most_vacancies:g} % vacancies; bfloat16 arithmetic",
+        f"{100 * _PLAN.thinned * _PLAN.thinned_shown:g} % of the images are of supercells with "
+        f"up to {100 * _PLAN.most_vacancies:g} % vacancies; bfloat16 arithmetic",
         "the last epochs settle the classes that meet; trained until it knew every pristine "
         "structure, and on these alone, the network drew the limits of fcc so narrow that "
         "fingerprints with many vacancies fell outside (what the five epochs alone give is in the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,9 +19,13 @@ from ase_crystalnet.crystals.pools import Pool
 from ase_crystalnet.crystals.sampling import sample_crystal
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import Lattices
-from ase_crystalnet.training.atom_probe.measurement import cut_measured, sample_measurement
-from ase_crystalnet.training.local.dataset import fingerprint_windows, other_crystal
-from ase_crystalnet.training.shards import write_shard
+from ase_crystalnet.training.atom_probe.measurement import (
+    Measurements,
+    cut_measured,
+    sample_measurement,
+)
+from ase_crystalnet.training.local.dataset import OtherCrystals, fingerprint_windows, other_crystal
+from ase_crystalnet.training.shards import keep_recipe, write_shard
 
 __all__ = ["AtomProbeRecipe", "AtomProbeSampler", "fingerprint_ions", "make_windows"]
 
@@ -32,13 +36,39 @@ Array = NDArray[np.float64]
 class AtomProbeRecipe:
     """Shares and ranges of the training windows; stored in the model's card.
 
-    Class weights are relative, in the order of `CLASSES`. Half of the disordered windows are gases,
-    half packings of which ions are lost.
+    Attributes
+    ----------
+    class_weights : tuple of float
+        Relative, in the order of `CLASSES`.
+    other_share : float
+        Share of crystals of no class (`other`).
+    other : OtherCrystals
+    ions : tuple of int
+        Ions of a window after losses, evenly in the logarithm.
+    measurements : Measurements
+    gas_share : float
+        Share of the disordered windows that are gases; the others are packings of which ions are
+        lost.
+    packings, packing_density, packing_sweeps
+        Number of random packings, their densities (evenly spaced), and sweeps of relaxation (the
+        second not reached).
+    packing_ions : int
+        Most ions of a window out of a packing: its ball must fit into the 3 x 3 x 3 copies.
+    packing_efficiency : float
+        Least share of the ions of a packing that are detected, for the same reason.
     """
 
     class_weights: tuple[float, ...] = (1.2, 1.1, 2.0, 0.9, 1.1, 1.1, 1.0, 1.0)
     other_share: float = 0.02
+    other: OtherCrystals = field(default_factory=OtherCrystals)
     ions: tuple[int, int] = (120, 1300)
+    measurements: Measurements = field(default_factory=Measurements)
+    gas_share: float = 0.5
+    packings: int = 6
+    packing_density: tuple[float, float] = (0.8, 1.3)
+    packing_sweeps: tuple[int, int] = (25, 120)
+    packing_ions: int = 900
+    packing_efficiency: float = 0.35
 
 
 @dataclass(frozen=True)
@@ -50,11 +80,12 @@ class AtomProbeSampler:
 
     @classmethod
     def of(cls, recipe: AtomProbeRecipe, seed: int) -> AtomProbeSampler:
-        """Sampler with six packings from liquid-like to dense."""
+        """Sampler with the recipe's packings, from liquid-like to dense."""
         rng = np.random.default_rng([seed, 77])
+        sweeps = recipe.packing_sweeps
         packings = [
-            Pool.of("packing", *random_packing(d, rng, sweeps=int(rng.integers(25, 120))))
-            for d in np.linspace(0.8, 1.3, 6)
+            Pool.of("packing", *random_packing(d, rng, sweeps=int(rng.integers(*sweeps))))
+            for d in np.linspace(*recipe.packing_density, recipe.packings)
         ]
         return cls(recipe, tuple(packings))
 
@@ -63,22 +94,22 @@ class AtomProbeSampler:
         recipe = self.recipe
         low, high = recipe.ions
         ions = int(np.exp(rng.uniform(np.log(low), np.log(high))))
-        measurement = sample_measurement(rng)
+        measurement = sample_measurement(rng, recipe.measurements)
         if rng.random() < recipe.other_share:
-            crystal = other_crystal(rng)
+            crystal = other_crystal(rng, recipe.other)
             return cut_measured(crystal, ions, measurement, rng), crystal.target
         weights = np.array(recipe.class_weights)
         name = CLASSES[rng.choice(len(CLASSES), p=weights / weights.sum())]
         if name != "disordered":
             crystal = sample_crystal(name, rng)
             return cut_measured(crystal, ions, measurement, rng), crystal.target
-        if rng.random() < 0.5:
+        if rng.random() < recipe.gas_share:
             window = cut_gas(ions, rng)
         else:
             pool = self.pools[rng.integers(len(self.pools))]
-            # The ball must fit into the pool's 3 x 3 x 3 copies.
-            ions = min(ions, 900)
-            window = pool.cut(ions, 1 - max(measurement.efficiency, 0.35), rng, on_atom=False)
+            ions = min(ions, recipe.packing_ions)
+            lost = 1 - max(measurement.efficiency, recipe.packing_efficiency)
+            window = pool.cut(ions, lost, rng, on_atom=False)
         return window, np.eye(len(CLASSES))[CLASSES.index("disordered")]
 
 
@@ -108,7 +139,7 @@ def make_windows(
     Parameters
     ----------
     out : Path
-        Folder, made if needed; one folder for one recipe and seed.
+        Folder, made if needed.
     count, size : int
         Number of shards, and windows in each.
     recipe : AtomProbeRecipe
@@ -118,8 +149,13 @@ def make_windows(
         Worker processes.
     progress : callable, optional
         Called with the number of shards done and in all.
+
+    Raises
+    ------
+    InputError
+        The folder holds shards of another recipe or seed.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    keep_recipe(out, {"recipe": asdict(recipe), "seed": seed, "size": size})
     todo = [i for i in range(count) if not (out / f"shard{i:04d}.npz").exists()]
     if not todo:
         return

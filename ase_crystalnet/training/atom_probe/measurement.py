@@ -17,9 +17,17 @@ from scipy.spatial.transform import Rotation
 from ase_crystalnet.crystals.sampling import Crystal, random_ball, random_direction
 from ase_crystalnet.errors import InputError
 
-__all__ = ["Measurement", "cut_measured", "distort", "lattice_ball", "sample_measurement"]
+__all__ = [
+    "Measurement",
+    "Measurements",
+    "cut_measured",
+    "distort",
+    "lattice_ball",
+    "sample_measurement",
+]
 
 Array = NDArray[np.float64]
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -73,17 +81,50 @@ class Measurement:
                 raise InputError(f"{name}={value!r} is not between 0 and {largest:g}")
 
 
-def sample_measurement(rng: np.random.Generator) -> Measurement:
-    """A measurement for training: from nearly perfect to one that leaves planes alone."""
-    lateral = rng.uniform(0.0, 0.32) if rng.random() < 0.8 else rng.uniform(0.0, 0.1)
+@dataclass(frozen=True)
+class Measurements:
+    """Ranges of the measurements to train on: from nearly perfect to one that leaves planes alone.
+
+    Ranges are drawn from evenly; see `Measurement` for the quantities.
+
+    Attributes
+    ----------
+    efficiency : tuple of float
+    blurred_share, lateral, sharp_lateral
+        Share of windows with a lateral resolution out of the first range; the others' is out of
+        the second.
+    depth : tuple of float
+        Resolution in depth as a share of the lateral one.
+    density_variation, stretch, shear : tuple of float
+    stray_share, stray
+        Share of windows with stray ions, and their share of the ions.
+    """
+
+    efficiency: Range = (0.22, 1.0)
+    blurred_share: float = 0.8
+    lateral: Range = (0.0, 0.32)
+    sharp_lateral: Range = (0.0, 0.1)
+    depth: Range = (0.15, 1.0)
+    density_variation: Range = (0.0, 0.5)
+    stretch: Range = (0.0, 0.025)
+    shear: Range = (0.0, 0.025)
+    stray_share: float = 0.5
+    stray: Range = (0.0, 0.05)
+
+
+def sample_measurement(rng: np.random.Generator, ranges: Measurements | None = None) -> Measurement:
+    """A measurement for training, of the ranges given (`Measurements` by default)."""
+    ranges = ranges or Measurements()
+    blurred = rng.random() < ranges.blurred_share
+    lateral = rng.uniform(*(ranges.lateral if blurred else ranges.sharp_lateral))
     return Measurement(
-        efficiency=rng.uniform(0.22, 1.0),
+        efficiency=rng.uniform(*ranges.efficiency),
         lateral=lateral,
-        depth=lateral * rng.uniform(0.15, 1.0),
-        density_variation=rng.uniform(0.0, 0.5),
-        stretch=rng.uniform(0.0, 0.025),
-        shear=rng.uniform(0.0, 0.025),
-        stray=rng.uniform(0.0, 0.05) if rng.random() < 0.5 else 0.0,
+        depth=lateral * rng.uniform(*ranges.depth),
+        density_variation=rng.uniform(*ranges.density_variation),
+        stretch=rng.uniform(*ranges.stretch),
+        shear=rng.uniform(*ranges.shear),
+        stray=rng.uniform(*ranges.stray) if rng.random() < ranges.stray_share else 0.0,
     )
 
 

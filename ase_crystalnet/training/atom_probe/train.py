@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from ase_crystalnet.classes import CLASSES
-from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.training.atom_probe.dataset import AtomProbeRecipe, make_windows
-from ase_crystalnet.training.model_folder import calibrate, write_card
-from ase_crystalnet.training.provenance import code_version
+from ase_crystalnet.training.model_folder import calibrate, write_model_folder
+from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.training.shards import read_shards
 
 __all__ = ["AtomProbePlan", "train_atomprobe"]
@@ -85,6 +83,7 @@ def train_atomprobe(
     """
     plan = plan or AtomProbePlan()
     recipe = recipe or AtomProbeRecipe()
+    code = code_that_began(work)
     for name, count, seed in (
         ("windows", plan.shards, plan.seed),
         ("validation", plan.validation_shards, plan.seed + 1),
@@ -101,12 +100,9 @@ def train_atomprobe(
     network = _fit(plan, work, log)
     temperature = calibrate(network, *read_shards(work / "validation", plan.validation_shards))
     log(f"temperature {temperature:.3f}")
-    out.mkdir(parents=True, exist_ok=True)
     # Without the state of the optimizer, which is twice as large as the weights.
     network = import_keras().Model(network.inputs, network.outputs, name="atomprobe")
-    network.save(out / "model.part.keras")
-    (out / "model.part.keras").replace(out / "model.keras")
-    write_card(out, _card(plan, recipe, temperature, network.count_params(), out))
+    write_model_folder(out, network, _card(plan, recipe, temperature, code))
     return out
 
 
@@ -142,32 +138,26 @@ def _fit(plan: AtomProbePlan, work: Path, log: Log) -> Any:
 
 
 def _card(
-    plan: AtomProbePlan, recipe: AtomProbeRecipe, temperature: float, parameters: int, out: Path
+    plan: AtomProbePlan, recipe: AtomProbeRecipe, temperature: float, code: str
 ) -> dict[str, Any]:
     start = Classifier(plan.start).card
     return {
-        "card_version": CARD_VERSION,
         "name": "atomprobe",
         "description": "Class of a window of an atom-probe reconstruction that shows a lattice",
         "classes": list(CLASSES),
-        "sha256": file_hash(out / "model.keras"),
         "input": "sqrt",
-        "fingerprint": start.data["fingerprint"],
+        "fingerprint": dict(start.fingerprint),
         "scale": start.data["scale"],
         "window_atoms": list(WINDOW_IONS),
-        "parameters": int(parameters),
         "trained_on": {
             "plan": asdict(plan),
             "recipe": asdict(recipe),
-            "start": {"name": start.name, "sha256": start.data["sha256"]},
-            "measurement": "ase_crystalnet.training.atom_probe.measurement.sample_measurement",
+            "start": {"name": start.name, "sha256": start.sha256},
+            "measurement": "ase_crystalnet.training.atom_probe.measurement.cut_measured",
             "windows": plan.shards * plan.shard_size,
         },
         "temperature": temperature,
-        "keras": import_keras().__version__,
-        "python": sys.version.split()[0],
-        "licence": "MIT",
-        "code_version": code_version(),
+        "code_version": code,
         "references": {
             "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
             "certainty": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "

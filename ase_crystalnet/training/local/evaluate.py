@@ -115,7 +115,7 @@ def disorder_table(
     seed : int
         Independent of every seed used in training.
     """
-    size = net.of_windows().windower.window_atoms if atoms is None else atoms
+    size = net.window_atoms if atoms is None else atoms
     rows = []
     for number, (name, disorder, wanted) in enumerate(conditions):
         if progress:
@@ -141,7 +141,7 @@ def liquid_row(
     pools += [
         Pool.of("packing", *random_packing(d, rng, sweeps=60)) for d in np.linspace(0.7, 1.3, 6)
     ]
-    size = net.of_windows().windower.window_atoms
+    size = net.window_atoms
     clusters, kinds = [], []
     for k in range(windows):
         pool = pools[k % len(pools)]

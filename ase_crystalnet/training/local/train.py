@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,14 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.classes import CLASSES
-from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.training.local.dataset import Recipe, make_shards
 from ase_crystalnet.training.local.network import FAST, Design, local_network
-from ase_crystalnet.training.model_folder import calibrate, write_card
-from ase_crystalnet.training.provenance import code_version
+from ase_crystalnet.training.model_folder import (
+    calibrate,
+    save_network,
+    write_card,
+    write_model_folder,
+)
+from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.training.shards import read_shards
 
 __all__ = ["TrainingPlan", "train_local"]
@@ -56,8 +60,10 @@ class TrainingPlan:
         Widths and strides of the network.
     teacher : Design, optional
         A larger network, trained first on the labels; the network then learns from labels and the
-        teacher's answers in equal parts (distillation, Hinton et al., arXiv:1503.02531).
+        teacher's answers (distillation, Hinton et al., arXiv:1503.02531).
     teacher_epochs : int
+    teacher_share : float
+        Share of the teacher's answers in what the network learns, beside the labels.
     """
 
     name: str = "local"
@@ -72,6 +78,7 @@ class TrainingPlan:
     design: Design = field(default_factory=Design)
     teacher: Design | None = None
     teacher_epochs: int = 5
+    teacher_share: float = 0.5
 
 
 #: The small network, taught by that of "local".
@@ -118,9 +125,7 @@ def train_local(
     plan = plan or TrainingPlan()
     recipe = recipe or Recipe()
     work.mkdir(parents=True, exist_ok=True)
-    started = work / "code_version"  # of the code that made the windows, not of the last resume
-    if not started.is_file():
-        started.write_text(code_version())
+    code = code_that_began(work)
     md_files = _molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
     for name, count, seed in (
@@ -141,12 +146,7 @@ def train_local(
     images, targets = read_shards(work / "validation", plan.validation_shards)
     temperature = calibrate(network, images, targets)
     log(f"temperature {temperature:.3f}")
-    out.mkdir(parents=True, exist_ok=True)
-    network.save(out / "model.part.keras")
-    (out / "model.part.keras").replace(out / "model.keras")
-    card = _card(plan, recipe, md_files, temperature, network.count_params(), out)
-    card["code_version"] = started.read_text()
-    write_card(out, card)
+    card = write_model_folder(out, network, _card(plan, recipe, md_files, temperature, code))
     command = "crystalnet train local" + (" --fast" if plan.teacher is not None else "")
     card["accuracy"] = {
         **_evaluate(out, work, md_files, evaluation_windows, log),
@@ -184,7 +184,7 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
     """
     name = "trained" if plan.teacher is None else "taught"
     if (work / f"{name}.keras").is_file():
-        return import_keras().saving.load_model(work / f"{name}.keras", compile=False)
+        return load_network(work / f"{name}.keras")
     images, targets = read_shards(work / "windows", plan.shards)
     if plan.teacher is not None:
         teacher = _train(
@@ -197,7 +197,8 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
                 for i in range(0, len(images), 512)
             ]
         )
-        targets = 0.5 * (targets + answers.astype(np.float32))
+        share = np.float32(plan.teacher_share)
+        targets = (1 - share) * targets + share * answers.astype(np.float32)
     return _train(plan, images, targets, work, name, log)
 
 
@@ -211,9 +212,9 @@ def _train(
 ) -> Any:
     """Train a network of the plan's design, or go on with it; keep it as `name`.keras."""
     final = work / f"{name}.keras"
-    keras = import_keras()
     if final.is_file():
-        return keras.saving.load_model(final, compile=False)
+        return load_network(final)
+    keras = import_keras()
     import tensorflow as tf
 
     keras.utils.set_random_seed(plan.seed)
@@ -274,12 +275,12 @@ def _train(
             ),
         ],
     )
-    network.save(work / f"{name}.part.keras")
-    (work / f"{name}.part.keras").replace(final)
-    (work / f"{name}-history.json").write_text(
-        json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1)
+    write_whole(
+        work / f"{name}-history.json",
+        json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1),
     )
-    return keras.saving.load_model(final, compile=False)
+    save_network(network, final)
+    return load_network(final)
 
 
 def _card(
@@ -287,21 +288,16 @@ def _card(
     recipe: Recipe,
     md_files: list[Path],
     temperature: float,
-    parameters: int,
-    out: Path,
+    code: str,
 ) -> dict[str, Any]:
-    fingerprint = asdict(Fingerprint())
     return {
-        "card_version": CARD_VERSION,
         "name": plan.name,
         "description": "Class of a local window of atoms in any orientation, hot or incomplete",
         "classes": list(CLASSES),
-        "sha256": file_hash(out / "model.keras"),
         "input": "sqrt",
-        "fingerprint": fingerprint,
+        "fingerprint": asdict(Fingerprint()),
         "scale": "cube root of the primitive volume of the window's average lattice",
         "window_atoms": list(WINDOW_ATOMS),
-        "parameters": int(parameters),
         "trained_on": {
             "plan": asdict(plan),
             "recipe": asdict(recipe),
@@ -310,9 +306,7 @@ def _card(
             "windows": plan.shards * plan.shard_size,
         },
         "temperature": temperature,
-        "keras": import_keras().__version__,
-        "python": sys.version.split()[0],
-        "licence": "MIT",
+        "code_version": code,
         "references": {
             "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
             "certainty": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
@@ -341,7 +335,7 @@ def _evaluate(
     truth = targets[pure].argmax(axis=1)
     return {
         "windows_a_row": windows,
-        "window_atoms": net.of_windows().windower.window_atoms,
+        "window_atoms": net.window_atoms,
         "percent": {row.name: round(row.accuracy, 2) for row in rows},
         "percent_by_class": {
             row.name: {k: round(v, 2) for k, v in row.by_class().items()} for row in rows

@@ -32,8 +32,9 @@ import numpy as np
 from ase import Atoms
 from ase.io import read, write
 
-from ase_crystalnet.crystals.pools import load_frames, save_frames
+from ase_crystalnet.crystals.pools import load_frames
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.training.md.lammps import (
     build_crystal,
     find_lammps,
@@ -282,15 +283,37 @@ def run_jobs(
         row |= {"bragg": [f.info["bragg"] for f in frames], "file": path.name}
         row |= {"fault": find_fault(frames, job.material)}
         rows.append(row)
-        temporary = out / "table.json.part"
-        temporary.write_text(json.dumps(rows, indent=1) + "\n")
-        temporary.replace(out / "table.json")
+        write_whole(out / "table.json", json.dumps(rows, indent=1) + "\n")
         sys.stdout.write(
             f"{job.name:24s} {len(last):5d} atoms x {len(frames)}  msd {row['msd_half']:8.3f} "
             f"{row['msd']:8.3f} A^2  S/N {max(row['bragg']):.3f}  {row['fault']}\n"
         )
         sys.stdout.flush()
     return rows
+
+
+def save_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames of one run to a compressed .npz, complete or not at all.
+
+    Raises
+    ------
+    InputError
+        If there is no frame or the frames differ in their atoms.
+    """
+    if not frames or any(len(f) != len(frames[0]) for f in frames):
+        raise InputError("save_frames needs one or more frames with the same number of atoms")
+    infos: list[dict[str, Any]] = [dict(f.info) for f in frames]
+    # Through a stream: numpy would add a suffix to the name of a rejected run.
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            positions=np.array([f.positions for f in frames], dtype=np.float32),
+            cell=np.array([f.cell.array for f in frames]),
+            pbc=np.array([f.pbc for f in frames]),
+            numbers=frames[0].numbers.astype(np.int16),
+            label=np.array(infos[0].get("structure", "")),
+            info=np.array(json.dumps(infos)),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
+from ase_crystalnet.training.model_folder import save_network
 from ase_crystalnet.training.powder.network import make_network
 from ase_crystalnet.training.powder.plan import XrdPlan
 from ase_crystalnet.training.powder.splits import SPLITS, sampling_weights, split_structures
@@ -46,7 +48,8 @@ def split_of(structures: StructureSet, plan: XrdPlan) -> NDArray[np.str_]:
     real = structures.subset(known)
     keep = np.isin(real.source, plan.favored)
     split = np.full(len(structures), "train", dtype="<U11")
-    split[known] = split_structures(real, np.random.default_rng(20190617), keep=keep)
+    rng = np.random.default_rng(plan.split_seed)
+    split[known] = split_structures(real, rng, share=plan.held_out, keep=keep)
     for name, kind in (
         ("composition", structures.elements),
         ("type", structures.structure_type),
@@ -145,10 +148,8 @@ class _State:
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {f"a{i}": np.asarray(v) for i, v in enumerate(self.variables())}
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, **arrays, seen=self.seen, seconds=self.seconds)
-        part.replace(path)
+        with whole_file(path) as part:
+            np.savez(part, **arrays, seen=self.seen, seconds=self.seconds)
 
     def restore(self, path: Path) -> None:
         with np.load(path) as data:
@@ -240,7 +241,8 @@ def train_network(
         if final or time.monotonic() - saved > every:
             network = state.averaged(plan)
             if final:
-                _refresh_statistics(network, _batches(structures, train, chances, plan, 0))
+                fresh = _batches(structures, train, chances, plan, 0)
+                _refresh_statistics(network, fresh, plan.statistics)
             row = _report(work, network, state, tests, losses, history)
             log(
                 f"{state.seen} patterns, {state.seconds:.0f} s, loss {row['loss']:.3f}, "
@@ -249,9 +251,10 @@ def train_network(
             saved, losses = time.monotonic(), []
             if final:
                 break
-        # Two hundred steps of warming up, or a fiftieth of a short run.
-        warm = min(1.0, max((state.seen / plan.batch_size + 1) / 200, 50 * progress))
-        rate = warm * (0.005 + 0.995 * 0.5 * (1 + np.cos(np.pi * progress)))
+        # In a short run, a fiftieth of it is for warming up.
+        warm = min(1.0, max((state.seen / plan.batch_size + 1) / plan.warm_up, 50 * progress))
+        fallen = 0.5 * (1 + np.cos(np.pi * progress))
+        rate = warm * (plan.last_rate + (1 - plan.last_rate) * fallen)
         optimizer.learning_rate.assign(plan.learning_rate * rate)
         quadratic = plan.cost == "alternating" and (state.seen // len(train)) % 2 == 0
         losses.append(float(step(inputs, targets, tf.constant(quadratic))))
@@ -260,7 +263,7 @@ def train_network(
 
 
 def _refresh_statistics(
-    network: Any, batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]], number: int = 20
+    network: Any, batches: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]], number: int
 ) -> None:
     """Means and variances of batch normalization anew: averaged weights need their own."""
     layers = [layer for layer in network.layers if hasattr(layer, "moving_mean")]
@@ -276,7 +279,7 @@ def _check_plan(path: Path, plan: XrdPlan) -> None:
     text = json.dumps(asdict(plan), indent=1)
     if path.is_file() and path.read_text() != text:
         raise InputError(f"{path.parent} holds a run with another plan: choose another folder")
-    path.write_text(text)
+    write_whole(path, text)
 
 
 def _compiled_step(state: _State, plan: XrdPlan) -> Callable[..., Any]:
@@ -300,7 +303,7 @@ def _compiled_step(state: _State, plan: XrdPlan) -> Callable[..., Any]:
         with tf.GradientTape() as tape:
             loss = cost(targets, network(inputs, training=True), quadratic)
         gradients = tape.gradient(loss, variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
+        gradients, _ = tf.clip_by_global_norm(gradients, plan.clip)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         # Early on, the average must not hold on to the random start.
         count = tf.cast(optimizer.iterations, tf.float32)
@@ -365,10 +368,7 @@ def _report(
     if history and history[-1]["patterns"] == state.seen:  # a finished run, asked for again
         row["loss"] = history.pop()["loss"]
     history.append(row)
-    network.save(work / "network.part.keras")
-    (work / "network.part.keras").replace(work / "network.keras")
+    save_network(network, work / "network.keras")
     state.save(work / "checkpoint.npz")
-    part = work / "history.part.json"
-    part.write_text(json.dumps(history, indent=1))
-    part.replace(work / "history.json")
+    write_whole(work / "history.json", json.dumps(history, indent=1))
     return row

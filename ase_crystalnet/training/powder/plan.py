@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.training.powder.synthetic import RandomCrystals
 from ase_crystalnet.xrd.answer.network import PowderNetwork
 from ase_crystalnet.xrd.simulated.patterns import MEASURED, Recipe
 
@@ -30,16 +31,28 @@ class XrdPlan:
         Budget: wall time of training; 0 is no limit.
     batch_size : int
     learning_rate, weight_decay : float
-        AdamW's.
+        AdamW's; the rate falls along a cosine.
+    warm_up : int
+        Steps in which the rate rises, unless a fiftieth of the budget is less.
+    last_rate : float
+        Share of the rate that is left at the end.
+    clip : float
+        Largest norm of a step's gradient.
     label_smoothing : float
     average : float
         Momentum of the exponential average of the weights, which is what is evaluated and kept;
         0 keeps the last weights.
+    statistics : int
+        Batches from which means and variances of batch normalization are taken anew at the end.
     mineral, balance : float
         See `splits.sampling_weights`.
     dtype : str
         Keras' policy of hidden layers while training.
     seed : int
+    held_out : float
+        Share of the structures in each test set (see `splits.split_structures`).
+    split_seed : int
+        Of the split, the same for all networks so that they can be compared.
     leave_out : tuple of str
         Sources (`StructureSet.source`) that are neither trained nor tested on: by default the
         hypothetical crystals of WBM.
@@ -47,6 +60,8 @@ class XrdPlan:
         Sources that are always trained on, and how many times more often they are drawn.
     synthetic : float
         Share of the patterns that are of random crystals, where there are any.
+    random_crystals : RandomCrystals
+        What they are drawn from.
     recipe : Recipe
     """
 
@@ -58,16 +73,23 @@ class XrdPlan:
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.03
+    warm_up: int = 200
+    last_rate: float = 0.005
+    clip: float = 5.0
     label_smoothing: float = 0.05
     average: float = 0.998
+    statistics: int = 20
     mineral: float = 8.0
     balance: float = 0.0
     dtype: str = "float32"
     seed: int = 1
+    held_out: float = 0.04
+    split_seed: int = 20190617
     leave_out: tuple[str, ...] = ("wbm_val_structures",)
     favored: tuple[str, ...] = ("amcsd_rock_forming",)
     favor: float = 8.0
     synthetic: float = 0.2
+    random_crystals: RandomCrystals = field(default_factory=RandomCrystals)
     recipe: Recipe = field(default=MEASURED)
 
     def __post_init__(self) -> None:
@@ -81,11 +103,14 @@ class XrdPlan:
 
 def plan_of(network: PowderNetwork | None) -> XrdPlan:
     """Plan with the split of structures that a network was trained with; the default without."""
-    from ase_crystalnet.training.powder.plan import XrdPlan
-
-    stated = network.card.get("trained_on", {}).get("plan") if network else None
+    stated = network.card.data.get("trained_on", {}).get("plan") if network else None
     if not stated:
         return XrdPlan()
+    # Cards of before do not state the share and the seed of the split, which were these.
+    known = {name: stated[name] for name in ("held_out", "split_seed") if name in stated}
     return replace(
-        XrdPlan(), leave_out=tuple(stated["leave_out"]), favored=tuple(stated["favored"])
+        XrdPlan(),
+        leave_out=tuple(stated["leave_out"]),
+        favored=tuple(stated["favored"]),
+        **known,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import as_file, files
@@ -14,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.training.calibration import (
@@ -24,6 +22,7 @@ from ase_crystalnet.training.calibration import (
     reliability,
     risk_coverage,
 )
+from ase_crystalnet.training.model_folder import divide_logits, write_card, write_model_folder
 from ase_crystalnet.training.powder.loop import (
     accuracy,
     held_out_patterns,
@@ -34,10 +33,11 @@ from ase_crystalnet.training.powder.loop import (
 from ase_crystalnet.training.powder.plan import XrdPlan
 from ase_crystalnet.training.powder.synthetic import (
     SYNTHETIC,
+    RandomCrystals,
     space_group_frequencies,
     synthetic_set,
 )
-from ase_crystalnet.training.provenance import code_version
+from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.xrd.measured.readers import measured_patterns
 from ase_crystalnet.xrd.pattern import network_input, system_of
 from ase_crystalnet.xrd.simulated.patterns import PAPER
@@ -54,7 +54,6 @@ __all__ = [
 ]
 
 Log = Callable[[str], None]
-SYNTHETIC_SEED = 230
 #: Source of the minerals of `_rock_forming`, and what must be said of them.
 ROCK_FORMING = "amcsd_rock_forming"
 _NOT_BLIND = (
@@ -103,32 +102,50 @@ def structures_of(
     if tables:
         parts.append(_rock_forming(tables[0], log))
     found = StructureSet.concatenate(parts).without_duplicates()
-    record.write_text(text)
+    write_whole(record, text)
     found.save(path)
     return found
 
 
 def synthetic_of(
-    work: Path, number: int, structures: StructureSet | None, *, log: Log = lambda text: None
+    work: Path,
+    number: int,
+    structures: StructureSet | None,
+    *,
+    kind: RandomCrystals | None = None,
+    log: Log = lambda text: None,
 ) -> StructureSet:
     """Random crystals, kept in ``work/synthetic-NUMBER.npz``.
 
     Within a crystal system their space groups are as frequent as those of the structures that
     are trained on (`synthetic.space_group_frequencies`), if there are any.
+
+    Raises
+    ------
+    InputError
+        The file holds crystals of another kind.
     """
-    path = work / f"synthetic-{number}.npz"
+    kind = kind or RandomCrystals()
+    path, record = work / f"synthetic-{number}.npz", work / f"synthetic-{number}.json"
+    text = json.dumps(asdict(kind), indent=1)
     if path.is_file():
+        # Files without a record are older than records, and of the kind that was the only one.
+        default = json.dumps(asdict(RandomCrystals()), indent=1)
+        made = record.read_text() if record.is_file() else default
+        if made != text:
+            raise InputError(f"{path} holds crystals of another kind: choose another work folder")
         return StructureSet.load(path)
     trained = None
     if structures is not None:
         trained = structures.space_group[split_of(structures, XrdPlan()) == "train"]
     crystals = synthetic_set(
         number,
-        np.random.default_rng(SYNTHETIC_SEED),
-        frequencies=space_group_frequencies(trained),
+        np.random.default_rng(kind.seed),
+        frequencies=space_group_frequencies(trained, kind),
+        kind=kind,
         log=log,
     )
-    work.mkdir(parents=True, exist_ok=True)
+    write_whole(record, text)
     crystals.save(path)
     return crystals
 
@@ -184,18 +201,14 @@ def train_xrd(
         raise InputError("no folder of structures and no synthetic crystals: nothing to learn from")
     parts = [structures_of(work, folders, processes=processes, log=log)] if folders else []
     if synthetic:
-        parts.append(synthetic_of(work, synthetic, parts[0] if parts else None, log=log))
+        known = parts[0] if parts else None
+        parts.append(synthetic_of(work, synthetic, known, kind=plan.random_crystals, log=log))
     structures = StructureSet.concatenate(parts)
     run = work / (f"{plan.network}-{plan.seed}" + ("-systems" if plan.classes == 7 else ""))
-    run.mkdir(parents=True, exist_ok=True)
-    started = run / "code_version"  # of the code that began the run, not of the last resume
-    if not started.is_file():
-        write_whole(started, code_version())
+    code = code_that_began(run)
     network = train_network(run, structures, plan, log=log)
     history = json.loads((run / "history.json").read_text())
-    return write_model(
-        out, network, plan, structures, history, measured=measured, code=started.read_text()
-    )
+    return write_model(out, network, plan, structures, history, measured=measured, code=code)
 
 
 def write_model(
@@ -224,19 +237,13 @@ def write_model(
         raise InputError(f"{len(structures)} structures are too few to hold any out: give more")
     hardest = "composition" if "composition" in tests else next(iter(tests))
     temperature = _calibrate(network, *tests[hardest], plan.classes)
-    out.mkdir(parents=True, exist_ok=True)
-    _save_compactly(network, out / "model.keras")
-    network = import_keras().saving.load_model(out / "model.keras", compile=False)
-    card = {
-        "card_version": CARD_VERSION,
+    card: dict[str, Any] = {
         "name": out.name,
         "description": "Space group of a powder pattern"
         if plan.classes == 230
         else "Crystal system of a powder pattern",
         "classes": plan.classes,
-        "sha256": file_hash(out / "model.keras"),
         "input": INPUTS[plan.network],
-        "parameters": int(network.count_params()),
         "trained_on": {
             "plan": asdict(plan),
             "structures": int((split == "train").sum()),
@@ -249,8 +256,6 @@ def write_model(
             "seconds": history[-1]["seconds"],
         },
         "temperature": temperature,
-        "keras": import_keras().__version__,
-        "licence": "MIT",
         "references": {
             "method": "Vecsei et al., Phys. Rev. B 99, 245120 (2019), "
             "doi:10.1103/PhysRevB.99.245120",
@@ -260,18 +265,20 @@ def write_model(
             else "Materials Project, CC-BY-4.0; AMCSD: Downs and Hall-Wallace, "
             "Am. Mineral. 88, 247 (2003); AFLOW; random ones: training.powder.synthetic",
         },
-        "accuracy": {
-            "command": "crystalnet xrd train",
-            "simulated": {
-                name: accuracy(_predict(network, inputs), groups)
-                for name, (inputs, groups) in tests.items()
-            },
-        },
     }
     if code:
         card["code_version"] = code
     if (structures.source[split == "train"] == ROCK_FORMING).any():
         card["trained_on"]["note"] = _NOT_BLIND
+    card = write_model_folder(out, network, card, compact=True)
+    network = load_network(out / "model.keras")
+    card["accuracy"] = {
+        "command": "crystalnet xrd train",
+        "simulated": {
+            name: accuracy(_predict(network, inputs), groups)
+            for name, (inputs, groups) in tests.items()
+        },
+    }
     if plan.recipe != PAPER:
         paper = {n: held_out_patterns(structures, split, n, PAPER, plan.network) for n in tests}
         card["accuracy"]["simulated_with_the_papers_noise"] = {
@@ -281,7 +288,7 @@ def write_model(
     if measured is not None:
         card["accuracy"]["measured"] = measured_accuracy(network, measured, plan)
     write_whole(out / "history.json", json.dumps(history, indent=1) + "\n")
-    write_whole(out / "card.json", json.dumps(card, indent=1) + "\n")
+    write_card(out, card)
     return out
 
 
@@ -319,26 +326,5 @@ def _calibrate(
     truth = groups - 1 if classes == 230 else system_of(groups)
     log_p = np.log(_predict(network, inputs).astype(np.float64) + 1e-12)
     temperature = best_temperature(log_p, np.eye(classes)[truth])
-    layer = network.get_layer("logits")
-    layer.set_weights([w / temperature for w in layer.get_weights()])
+    divide_logits(network, temperature)
     return temperature
-
-
-def _save_compactly(network: Any, path: Path) -> None:
-    """Store the network with matrices rounded to 16 bits, deflated; it loads as any other."""
-    network.set_weights(
-        [
-            w.astype(np.float16).astype(np.float32) if w.ndim > 1 else w
-            for w in network.get_weights()
-        ]
-    )
-    whole, part = path.with_name("model.whole.keras"), path.with_name("model.part.keras")
-    network.save(whole)
-    with (
-        zipfile.ZipFile(whole) as source,
-        zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
-    ):
-        for item in source.infolist():
-            target.writestr(item.filename, source.read(item.filename))
-    whole.unlink()
-    part.replace(path)

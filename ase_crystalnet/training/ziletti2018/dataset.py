@@ -18,7 +18,7 @@ from ase_crystalnet.crystals.defects import with_vacancies
 from ase_crystalnet.crystals.elements import Element, elemental_structures, prototype_of
 from ase_crystalnet.fingerprint.exact import exact_fingerprints
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
-from ase_crystalnet.io.whole_files import part_of
+from ase_crystalnet.io.whole_files import whole_file
 from ase_crystalnet.whole.average_cell import AverageCell, average_cell
 from ase_crystalnet.whole.average_lattice import NoLatticeError
 from ase_crystalnet.whole.cluster import (
@@ -33,8 +33,6 @@ __all__ = ["CLASSES", "Data", "ZilettiPlan", "make_shard", "pristine_structures"
 Log = Callable[[str], None]
 #: As in the model "local", without "disordered".
 CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc")
-#: A block may be cut where the gap between sites is this share of the widest.
-GAP = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,12 @@ class ZilettiPlan:
     cuts : float
         Share of structures cut from the crystal at another gap between its sites than the widest.
         Where gaps are nearly equal, a little strain decides which is the widest.
+    cut_gap : float
+        They are cut where the gap is wider than this share of the widest.
     thinned : float
-        Share of structures of which there is a second image, from a supercell with vacancies; it
-        is shown instead of the first in half of the settling epochs.
+        Share of structures of which there is a second image, from a supercell with vacancies.
+    thinned_shown : float
+        Share of the settling epochs in which it is shown instead of the first.
     most_vacancies : float
         Largest share of the atoms removed; the share is uniform from 0.
     held_out : float
@@ -78,7 +79,9 @@ class ZilettiPlan:
     shard_size: int = 500
     conventional: float = 0.15
     cuts: float = 0.3
+    cut_gap: float = 0.5
     thinned: float = 0.5
+    thinned_shown: float = 0.5
     most_vacancies: float = 0.7
     held_out: float = 0.1
     epochs: int = 5
@@ -145,7 +148,7 @@ def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
         if pattern is None:
             cell = _conventional(atoms) if conventional else average_cell(atoms)
             if elsewhere:
-                cell = _cut_elsewhere(cell, rng)
+                cell = _cut_elsewhere(cell, plan.cut_gap, rng)
             positions = cell_cluster(cell, CLUSTER_SIZE).positions / cell.nearest_neighbor_distance
             pattern = exact_fingerprints(Fingerprint(), positions[None], threads=1)[0]
             if prototype is not None and prototype.fixed and not elsewhere:
@@ -158,16 +161,14 @@ def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
             if pattern is not None:
                 thinned.append(_image(pattern, element))
                 which.append(len(rows) - 1)
-    part = part_of(path)
-    with open(part, "wb") as file:
+    with whole_file(path) as part:
         np.savez(
-            file,
+            part,
             images=np.array(rows),
             labels=np.array(labels, np.int64),
             thinned=np.array(thinned).reshape(-1, *rows[0].shape),
             which=np.array(which, np.int64),
         )
-    part.replace(path)
     return path
 
 
@@ -177,13 +178,13 @@ def _image(pattern: NDArray[np.float32], element: Element) -> NDArray[np.float16
     return (image / image.max()).astype(np.float16)
 
 
-def _cut_elsewhere(cell: AverageCell, rng: np.random.Generator) -> AverageCell:
-    """The cell with its faces in other gaps between the sites."""
+def _cut_elsewhere(cell: AverageCell, share: float, rng: np.random.Generator) -> AverageCell:
+    """The cell with its faces in gaps between the sites, wider than a share of the widest."""
     shift = np.zeros(3)
     for axis, coordinate in enumerate(cell.sites.T):
         ordered = np.sort(coordinate % 1.0)
         gaps = np.diff(np.append(ordered, ordered[0] + 1.0))
-        wide = rng.choice(np.flatnonzero(gaps > GAP * gaps.max()))
+        wide = rng.choice(np.flatnonzero(gaps > share * gaps.max()))
         shift[axis] = ordered[wide] + gaps[wide] / 2
     return replace(cell, sites=(cell.sites - shift) % 1.0, origin=(cell.origin + shift) % 1.0)
 

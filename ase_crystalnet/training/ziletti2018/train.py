@@ -9,7 +9,6 @@ work folder, so an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.crystals.elements import ELEMENTS, LABELS, Element
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
-from ase_crystalnet.training.provenance import code_version
+from ase_crystalnet.training.model_folder import save_network, write_card, write_model_folder
+from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.training.ziletti2018.dataset import (
     CLASSES,
     Data,
@@ -71,16 +70,11 @@ def train_ziletti(
     plan = plan or ZilettiPlan()
     work.mkdir(parents=True, exist_ok=True)
     _keep_plan(work / "plan.json", plan)
-    started = work / "code_version"  # of the code that began the run, not of the last resume
-    if not started.is_file():
-        write_whole(started, code_version())
+    code = code_that_began(work)
     data = read_or_make(plan, work, processes, log)
     train, test = _split(plan, len(data.labels))
     network = _fit(plan, work, data, train, log)
-    out.mkdir(parents=True, exist_ok=True)
-    network.save(out / "model.part.keras")
-    (out / "model.part.keras").replace(out / "model.keras")
-    paper = import_keras().saving.load_model(work / PAPER, compile=False)
+    paper = load_network(work / PAPER)
     percent = {
         name: round(_percent(one, data.images[test], data.labels[test]), 2)
         for name, one in (
@@ -89,20 +83,16 @@ def train_ziletti(
         )
     }
     log(f"of {len(test)}: {percent}")
-    card = _card(plan, len(data.labels), int(network.count_params()), out)
-    card["code_version"] = started.read_text()
-    write_whole(out / "card.json", json.dumps(card, indent=1) + "\n")
-    (work / "paper").mkdir(exist_ok=True)
-    paper.save(work / "paper" / "model.keras")
-    theirs = {**card, "sha256": file_hash(work / "paper" / "model.keras")}
-    write_whole(work / "paper" / "card.json", json.dumps(theirs, indent=1) + "\n")
+    known = _card(plan, len(data.labels), code)
+    card = write_model_folder(out, network, known)
+    write_model_folder(work / "paper", paper, known)
     card["accuracy"] = {
         "command": "crystalnet train ziletti2018",
         "structures": len(test),
         "percent": percent,
         "evaluation": _evaluation(out, work / "paper", evaluation_structures, databases, log),
     }
-    write_whole(out / "card.json", json.dumps(card, indent=1) + "\n")
+    write_card(out, card)
     return out
 
 
@@ -147,7 +137,7 @@ def _fit(
     checkpoint = work / "checkpoint.keras"
     steps = len(train) // plan.batch_size
     if checkpoint.is_file():
-        network = keras.saving.load_model(checkpoint)
+        network = load_network(checkpoint, compiled=True)
     else:
         keras.utils.set_random_seed(plan.seed)
         network = ziletti_network(len(CLASSES), seed=plan.seed, mixed=plan.mixed)
@@ -161,7 +151,8 @@ def _fit(
     for epoch in range(begin, total):
         rng = np.random.default_rng([plan.seed, 2, epoch])
         order = rng.permutation(train)
-        thin = rng.random(len(data.labels)) < 0.5 if epoch >= plan.epochs else None
+        settled = epoch >= plan.epochs
+        thin = rng.random(len(data.labels)) < plan.thinned_shown if settled else None
         network.reset_metrics()
         for step in range(steps):
             rows = np.sort(order[step * plan.batch_size : (step + 1) * plan.batch_size])
@@ -175,10 +166,8 @@ def _fit(
                 shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
                 log(f"epoch {epoch + 1} of {total}, batch {step + 1} of {steps}: {shown}")
         if epoch + 1 == plan.epochs:
-            network.save(work / f"part-{PAPER}")
-            (work / f"part-{PAPER}").replace(work / PAPER)
-        network.save(work / "checkpoint.part.keras")
-        (work / "checkpoint.part.keras").replace(checkpoint)
+            save_network(network, work / PAPER)
+        save_network(network, checkpoint)
     trained = ziletti_network(len(CLASSES), seed=plan.seed)
     trained.set_weights(network.get_weights())
     return trained
@@ -227,31 +216,27 @@ def _evaluation(
     return result
 
 
-def _card(plan: ZilettiPlan, structures: int, parameters: int, out: Path) -> dict[str, Any]:
+def _card(plan: ZilettiPlan, structures: int, code: str) -> dict[str, Any]:
     return {
-        "card_version": CARD_VERSION,
         "name": "ziletti2018",
         "description": "Class of a whole structure, the network and data of Ziletti et al. 2018",
         "mode": "global",
         "classes": list(CLASSES),
-        "sha256": file_hash(out / "model.keras"),
         "input": "linear",
         "fingerprint": asdict(Fingerprint()),
         "scale": "average nearest-neighbour distance of the average crystal",
         "species": "form factors of Z + 2",
         "window_atoms": [CLUSTER_SIZE, CLUSTER_SIZE],
-        "parameters": parameters,
         "trained_on": {
             "plan": asdict(plan),
             "structures": structures,
             "elements": len(ELEMENTS),
             "space_groups": sorted(LABELS),
             "defects": f"none in the first {plan.epochs} epochs; then vacancies, "
-            f"0 to {100 * plan.most_vacancies:g} %, in about {50 * plan.thinned:g} % of the images",
+            f"0 to {100 * plan.most_vacancies:g} %, in about "
+            f"{100 * plan.thinned * plan.thinned_shown:g} % of the images",
         },
-        "keras": import_keras().__version__,
-        "python": sys.version.split()[0],
-        "licence": "MIT",
+        "code_version": code,
         "references": {
             "method": "Ziletti et al., Nat. Commun. 9, 2775 (2018), doi:10.1038/s41467-018-05169-6",
             "prototypes": "Mehl et al., Comput. Mater. Sci. 136, S1 (2017), "

@@ -60,7 +60,7 @@ class PowderClassifier:
     @property
     def name(self) -> str:
         """What answers, in words."""
-        return f"{self.network.card['name']} and library" if self.network else "library alone"
+        return f"{self.network.card.name} and library" if self.network else "library alone"
 
     def classify(
         self,

@@ -8,25 +8,25 @@ library's are weighed.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet.classifier.card import file_hash, models_folder, read_card
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.card import Card, Need, find_model, models_folder
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.xrd.answer.combination import Combination
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, POINTS, network_input
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
+    "PowderCard",
     "PowderNetwork",
     "default_network",
     "find_xrd_model",
@@ -39,7 +39,34 @@ __all__ = [
 COMBINATION = "combination.json"
 #: What a card may say its network is shown, and how many points that has.
 INPUTS = {"log_sin_theta_2125_sqrt": INPUT_POINTS, "linear_8500": POINTS}
-_NEEDED = ("card_version", "name", "sha256", "input", "classes")
+#: Space groups, or crystal systems.
+CLASSES = (230, 7)
+
+
+@dataclass(frozen=True)
+class PowderCard(Card):
+    """What a model of powder patterns is, from what it was made, and how it scored.
+
+    Attributes
+    ----------
+    classes : int
+        230 space groups or 7 crystal systems.
+    """
+
+    classes: int
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        **Card.needs,
+        "input": (lambda value: value in INPUTS, " or ".join(map(repr, INPUTS))),
+        "classes": (
+            lambda value: isinstance(value, int) and value in CLASSES,
+            " or ".join(map(str, CLASSES)),
+        ),
+    }
+
+    @classmethod
+    def _fields(cls, path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**super()._fields(path, data), "classes": data["classes"]}
 
 
 def find_xrd_model(model: str | Path) -> Path:
@@ -50,16 +77,7 @@ def find_xrd_model(model: str | Path) -> Path:
     ModelError
         There is none of that name.
     """
-    if isinstance(model, Path) or "/" in model:
-        return Path(model)
-    folder = models_folder() / "xrd" / model
-    if not (folder / "card.json").is_file():
-        known = ", ".join(shipped_xrd_models()) or "(none installed)"
-        raise ModelError(
-            f"model of powder patterns {model!r} is unknown: use one of {known}, or a folder that "
-            "holds model.keras and card.json"
-        )
-    return folder
+    return find_model(model, models_folder() / "xrd", "model of powder patterns")
 
 
 def shipped_xrd_models() -> list[str]:
@@ -75,7 +93,7 @@ def default_network(model: str | None) -> PowderNetwork | None:
     if model == "none":
         return None
     network = PowderNetwork(find_xrd_model(model))
-    if network.card["classes"] != 230:
+    if network.card.classes != 230:
         raise ModelError(f"model {model!r} knows crystal systems only: use one of space groups")
     return network
 
@@ -96,31 +114,16 @@ class PowderNetwork:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.card = _read_card(folder)
-        self._weights = folder / "model.keras"
-        if not self._weights.is_file():
-            raise ModelError(f"{self._weights} is missing: install the model again")
-        if file_hash(self._weights) != self.card["sha256"]:
-            raise ModelError(f"{self._weights} does not fit its card: install the model again")
+        self.card = PowderCard.read(folder)
+        self._weights = self.card.weights()
 
     @cached_property
     def _predict(self) -> Any:
-        keras = import_keras()
         import tensorflow as tf
 
-        try:
-            network = keras.saving.load_model(self._weights, compile=False, safe_mode=True)
-        except Exception as error:
-            # Keras raises whatever its readers raise, in many lines.
-            reason = " ".join(str(error).split())
-            raise ModelError(f"{self._weights} cannot be loaded by Keras: {reason}") from error
-        wanted = (None, INPUTS[self.card["input"]]), (None, self.card["classes"])
-        if (network.input_shape, network.output_shape) != wanted:
-            raise ModelError(
-                f"{self._weights} maps {network.input_shape} to {network.output_shape}; expected "
-                f"{wanted[0]} to {wanted[1]}"
-            )
-        signature = [tf.TensorSpec(wanted[0], tf.float32)]
+        shapes = (None, INPUTS[self.card.input]), (None, self.card.classes)
+        network = load_network(self._weights, shapes=shapes)
+        signature = [tf.TensorSpec(shapes[0], tf.float32)]
         return tf.function(
             lambda x: network(x, training=False), input_signature=signature, autograph=False
         )
@@ -139,32 +142,21 @@ class PowderNetwork:
         (B, 230) or (B, 7) float32 array
         """
         seen = network_input(patterns)
-        if self.card["input"] == "linear_8500":
+        if self.card.input == "linear_8500":
             seen = np.asarray(patterns, np.float32)
             seen = seen / seen.max(axis=1, keepdims=True)
-        out = np.empty((len(seen), self.card["classes"]), np.float32)
+        out = np.empty((len(seen), self.card.classes), np.float32)
         for start in range(0, len(seen), batch_size):
             part = slice(start, start + batch_size)
             out[part] = self._predict(seen[part]).numpy()
         return out
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / "card.json"
-    data = read_card(folder, _NEEDED)
-    if data["input"] not in INPUTS or data["classes"] not in (7, 230):
-        raise ModelError(
-            f"{path}: a network on {data['input']!r} with {data['classes']} classes; expected "
-            f"{' or '.join(INPUTS)}, and 7 or 230 classes"
-        )
-    return data
-
-
 def _combination_file(network: PowderNetwork | None) -> tuple[Path, str]:
     """Where the combination is kept, and the hash of the weights it belongs to."""
     if network is None:
         return Path(str(files("ase_crystalnet.xrd").joinpath("data"))) / COMBINATION, ""
-    return network.folder / COMBINATION, str(network.card["sha256"])
+    return network.folder / COMBINATION, network.card.sha256
 
 
 def read_combination(network: PowderNetwork | None) -> Combination:

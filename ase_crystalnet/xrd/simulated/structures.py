@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file
 from ase_crystalnet.xrd.simulated.reflections import Reflections, reflections, reflections_of
 from ase_crystalnet.xrd.simulated.sources import (
     Crystal,
@@ -123,11 +124,9 @@ class StructureSet:
         return self.subset(np.sort(keep))
 
     def save(self, path: Path) -> None:
-        """Write as an uncompressed .npz file."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        """Write as an uncompressed .npz file, whole or not at all."""
+        with whole_file(path) as part, part.open("wb") as file:
             np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> StructureSet:

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.classifier.card import ModelCard
 from ase_crystalnet.classifier.classifier import Classifier
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
 from ase_crystalnet.crystals.sampling import (
     Crystal,
@@ -23,6 +24,7 @@ from ase_crystalnet.crystals.sampling import (
     prototype,
 )
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.training.calibration import calibration_error, reliability, risk_coverage
 from ase_crystalnet.training.local import dataset, evaluate
 from ase_crystalnet.training.local import train as fit
 from ase_crystalnet.training.local.dataset import (
@@ -105,14 +107,14 @@ def test_shards_are_the_same_again_and_only_the_missing_are_made(
 
     kept = files[0].stat().st_mtime_ns
     files[1].unlink()
-    (tmp_path / "shard0001.part.npz").write_bytes(b"interrupted here")
     seen.clear()
     make_shards(tmp_path, 2, progress=lambda *n: seen.append(n), **options)
     assert seen == [(2, 2)]
     assert [file.read_bytes() for file in files] == first
     assert files[0].stat().st_mtime_ns == kept
     make_shards(tmp_path, 2, **options)  # nothing to do, no process started
-    assert not list(tmp_path.glob("*.part*"))
+    names = {"recipe.json", "shard0000.npz", "shard0001.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
     for change in ({"seed": 4}, {"size": 25}, {"recipe": replace(Recipe(), cubic_strain=0.01)}):
         with pytest.raises(InputError, match="another recipe or seed: choose another folder"):
@@ -253,6 +255,7 @@ def test_miniature_model_can_be_loaded_and_has_a_card(trained):
     assert card.name == "local"
     assert card.classes == CLASSES
     assert card.data["trained_on"]["plan"] == json.loads(json.dumps(asdict(PLAN)))
+    assert card.data["trained_on"]["recipe"] == json.loads(json.dumps(asdict(Recipe())))
     assert card.data["trained_on"]["windows"] == 96
     assert card.data["trained_on"]["molecular_dynamics"] == ["Xx_liquid_1.00"]
     assert card.data["licence"] == "MIT"
@@ -269,7 +272,7 @@ def test_miniature_model_can_be_loaded_and_has_a_card(trained):
     assert 0 <= held_out["expected_calibration_error"] <= 1
     probabilities = Classifier(trained["out"]).predict(np.zeros((2, 64, 64, 3), np.float32))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
-    assert not list(trained["out"].glob("*.part*"))
+    assert {path.name for path in trained["out"].iterdir()} == {"model.keras", "card.json"}
 
 
 def test_training_that_is_done_gives_the_same_predictions_again(trained, tmp_path):
@@ -286,10 +289,8 @@ def test_training_that_is_done_gives_the_same_predictions_again(trained, tmp_pat
 
 
 def test_calibration_finds_the_temperature_that_was_put_in(tmp_path):
-    import keras
-
     write_network(tmp_path / "model.keras")
-    network = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    network = load_network(tmp_path / "model.keras")
     rng = np.random.default_rng(0)
     images = (255 * rng.random((4000, 4, 4, 3)).repeat(16, 1).repeat(16, 2)).astype(np.uint8)
     cold = network.predict_on_batch(images.astype(np.float32) / 255)
@@ -300,8 +301,8 @@ def test_calibration_finds_the_temperature_that_was_put_in(tmp_path):
     targets = np.eye(8, dtype=np.float32)[truth]
     assert fit.calibrate(network, images, targets) == pytest.approx(2.0, rel=0.1)
     after = network.predict_on_batch(images.astype(np.float32) / 255)
-    assert evaluate.calibration_error(after, truth) < 0.03
-    assert evaluate.calibration_error(cold, truth) > 0.08
+    assert calibration_error(after, truth) < 0.03
+    assert calibration_error(cold, truth) > 0.08
 
 
 def test_network_is_that_of_its_seed():
@@ -325,34 +326,34 @@ def two_classes(certainty: list[float]) -> np.ndarray:
 def test_calibration_error_by_hand():
     sure = two_classes([0.8] * 10)
     eight_right = np.array([0] * 8 + [1] * 2)
-    assert evaluate.calibration_error(sure, eight_right, bins=1) == pytest.approx(0.0)
-    assert evaluate.calibration_error(sure, np.zeros(10), bins=1) == pytest.approx(0.2)
-    assert evaluate.calibration_error(sure, np.ones(10), bins=1) == pytest.approx(0.8)
+    assert calibration_error(sure, eight_right, bins=1) == pytest.approx(0.0)
+    assert calibration_error(sure, np.zeros(10), bins=1) == pytest.approx(0.2)
+    assert calibration_error(sure, np.ones(10), bins=1) == pytest.approx(0.8)
     # 0.6 with three of four right, 0.9 with two of four: (0.15 + 0.4) / 2.
     mixed = two_classes([0.9, 0.6] * 4)
     truth = np.array([0, 0, 0, 0, 1, 0, 1, 1])
-    assert evaluate.calibration_error(mixed, truth, bins=2) == pytest.approx(0.275)
+    assert calibration_error(mixed, truth, bins=2) == pytest.approx(0.275)
     # In one bin the two errors cancel in part: |0.75 - 5/8|.
-    assert evaluate.calibration_error(mixed, truth, bins=1) == pytest.approx(0.125)
-    assert evaluate.calibration_error(mixed[:3], truth[:3], bins=15) < 1  # fewer than bins
+    assert calibration_error(mixed, truth, bins=1) == pytest.approx(0.125)
+    assert calibration_error(mixed[:3], truth[:3], bins=15) < 1  # fewer than bins
 
 
 def test_reliability_goes_up_with_certainty(rng):
     probabilities = rng.dirichlet(np.full(8, 0.3), 6000)
     truth = np.array([rng.choice(8, p=p) for p in probabilities])
-    rows = evaluate.reliability(probabilities, truth)
+    rows = reliability(probabilities, truth)
     assert len(rows) == 15
     assert sum(row["windows"] for row in rows) == 6000
     assert (np.diff([row["certainty"] for row in rows]) > 0).all()
     for row in rows:
         assert row["accuracy"] == pytest.approx(row["certainty"], abs=0.09)
-    assert evaluate.calibration_error(probabilities, truth) < 0.03
+    assert calibration_error(probabilities, truth) < 0.03
 
 
 def test_refusing_the_uncertain_lowers_the_risk(rng):
     probabilities = rng.dirichlet(np.full(8, 0.3), 6000)
     truth = np.array([rng.choice(8, p=p) for p in probabilities])
-    rows = evaluate.risk_coverage(probabilities, truth)
+    rows = risk_coverage(probabilities, truth)
     coverage, risk = ([row[key] for row in rows] for key in ("coverage", "risk"))
     assert coverage[0] == 1
     assert risk[0] == pytest.approx(np.mean(probabilities.argmax(axis=1) != truth))
@@ -362,7 +363,7 @@ def test_refusing_the_uncertain_lowers_the_risk(rng):
 
 
 def test_risk_and_coverage_by_hand():
-    rows = evaluate.risk_coverage(two_classes([0.6, 0.75, 0.96]), np.array([1, 0, 0]))
+    rows = risk_coverage(two_classes([0.6, 0.75, 0.96]), np.array([1, 0, 0]))
     by_threshold = {row["threshold"]: (row["coverage"], row["risk"]) for row in rows}
     assert by_threshold[0.5] == pytest.approx((1.0, 1 / 3))
     assert by_threshold[0.7] == pytest.approx((2 / 3, 0.0))
@@ -374,8 +375,7 @@ class Always:
 
     classes = CLASSES
 
-    class windower:
-        window_atoms = 64
+    window_atoms = 64
 
     def __init__(self) -> None:
         self.structures: list[tuple[Atoms, np.ndarray]] = []

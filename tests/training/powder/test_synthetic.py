@@ -7,8 +7,7 @@ import pytest
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.powder.synthetic import (
-    NEAREST,
-    SYSTEM_SHARES,
+    RandomCrystals,
     random_crystal,
     space_group_frequencies,
     synthetic_set,
@@ -27,7 +26,8 @@ def test_space_group_and_distances(group: int) -> None:
     assert from_atoms(atoms, "drawn").space_group == group
     # Periodic distances by ASE, not by the folding the generator uses.
     distances = atoms.get_all_distances(mic=True)
-    assert distances[~np.eye(len(atoms), dtype=bool)].min(initial=9) > min(NEAREST.values()) - 1e-9
+    least = RandomCrystals().nearest_unlike - 1e-9
+    assert distances[~np.eye(len(atoms), dtype=bool)].min(initial=9) > least
     assert 5 < atoms.get_volume() / len(atoms) < 80
 
 
@@ -55,7 +55,7 @@ def test_frequencies() -> None:
     equal = space_group_frequencies()
     assert equal.sum() == pytest.approx(1)
     by_system = np.bincount(system_of(np.arange(1, 231)), equal)
-    np.testing.assert_allclose(by_system, list(SYSTEM_SHARES.values()))
+    np.testing.assert_allclose(by_system, RandomCrystals().system_shares)
     known = space_group_frequencies(np.array([14] * 300 + [4]))
     np.testing.assert_allclose(np.bincount(system_of(np.arange(1, 231)), known), by_system)
     assert known[13] > 10 * known[3] > 0

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from typer.testing import CliRunner
 
 from ase_crystalnet.classifier.card import file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.cli.entry import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.powder.loop import (
@@ -24,7 +24,7 @@ from ase_crystalnet.training.powder.loop import (
 )
 from ase_crystalnet.training.powder.network import NETWORKS, make_network
 from ase_crystalnet.training.powder.plan import XrdPlan
-from ase_crystalnet.training.powder.synthetic import SYNTHETIC
+from ase_crystalnet.training.powder.synthetic import SYNTHETIC, RandomCrystals
 from ase_crystalnet.training.powder.train import (
     measured_accuracy,
     structures_of,
@@ -32,7 +32,7 @@ from ase_crystalnet.training.powder.train import (
     train_xrd,
     write_model,
 )
-from ase_crystalnet.xrd.pattern import POINTS
+from ase_crystalnet.xrd.pattern import POINTS, system_of
 from ase_crystalnet.xrd.simulated.patterns import PAPER, Recipe
 from ase_crystalnet.xrd.simulated.structures import StructureSet
 from tests.support.powder_samples import eighty_crystals
@@ -178,7 +178,7 @@ def test_training_learns_and_the_model_folder_is_whole(
     assert card["sha256"] == file_hash(out / "model.keras")
     assert card["accuracy"]["measured"]["patterns"] == 40
     assert set(card["accuracy"]["simulated"]) == {"random", "composition", "type"}
-    stored = import_keras().saving.load_model(out / "model.keras", compile=False, safe_mode=True)
+    stored = load_network(out / "model.keras")
     # Temperature and 16 bits change certainties, not answers.
     assert (np.asarray(stored(seen, training=False)).argmax(axis=1) == before).mean() > 0.95
     assert (out / "model.keras").stat().st_size < 0.7 * 4 * network.count_params()
@@ -260,6 +260,24 @@ def test_training_needs_no_database(tmp_path: Path) -> None:
     before = kept.stat().st_mtime_ns
     other = synthetic_of(tmp_path / "work", 100, None)
     assert len(other) == 100 and kept.stat().st_mtime_ns == before
+
+
+def test_random_crystals_of_another_kind_are_not_taken_for_those_wanted(tmp_path: Path) -> None:
+    pytest.importorskip("pyxtal")
+    kind = RandomCrystals(system_shares=(0, 0, 0, 0, 0, 0, 1), oxygen_share=1.0, seed=4)
+    made = synthetic_of(tmp_path, 6, None, kind=kind)
+    assert set(system_of(made.space_group)) == {6}
+    assert all("O" in str(formula) for formula in made.formula)
+    again = synthetic_of(tmp_path, 6, None, kind=kind)
+    assert again.identifier.tolist() == made.identifier.tolist()
+    for other in (None, replace(kind, seed=5)):
+        with pytest.raises(InputError, match=r"synthetic-6\.npz holds crystals of another kind"):
+            synthetic_of(tmp_path, 6, None, kind=other)
+    # Files of before have no record, and are what was made by default.
+    (tmp_path / "synthetic-6.json").unlink()
+    assert len(synthetic_of(tmp_path, 6, None)) == len(made)
+    with pytest.raises(InputError, match="one for each of"):
+        RandomCrystals(system_shares=(1.0,))
 
 
 def test_nothing_to_learn_from(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_saved_and_read_again(folder: Path, tmp_path: Path) -> None:
     again = StructureSet.load(path)
     np.testing.assert_array_equal(again.vectors, found.vectors)
     assert again.formula.tolist() == found.formula.tolist()
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".writing-*"))
 
 
 def test_worker_processes_give_the_same(folder: Path) -> None:
