@@ -1,7 +1,3 @@
-from .entry import app as app
 from .entry import main as main
 
-__all__ = [
-    "app",
-    "main",
-]
+__all__ = ["main"]

@@ -1,11 +1,7 @@
-"""The command `crystalnet apt`: its arguments, and the order of its work."""
+"""Command `crystalnet apt`: analyse an atom-probe reconstruction."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
-from ase_crystalnet.io.whole_files import part_of
+from ase_crystalnet.cli.files import save_figure
+from ase_crystalnet.cli.options import OverwriteOutputs, QuietBar
+from ase_crystalnet.cli.progress import progress_bar, say_unless
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
 
     from ase_crystalnet.atom_probe.results import AtomProbeAnalysis
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["apt"]
 
 _NM = 10.0  # Å
+#: Names of the figures.
+_NAMES = ("composition", "density", "structure", "best-windows", "depth", "poles")
 
 
 class Molecular(StrEnum):
@@ -105,12 +107,8 @@ def apt(
             help="Volume of an ion in the material, for the efficiency; default: the range file's.",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = (
-        False
-    ),
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")
-    ] = False,
+    overwrite: OverwriteOutputs = False,
+    quiet: QuietBar = False,
 ) -> None:
     """Analyse an atom-probe reconstruction: composition, density, planes, lattices, poles.
 
@@ -126,6 +124,8 @@ def apt(
     crystalnet apt tip.apt -r tip.rng --species Al --false-alarm 0.001 --window-ions 500
     ```
     """
+    from dataclasses import replace
+
     from ase_crystalnet.atom_probe.analysis import (
         AtomProbeOptions,
         analyze_windows,
@@ -139,7 +139,7 @@ def apt(
     from ase_crystalnet.atom_probe.windows import IonWindower
 
     outputs = list(output or [])
-    named = {} if figures is None else {n: figures / f"{file.stem}-{n}.png" for n in _FIGURES}
+    named = {} if figures is None else {n: figures / f"{file.stem}-{n}.png" for n in _NAMES}
     check_outputs(outputs, overwrite, list(named.values()))
     windower = IonWindower(
         window_ions,
@@ -155,29 +155,24 @@ def apt(
     if species:
         ions = ions.select(species)
     classifier = None if model == "none" else AtomProbeClassifier(model)
-    with _progress(quiet) as advance:
-        advance("windows", 0, 1)
+    with progress_bar(quiet, "reading") as bar:
+        bar("windows", 0, 1)
         windows = windower.prepare(ions)
-        analysis = analyze_windows(windows, options, advance)
+        analysis = analyze_windows(windows, options, bar)
         if classifier is not None:
             if (analysis.findings.rank == RANKS.index("lattice")).any():
                 quiet_tensorflow()
-            analysis = classify_windows(analysis, windows, classifier, advance)
+            analysis = classify_windows(analysis, windows, classifier, bar)
         chosen = {"species": species or [], "model": model}
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
-        advance("outputs", 0, 1)
+        bar("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)
         for number, (name, path) in enumerate(named.items()):
-            advance("figures", number, len(named))
-            _save(_draw(name, analysis, windows), path)
+            bar("figures", number, len(named))
+            save_figure(_draw(name, analysis, windows), path)
     typer.echo(report(analysis))
-    if not quiet:
-        for path in (*outputs, *named.values()):
-            typer.echo(f"wrote {path}", err=True)
-
-
-#: Names of the figures.
-_FIGURES = ("composition", "density", "structure", "best-windows", "depth", "poles")
+    for path in (*outputs, *named.values()):
+        say_unless(quiet)(f"wrote {path}")
 
 
 def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure:
@@ -193,37 +188,3 @@ def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure
         "poles": lambda: figures_planes.plot_poles(analysis),
     }
     return draw[name]()
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    try:
-        figure.savefig(part, format="png")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for the step at hand."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("reading")
-        yield lambda step, done, total: bar.update(
-            task, description=step, completed=done, total=total
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from enum import StrEnum
@@ -12,7 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
-from ase_crystalnet.errors import InputError, OutputExistsError
+from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
+from ase_crystalnet.cli.inputs import read_structure, read_window
+from ase_crystalnet.cli.options import Format, Model, Overwrite
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file, write_whole
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-FIGURES = (".png", ".pdf", ".svg")
 _KINDS = (*FIGURES, ".npz", ".json")
 
 
@@ -53,7 +55,7 @@ def explain(
             "be repeated.",
         ),
     ],
-    model: Annotated[str, typer.Option(help="Name of a model, or its folder.")] = "local",
+    model: Model = "local",
     center: Annotated[
         int, typer.Option("--center", "--atom", metavar="I", help="Atom in the window's middle.")
     ] = 0,
@@ -76,10 +78,8 @@ def explain(
     unpooling: Annotated[
         Pooling, typer.Option(help="Back through a pooling: to the pixel that won, or to all.")
     ] = Pooling.switches,
-    format: Annotated[str | None, typer.Option(metavar="NAME", help="Format as ASE says.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = (
-        False
-    ),
+    format: Format = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Show what in a diffraction fingerprint decides the class: attentive response maps.
 
@@ -95,20 +95,17 @@ def explain(
     crystalnet explain run.h5 --frame 3 --window 100 -o window.png -o window.json
     ```
     """
-    for place in output:
-        if place.suffix.lower() not in _KINDS:
-            raise InputError(f"{place}: wanted a name in {', '.join(_KINDS)}")
-        if place.is_dir():
-            raise OutputExistsError(f"{place}: is a folder; give the name of a file")
-        if place.exists() and not overwrite:
-            raise OutputExistsError(f"{place}: exists already; --overwrite replaces it")
-    atoms, middle, size, title = _read(what, center, window, window_atoms, frame, format)
+    check_outputs(output, overwrite, _KINDS)
+    atoms, middle, stored, title = _read(what, center, window, frame, format)
     from ase_crystalnet.analyzer import CrystalNet
     from ase_crystalnet.explain.explainer import Explainer
     from ase_crystalnet.explain.subjects import subject
 
     quiet_tensorflow()
-    net = CrystalNet(model) if size is None else CrystalNet(model, window_atoms=size)
+    given: dict[str, Any] = {} if window_atoms is None else {"window_atoms": window_atoms}
+    net = CrystalNet(model, **given)
+    if net.mode == "local" and stored:
+        net = CrystalNet(model, **{**stored, **given})
     if net.mode == "global" and (window is not None or center):
         raise InputError(f"model {model!r} sees a structure as a whole: leave out the window")
     explainer = Explainer(net.classifier, unpooling.value)
@@ -129,26 +126,21 @@ def _read(
     what: str,
     center: int,
     window: int | None,
-    window_atoms: int | None,
     frame: int,
     format: str | None,
-) -> tuple[Atoms, Any, int | None, str]:
-    """Atoms, the window's centre (index or point), its size, and words for them."""
+) -> tuple[Atoms, Any, dict[str, Any], str]:
+    """Atoms, the window's centre (index or point), how a result cut it, and words for them."""
     result = _is_result(what)
     if window is not None and not result:
         raise InputError(f"--window is of a RESULT.h5, given {what}; use --center for an atom")
     if result:
         if center:
             raise InputError("--center is of a structure; use --window for a RESULT.h5")
-        return _read_result(Path(what), frame, window or 0, window_atoms)
+        return _read_result(Path(what), frame, window or 0)
     if not os.path.exists(what) and (prototype := _prototype(what)) is not None:
-        return prototype, center, window_atoms, what
-    from ase_crystalnet.io.trajectories.stream import iter_frames
-
-    found = next(iter_frames(what, frame, frame + 1 if frame != -1 else None, format=format), None)
-    if found is None:
-        raise InputError(f"--frame: {what} has no frame {frame}")
-    return found.atoms, center, window_atoms, what if frame == 0 else f"{what}, frame {frame}"
+        return prototype, center, {}, what
+    atoms = read_structure(what, frame, format)
+    return atoms, center, {}, what if frame == 0 else f"{what}, frame {frame}"
 
 
 def _is_result(what: str) -> bool:
@@ -169,27 +161,12 @@ def _prototype(name: str) -> Atoms | None:
         ) from None
 
 
-def _read_result(
-    path: Path, frame: int, window: int, window_atoms: int | None
-) -> tuple[Atoms, Any, int | None, str]:
+def _read_result(path: Path, frame: int, window: int) -> tuple[Atoms, Any, dict[str, Any], str]:
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
-    from ase_crystalnet.io.trajectories.stream import iter_frames
 
     with ResultFile(path) as file:
-        if not -len(file) <= frame < len(file):
-            raise InputError(f"--frame: {path} holds frames 0 to {len(file) - 1}, given {frame}")
-        analysis = file[frame]
-    if not 0 <= window < analysis.number_of_windows:
-        raise InputError(f"--window: wanted 0 to {analysis.number_of_windows - 1}, given {window}")
-    source, number = analysis.metadata["source"], analysis.metadata["frame"]
-    if not os.path.exists(source):
-        raise InputError(
-            f"{path}: its trajectory {source!r} is not there, so the window's atoms cannot be "
-            "read; run from the folder where it was analysed"
-        )
-    atoms = next(iter_frames(source, number, number + 1)).atoms
-    size = window_atoms or int(analysis.metadata.get("window_atoms", 250))
-    return atoms, analysis.centers[window], size, f"{source}, frame {number}, window {window}"
+        found = read_window(file, frame, window)
+    return found.atoms, found.center, found.options, found.title
 
 
 def _numbers(explanation: Explanation, spots: BraggSpots | None) -> dict[str, Any]:
@@ -257,20 +234,16 @@ def _write(
 ) -> None:
     import numpy as np
 
-    from ase_crystalnet.io.whole_files import write_whole
+    from ase_crystalnet.explain.figures import plot_explanation
 
     kind = place.suffix.lower()
     if kind == ".json":
         write_whole(place, json.dumps(numbers, indent=1) + "\n")
-        return
-    content = io.BytesIO()
-    if kind == ".npz":
+    elif kind == ".npz":
         arrays = explanation.arrays()
         if spots is not None:
             arrays |= {"spot_channel": spots.channel, "spot_pixel": spots.pixel}
-        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+        with whole_file(place) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     else:
-        from ase_crystalnet.explain.figures import plot_explanation
-
-        plot_explanation(explanation, title, spots).savefig(content, format=kind[1:])
-    write_whole(place, content.getvalue())
+        save_figure(plot_explanation(explanation, title, spots), place)

@@ -1,18 +1,22 @@
-"""Commands `crystalnet reproduce ...`: the tables and figures of the papers."""
+"""Commands `crystalnet reproduce ...`: the papers' tables and figures. One command, two papers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.options import Quiet
+from ase_crystalnet.cli.progress import say_unless
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ase_crystalnet.reproduce.report import Check
 
-__all__ = ["finish", "reproduce_app"]
+__all__ = ["reproduce", "reproduce_app"]
 
 reproduce_app = typer.Typer(
     no_args_is_help=True, help="Make the tables and figures of the papers this program is built on."
@@ -28,17 +32,41 @@ Only = Annotated[
 Data = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of external data, for other test sets.")
 ]
-Overwrite = Annotated[
+MakeAgain = Annotated[
     bool, typer.Option("--overwrite", help="Make again what is stored under other settings.")
 ]
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Exit with code 1 if a result misses what was wanted.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
-def finish(page: Path, checks: list[Check], check: bool) -> None:
-    """Print what was to be shown and the page's name; with `check`, exit with 1 if it was not."""
+def reproduce(
+    make: Callable[..., tuple[Path, list[Check]]],
+    output: Path,
+    *,
+    only: list[str] | None,
+    check: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Reproduce one paper, whichever it is: print what was to be shown and the page's name.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the page: takes its folder, and `only`, `say` and `options` by name.
+    output : Path
+        Folder.
+    only : list of str, optional
+        Names of steps.
+    check : bool
+        Exit with 1 if something was not shown.
+    quiet : bool
+    **options
+        Of this paper.
+    """
+    quiet_tensorflow()
+    page, checks = make(output, only=only or [], say=say_unless(quiet), **options)
     for item in checks:
         mark = "met   " if item.passed else "MISSED"
         typer.echo(f"{mark} {item.name}: {item.found} (wanted {item.wanted})")
@@ -47,11 +75,6 @@ def finish(page: Path, checks: list[Check], check: bool) -> None:
     if check and missed:
         complain(f"missed: {', '.join(missed)}")
         raise typer.Exit(1)
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    typer.echo(text, err=True)
 
 
 @reproduce_app.command("ziletti2018")
@@ -70,7 +93,7 @@ def ziletti2018(
     model: Annotated[str, typer.Option(help="Network of the paper: name or folder.")] = (
         "ziletti2018"
     ),
-    overwrite: Overwrite = False,
+    overwrite: MakeAgain = False,
     check: CheckOption = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,18 +113,18 @@ def ziletti2018(
     """
     from ase_crystalnet.reproduce.ziletti2018 import steps as paper
 
-    quiet_tensorflow()
-    page, checks = paper.reproduce(
+    reproduce(
+        paper.reproduce,
         output,
-        only=only or [],
+        only=only,
+        check=check,
+        quiet=quiet,
         quick=quick,
         structures=structures,
         data=data,
         overwrite=overwrite,
         model=model,
-        say=(lambda text: None) if quiet else say,
     )
-    finish(page, checks, check)
 
 
 @reproduce_app.command("vecsei2019")
@@ -132,7 +155,7 @@ def vecsei2019(
             "also averaged. Default: all shipped.",
         ),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: MakeAgain = False,
     check: CheckOption = False,
     quiet: Quiet = False,
 ) -> None:
@@ -151,15 +174,15 @@ def vecsei2019(
     """
     from ase_crystalnet.reproduce.vecsei2019 import steps as paper
 
-    quiet_tensorflow()
-    page, checks = paper.reproduce(
+    reproduce(
+        paper.reproduce,
         output,
-        only=only or [],
+        only=only,
+        check=check,
+        quiet=quiet,
         quick=quick,
         data=data,
         structures=structures,
         networks=network or [],
         overwrite=overwrite,
-        say=(lambda text: None) if quiet else say,
     )
-    finish(page, checks, check)

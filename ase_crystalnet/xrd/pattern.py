@@ -17,6 +17,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd import _lines_kernel as kernels
 
 __all__ = [
+    "ANODES",
     "CRYSTAL_SYSTEMS",
     "INPUT_POINTS",
     "POINTS",
@@ -145,3 +146,13 @@ def broaden(two_theta: ArrayLike, intensity: ArrayLike, fwhm: float) -> NDArray[
 
 #: Cu K-alpha 1, Angstrom (Vecsei et al., Sec. II).
 WAVELENGTH = 1.5406
+#: K-alpha 1 of common anodes, Angstrom (Hoelzer et al., Phys. Rev. A 56, 4554 (1997); Ag and Mo:
+#: Deslattes et al., Rev. Mod. Phys. 75, 35 (2003)).
+ANODES = {
+    "Cu": WAVELENGTH,
+    "Mo": 0.70932,
+    "Co": 1.78900,
+    "Cr": 2.28973,
+    "Fe": 1.93604,
+    "Ag": 0.55942,
+}

@@ -16,7 +16,7 @@ from ase_crystalnet.xrd.pattern import TWO_THETA
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["symbol"]
+__all__ = ["entry", "figure", "lines", "symbol", "table"]
 
 
 #: Columns of the table that are fields of the JSON file, too.
@@ -38,7 +38,7 @@ def symbol(space_group: int) -> str:
     return str(Spacegroup(space_group).symbol)
 
 
-def _lines(
+def lines(
     scan: Scan, answers: PowderAnswers, i: int, library: PatternLibrary, top: int
 ) -> list[str]:
     """The answer for one file, in words."""
@@ -74,7 +74,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _entry(
+def entry(
     scan: Scan, answers: PowderAnswers, i: int, library: PatternLibrary, top: int
 ) -> dict[str, Any]:
     """The answer for one file, for JSON."""
@@ -117,7 +117,7 @@ def _entry(
     }
 
 
-def _table(entries: list[dict[str, Any]]) -> str:
+def table(entries: list[dict[str, Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_COLUMNS, "match", "match_identifier", "correlation"])
@@ -129,7 +129,7 @@ def _table(entries: list[dict[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def _figure(curve: NDArray[Any], lines: NDArray[Any], title: str) -> Figure:
+def figure(curve: NDArray[Any], lines: NDArray[Any], title: str) -> Figure:
     from ase_crystalnet.classes import CLASS_COLORS
     from ase_crystalnet.plotting.style import INK, new_figure
 

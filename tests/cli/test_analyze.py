@@ -1,4 +1,4 @@
-"""The command line: what it prints, writes and refuses, and the exit codes."""
+"""The command `crystalnet analyze`: what it prints, writes and refuses, and the exit codes."""
 
 from __future__ import annotations
 
@@ -10,60 +10,21 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.io import read, write
 
-from ase_crystalnet.cli import commands
+from ase_crystalnet.cli import analyze
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from tests.support import REPOSITORY
 from tests.support.commands import files, refused, run
 from tests.support.fakes import FakeAnalyzer, frames
-from tests.support.tiny_models import CARD
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a trajectory of six frames, and the fake analyzer in place of the model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        commands,
-        "make_analyzer",
-        lambda options: FakeAnalyzer(options.model, min_certainty=options.min_certainty),
-    )
-    write("md.extxyz", frames(6))
-    return tmp_path
-
-
-def test_help_teaches_and_is_fast() -> None:
-    start = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "ase_crystalnet.cli.entry", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        check=True,
-    )
-    assert time.monotonic() - start < 5  # a second on a quiet machine
-    for word in ("analyze", "plot", "fingerprint", "models", "crystalnet analyze md.extxyz"):
-        assert word in done.stdout
-    for heavy in ("tensorflow", "matplotlib", "h5py", "numba", "scipy"):
-        assert f" {heavy}\n" not in done.stderr
-    shown = run("analyze", "--help").output
-    assert "--frames ::10" in shown and "--resume" in shown
-
-
-def test_version() -> None:
-    result = run("--version")
-    assert result.exit_code == 0
-    assert result.stdout.startswith("crystalnet 0.")
 
 
 def test_a_structure_is_answered_with_the_table_of_phases(folder: Path) -> None:
@@ -180,7 +141,7 @@ def test_fewer_atoms_than_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch
             frame = super().analyze(*arguments, **options)
             return replace(frame, sparse=np.ones_like(frame.sparse))
 
-    monkeypatch.setattr(commands, "make_analyzer", lambda options: Sparse())
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: Sparse())
     message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv"))
     assert "frame 0 (from 0): 32 atoms are too few or too sparse for a window of 250" in message
     assert files() == set()
@@ -214,10 +175,10 @@ def test_short_dumps_of_the_external_data(folder: Path, data_dir: Path) -> None:
 
 
 def test_a_model_that_fails_to_load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(options: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise ModelError("model 'none' is unknown: use one of local")
 
-    monkeypatch.setattr(commands, "make_analyzer", fail)
+    monkeypatch.setattr(analyze, "make_analyzer", fail)
     message = refused(run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.xyz"), code=1)
     assert "model 'none' is unknown" in message
     assert files() == set()
@@ -233,7 +194,7 @@ def test_an_unknown_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_unexpected_error_leaves_nothing_half_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer(fail_at=3))
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: FakeAnalyzer(fail_at=3))
     result = run("analyze", "md.extxyz", "-o", "a.h5", "-o", "a.csv", "-o", "a.xyz")
     assert isinstance(result.exception, RuntimeError)
     assert files() == set()
@@ -260,8 +221,8 @@ def test_a_disk_that_really_fills(folder: Path, name: str) -> None:
         sys.path[:0] = [{str(REPOSITORY)!r}]
         from tests.support.fakes import FakeAnalyzer
         from ase_crystalnet import cli
-        from ase_crystalnet.cli import commands
-        commands.make_analyzer = lambda options: FakeAnalyzer()
+        from ase_crystalnet.cli import analyze
+        analyze.make_analyzer = lambda *_, **__: FakeAnalyzer()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", {name!r}]
@@ -282,11 +243,11 @@ def test_resume_goes_on_and_gives_what_one_run_gives(
     command = ["analyze", "md.extxyz", "--lindemann", "3", "--resume", "-o", "a.h5", "-o", "a.csv"]
     made: list[FakeAnalyzer] = []
 
-    def make(options: Any) -> FakeAnalyzer:
-        made.append(FakeAnalyzer(options.model, fail_at=None if made else 3))
+    def make(settings: analyze.Settings, **_: Any) -> FakeAnalyzer:
+        made.append(FakeAnalyzer(settings.model, fail_at=None if made else 3))
         return made[-1]
 
-    monkeypatch.setattr(commands, "make_analyzer", make)
+    monkeypatch.setattr(analyze, "make_analyzer", make)
     assert isinstance(run(*command).exception, RuntimeError)
     assert files() == {"a.h5.part"}
     without = [word for word in command if word != "--resume"]
@@ -329,7 +290,7 @@ def test_interrupt_keeps_what_resume_asked_to_keep(
                 raise KeyboardInterrupt
             return super().analyze(*arguments, **options)
 
-    monkeypatch.setattr(commands, "make_analyzer", lambda options: Interrupted())
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: Interrupted())
     assert "interrupted" in refused(run("analyze", "md.extxyz", "-o", "a.h5"), code=130)
     assert files() == set()
     refused(run("analyze", "md.extxyz", "-o", "a.h5", "--resume"), code=130)
@@ -345,13 +306,13 @@ def test_kill_9_then_resume(folder: Path) -> None:
         sys.path[:0] = [{str(REPOSITORY)!r}]
         from tests.support.fakes import FakeAnalyzer
         from ase_crystalnet import cli
-        from ase_crystalnet.cli import commands
+        from ase_crystalnet.cli import analyze
         class Slow(FakeAnalyzer):
             def analyze(self, *a, **k):
                 time.sleep(0.05)
                 print("frame", flush=True)
                 return super().analyze(*a, **k)
-        commands.make_analyzer = lambda options: Slow()
+        analyze.make_analyzer = lambda *_, **__: Slow()
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
         cli.main()
     """
@@ -385,113 +346,18 @@ def test_two_runs_on_one_output(folder: Path) -> None:
     assert files() == set()
 
 
-def test_plot_draws_and_refuses(folder: Path) -> None:
-    assert run("analyze", "md.extxyz", "-o", "a.h5", "-q").exit_code == 0
-    result = run("plot", "a.h5")
+def test_a_model_of_whole_structures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no windows: their options are refused, and what it sees can be drawn and explained."""
+    monkeypatch.chdir(tmp_path)
+    write("iron.cif", bulk("Fe", cubic=True))
+    given = ("analyze", "iron.cif", "--model", "ziletti2018", "-o", "a.h5")
+    assert "window_atoms do not apply" in refused(run(*given, "--window-atoms", 200))
+    result = run(*given, "-q")
     assert result.exit_code == 0, result.output
-    assert result.stdout.split() == ["a-fractions.png", "a-slice.png"]
-    assert files() == {"a.h5", "a-fractions.png", "a-slice.png"}
-    assert "exists already" in refused(run("plot", "a.h5"))
-    assert run("plot", "a.h5", "--overwrite").exit_code == 0
-    assert run("plot", "a.h5", "-o", "deep/er", "--kind", "slice", "--axis", "x").exit_code == 0
-    assert Path("deep/er/a-slice.png").exists()
-    assert run("plot", "a.h5", "-o", "f.pdf", "--kind", "fractions").exit_code == 0
-    assert Path("f.pdf").read_bytes().startswith(b"%PDF")
-    assert "cannot hold 2 figures" in refused(run("plot", "a.h5", "-o", "f.svg"))
-    assert "no such file" in refused(run("plot", "b.h5"))
-    assert "not a readable HDF5 file" in refused(run("plot", "md.extxyz"))
-    assert "holds frames 0 to 5, given 6" in refused(
-        run("plot", "a.h5", "--frame", "6", "-o", "new")
-    )
-    assert "no window centre" in refused(
-        run("plot", "a.h5", "--kind", "slice", "--position", "77", "-o", "s.png")
-    )
-    assert not Path("s.png").exists() and not Path("s.png.part").exists()
-
-
-def test_fingerprint_of_a_window(folder: Path) -> None:
-    write("cu.extxyz", frames(1, size=4))
-    result = run("fingerprint", "cu.extxyz", "--center", "3", "-o", "w.png", "-o", "w.npy")
+    assert "1 windows, model ziletti2018" in result.stdout
+    result = run("plot", "a.h5", "--kind", "fingerprint")
     assert result.exit_code == 0, result.output
-    image = np.load("w.npy")
-    assert image.shape == (64, 64, 3) and image.max() == pytest.approx(1)
-    assert Path("w.png").stat().st_size > 1000
-    assert "atom index 9999" in refused(
-        run("fingerprint", "cu.extxyz", "--center", "9999", "-o", "x.png")
-    )
-    assert "wanted a name in" in refused(run("fingerprint", "cu.extxyz", "-o", "x.txt"))
-    assert "exists already" in refused(run("fingerprint", "cu.extxyz", "-o", "w.npy"))
-    assert "has no frame 4" in refused(
-        run("fingerprint", "cu.extxyz", "--frame", "4", "-o", "x.png")
-    )
-    assert run("analyze", "cu.extxyz", "-o", "a.h5", "-q").exit_code == 0
-    result = run("plot", "a.h5", "--kind", "fingerprint", "--window", "7")
+    result = run("explain", "a.h5", "--model", "ziletti2018", "-o", "a.json")
     assert result.exit_code == 0, result.output
-    assert Path("a-fingerprint.png").exists()
-    assert "--window: wanted 0 to 255" in refused(
-        run("plot", "a.h5", "--kind", "fingerprint", "--window", "256", "-o", "y.png")
-    )
-    os.remove("cu.extxyz")
-    assert "trajectory 'cu.extxyz' is not there" in refused(
-        run("plot", "a.h5", "--kind", "fingerprint", "-o", "y.png")
-    )
-
-
-def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ase_crystalnet.classifier import card
-
-    accuracy = {"percent": {"clean": 98.76}, "held_out": {"expected_calibration_error": 0.01234}}
-    data = {**CARD, "classes": ["a", "b"], "window_atoms": [64, 300], "sha256": ""}
-    cards = [
-        card.ModelCard.of(tmp_path, {**data, "accuracy": accuracy}),
-        card.ModelCard.of(tmp_path, {**data, "name": "raw"}),
-    ]
-    monkeypatch.setattr(card, "list_models", lambda: cards)
-    result = run("models")
-    assert result.exit_code == 0, result.output
-    assert "clean 98.76 %; calibration error 0.0123" in result.stdout
-    assert "not evaluated" in result.stdout
-    assert "64 to 300 atoms" in result.stdout
-    monkeypatch.setattr(card, "list_models", list)
-    assert "no models in" in refused(run("models"), code=1)
-
-
-def test_evaluate_prints_writes_and_checks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ase_crystalnet import analyzer
-    from ase_crystalnet.training.local import evaluate
-
-    truth = np.arange(7)
-    right = np.eye(8, dtype=np.float32)[truth]
-    wrong = np.roll(right, 1, axis=0)
-    row = evaluate.Row("clean", truth, right, 99.9, ("x",) * 7)
-    local = SimpleNamespace(mode="local")
-    monkeypatch.setattr(analyzer, "CrystalNet", lambda *_, **__: local)
-    monkeypatch.setattr(evaluate, "disorder_table", lambda *_, **__: [row])
-    liquid = evaluate.Row("disordered", truth[:1], wrong[:1], 99.5, ("x",))
-    monkeypatch.setattr(evaluate, "liquid_row", lambda *_, **__: liquid)
-    result = run("evaluate", "-o", "e.json", "-q")
-    assert result.exit_code == 0, result.output
-    assert "100.00 %" in result.stdout.splitlines()[1]
-    assert "0.00 %" in result.stdout.splitlines()[2]
-    assert '"percent": 100.0' in Path("e.json").read_text()
-    assert "exists already" in refused(run("evaluate", "-o", "e.json", "-q"))
-    assert "below the target: disordered" in refused(run("evaluate", "--check", "-q"), code=1)
-    assert "holds no .npz file" in refused(run("evaluate", "--liquids", "."))
-
-
-def test_train_passes_the_plan_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ase_crystalnet.training.local import train as fit
-
-    seen: dict[str, Any] = {}
-
-    def train(out: Path, work: Path, **options: Any) -> Path:
-        seen.update(options, out=out, work=work)
-        options["log"]("epoch 1")
-        return out
-
-    monkeypatch.setattr(fit, "train_local", train)
-    result = run("train", "local", "-o", "m", "--work", "w", "--epochs", "3", "--processes", "2")
-    assert result.exit_code == 0, result.output
-    assert (seen["out"], seen["work"], seen["processes"]) == (Path("m"), Path("w"), 2)
-    assert seen["plan"] == fit.TrainingPlan(epochs=3)
-    assert "epoch 1" in result.stderr and "wrote m" in result.stdout
+    assert result.stdout.startswith("bcc ")
+    assert files() == {"iron.cif", "a.h5", "a-fingerprint.png", "a.json"}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from ase.build import bulk
-from typer.testing import CliRunner
 
 from ase_crystalnet.atom_probe.files.reconstruction import write_pos
 from ase_crystalnet.atom_probe.results import read_analysis
-from ase_crystalnet.cli.entry import app
+from tests.support.commands import run
+
+apt = partial(run, "apt")
 
 RRNG = """[Ranges]
 Number=1
 Range1=26.5 27.5 Vol:0.0166 Al:1 Color:0099FF
 """
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["apt", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def tip(tmp_path):
 
 
 def test_planes_along_depth_are_found_and_no_lattice_is_claimed(tip):
-    outcome = run(
+    outcome = apt(
         tip / "tip.pos", "-r", tip / "tip.rrng", "--model", "none", "--window-ions", 400,
         "-o", tip / "a.h5", "-o", tip / "a.extxyz", "-q",
     )  # fmt: skip
@@ -56,7 +55,7 @@ def test_planes_along_depth_are_found_and_no_lattice_is_claimed(tip):
 
 
 def test_figures_and_species(tip):
-    outcome = run(
+    outcome = apt(
         tip / "tip.pos", "-r", tip / "tip.rrng", "--model", "none", "--window-ions", 400,
         "--species", "Al", "--figures", tip / "figures",
     )  # fmt: skip
@@ -68,7 +67,7 @@ def test_figures_and_species(tip):
         f"tip-{name}.png"
         for name in ("composition", "density", "structure", "best-windows", "depth", "poles")
     }
-    again = run(tip / "tip.pos", "--figures", tip / "figures")
+    again = apt(tip / "tip.pos", "--figures", tip / "figures")
     assert again.exit_code == 2 and "exists already; --overwrite" in again.stderr
 
 
@@ -91,7 +90,7 @@ def test_figures_and_species(tip):
 def test_what_is_wrong_is_said_in_one_line(tip, monkeypatch, arguments, says):
     monkeypatch.chdir(tip)
     (tip / "text.pos").write_text("1 2 3 4\n")
-    outcome = run(*arguments)
+    outcome = apt(*arguments)
     assert outcome.exit_code in (1, 2)
     lines = outcome.stderr.strip().splitlines()
     assert len(lines) == 1 and says in lines[0], outcome.stderr

@@ -12,7 +12,7 @@ import pytest
 from ase.io import write
 
 from ase_crystalnet import crystals
-from ase_crystalnet.cli import commands
+from ase_crystalnet.cli import analyze
 from ase_crystalnet.errors import InputError, WorkerError
 from ase_crystalnet.frames.run import run
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
@@ -91,7 +91,7 @@ def test_a_bad_frame_is_raised_in_its_turn(cluster: Any, folder: Path) -> None:
 
 
 def test_the_command(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer())
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: FakeAnalyzer())
     result = command(
         "analyze", "md.extxyz.gz", "-o", "a.h5", "--dask", cluster.scheduler_address, "--resume"
     )
@@ -104,7 +104,7 @@ def test_the_command(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_scheduler_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "make_analyzer", lambda options: FakeAnalyzer())
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: FakeAnalyzer())
     before = files()
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         message = refused(

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ase_crystalnet._compute.threads import thread_count
-from ase_crystalnet.cli import commands
+from ase_crystalnet.cli import analyze
 from ase_crystalnet.errors import InputError, OutputLockedError, WorkerError
 from ase_crystalnet.frames import worker as _worker
 from ase_crystalnet.frames.job import FrameJob, in_order
@@ -224,7 +224,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write("md.extxyz", numbered(8))
     monkeypatch.setattr(
-        commands, "make_analyzer", lambda options: Recorder(tmp_path / "log", seconds=0.01)
+        analyze, "make_analyzer", lambda *_, **__: Recorder(tmp_path / "log", seconds=0.01)
     )
     return tmp_path
 
@@ -265,9 +265,9 @@ SCRIPT = """
     sys.path[:0] = [{root!r}]
     from tests.support.parallel import Recorder
     from ase_crystalnet import cli
-    from ase_crystalnet.cli import commands
+    from ase_crystalnet.cli import analyze
     if __name__ == "__main__":
-        commands.make_analyzer = lambda options: Recorder(Path("log"), seconds=0.05)
+        analyze.make_analyzer = lambda *_, **__: Recorder(Path("log"), seconds=0.05)
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
         sys.argv += ["--lindemann", "4", "--workers", "2"]
         cli.main()

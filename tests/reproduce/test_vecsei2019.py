@@ -12,7 +12,7 @@ from ase.io import write
 from typer.testing import CliRunner
 
 from ase_crystalnet.classifier.card import file_hash
-from ase_crystalnet.cli.entry import app
+from ase_crystalnet.cli.app import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.reproduce.vecsei2019.bench import (
     LIBRARY,

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet.cli.entry import app
+from ase_crystalnet.cli.app import app
 from ase_crystalnet.crystals import elements, prototypes
 from ase_crystalnet.crystals.defects import displaced
 from ase_crystalnet.errors import InputError

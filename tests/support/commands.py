@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from ase_crystalnet.cli.entry import app
+from ase_crystalnet.cli.app import app
 
 
 def run(*arguments: Any) -> Result:

@@ -22,7 +22,7 @@ CARD: dict[str, Any] = {
 
 
 def write_network(
-    path: Path, outputs: int = len(CLASSES), side: int = 64, code: bool = False
+    path: Path, outputs: int = len(CLASSES), side: int = 64, code: bool = False, seed: int = 0
 ) -> None:
     """Save a network of one dense layer on 4 x 4 x 3 means; with `code`, a Python lambda in it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -34,7 +34,7 @@ def write_network(
     if code:
         x = layers.Lambda(lambda values: values + 1)(x)
     x = layers.Flatten()(x)
-    start = keras.initializers.RandomNormal(stddev=2.0, seed=0)
+    start = keras.initializers.RandomNormal(stddev=2.0, seed=seed)
     x = layers.Dense(outputs, kernel_initializer=start, name="logits")(x)
     keras.Model(inputs, layers.Softmax()(x)).save(path)
 

@@ -6,16 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ase_crystalnet.reproduce.paper import Paper, reproduce_paper
 from ase_crystalnet.reproduce.report import Check, Report, checks_table
-from ase_crystalnet.reproduce.store import (
-    Say,
-    Step,
-    Store,
-    check_names,
-    choose,
-    run_steps,
-    write_page,
-)
+from ase_crystalnet.reproduce.store import Say, Step, Store, check_names
 from ase_crystalnet.reproduce.vecsei2019 import tables as vecsei_tables
 from ase_crystalnet.reproduce.vecsei2019.bench import PaperBench
 
@@ -111,17 +104,17 @@ def reproduce(
     """
     check_names(only, STEPS)
     bench = PaperBench(data, structures, networks, quick)
-    store = Store(output / "vecsei2019", bench.settings, overwrite=overwrite)
     steps = [
         Step(name, title, text, partial(run, bench=bench)) for name, title, text, run in _PARTS
     ]
-    chosen = choose(steps, only)
-    if not bench.histories and not only:
-        chosen = [step for step in chosen if step.name != "training"]
-    done = run_steps(chosen, store, say)
-    page = output / "vecsei2019.md"
-    write_page(page, _opening(bench, steps, store), steps, store)
-    return page, [check for _, report in done for check in report.checks]
+    paper = Paper(
+        "vecsei2019",
+        bench.settings,
+        lambda store: steps,
+        partial(_opening, bench),
+        left_out=() if bench.histories else ("training",),
+    )
+    return reproduce_paper(paper, output, only=only, overwrite=overwrite, say=say)
 
 
 def _opening(bench: PaperBench, steps: Sequence[Step], store: Store) -> str:

@@ -7,16 +7,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ase_crystalnet.reproduce.paper import Paper, reproduce_paper
 from ase_crystalnet.reproduce.report import Check, Report
-from ase_crystalnet.reproduce.store import (
-    Say,
-    Step,
-    Store,
-    check_names,
-    choose,
-    run_steps,
-    write_page,
-)
+from ase_crystalnet.reproduce.store import Say, Step, Store, check_names
 from ase_crystalnet.reproduce.ziletti2018 import (
     databases as ziletti_databases,
 )
@@ -182,12 +175,12 @@ def reproduce(
         spglib = min(structures, sizes.spglib)
         sizes = replace(sizes, structures=structures, local=structures, spglib=spglib)
     bench = Bench(sizes, _SEED, model, local_model, data)
-    store = Store(output / "ziletti2018", bench.settings, overwrite=overwrite)
-    every = steps(bench, store)
-    chosen = choose(every, only)
-    if data is None and not only:
-        chosen = [step for step in chosen if step.name != "databases"]
-    done = run_steps(chosen, store, say)
-    page = output / "ziletti2018.md"
-    write_page(page, opening(bench, every, store), every, store, CLOSING)
-    return page, [check for _, report in done for check in report.checks]
+    paper = Paper(
+        "ziletti2018",
+        bench.settings,
+        partial(steps, bench),
+        partial(opening, bench),
+        CLOSING,
+        left_out=("databases",) if data is None else (),
+    )
+    return reproduce_paper(paper, output, only=only, overwrite=overwrite, say=say)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from ase_crystalnet.classifier.card import file_hash
 from ase_crystalnet.classifier.network import load_network
-from ase_crystalnet.cli.entry import app
+from ase_crystalnet.cli.app import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.powder.loop import (
     accuracy,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ase_crystalnet import crystals
 from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.classifier.network import load_network
-from ase_crystalnet.cli.entry import app
+from ase_crystalnet.cli.app import app
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.ziletti2018 import dataset as ziletti_data
 from ase_crystalnet.training.ziletti2018 import evaluate as evaluate_global

@@ -1,0 +1,259 @@
+"""Command `crystalnet analyze`: classify a structure or a trajectory, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.options import (
+    Model,
+    OverwriteOutputs,
+    QuietBar,
+    lindemann_window,
+    window_atoms_option,
+)
+from ase_crystalnet.cli.progress import progress_bar, say_unless
+from ase_crystalnet.errors import InputError
+
+if TYPE_CHECKING:
+    from ase_crystalnet.results.frame import FrameAnalysis
+    from ase_crystalnet.results.method import Method
+    from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
+
+__all__ = ["Settings", "analyze", "make_analyzer"]
+
+_ROWS_SHOWN = 24  # rows of the table of frames; a long trajectory is shown by its two ends
+
+
+class Centers(StrEnum):
+    """Where windows are cut."""
+
+    atoms = "atoms"
+    grid = "grid"
+    adaptive = "adaptive"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the results: it must be the same when a run is resumed.
+
+    Attributes
+    ----------
+    trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann
+        Arguments of the command, as given.
+    """
+
+    trajectory: list[str]
+    frames: str
+    model: str
+    centers: str
+    spacing: float | None
+    window_atoms: int | None
+    min_certainty: float | None
+    lindemann: str | None
+
+
+@one_line_errors
+def analyze(
+    trajectory: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRAJ",
+            help="Structure or trajectory files: anything ASE reads (extxyz, LAMMPS dump and data, "
+            ".traj, POSCAR, XDATCAR, CIF ...; also .gz) and GSD. Several are taken as one.",
+        ),
+    ],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where results go; may be repeated. .h5: everything, compressed. .extxyz: the "
+            "structures with labels per atom, for OVITO. .csv: one row a frame.",
+        ),
+    ] = None,
+    model: Model = "local",
+    centers: Annotated[
+        Centers,
+        typer.Option(
+            help="A window around every atom; on a coarser grid (faster); or on a grid, and at "
+            "every atom where its windows disagree."
+        ),
+    ] = Centers.atoms,
+    spacing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ANGSTROM", help="Of the grid; by default 2.45 neighbour distances in a metal."
+        ),
+    ] = None,
+    window_atoms: Annotated[
+        int | None, window_atoms_option("Atoms in a window, 64 to 512: fewer see finer.")
+    ] = None,
+    min_certainty: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Refuse labels less certain than this (0 to 1)."),
+    ] = None,
+    frames: Annotated[
+        str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
+    ] = ":",
+    lindemann: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Lindemann parameter over the N latest frames; 'all' for all frames so far.",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Format of TRAJ as ASE calls it, if it is not found."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Frames at a time, each in a process with its share of the cores."
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler (tcp://...)."),
+    ] = None,
+    overwrite: OverwriteOutputs = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted run; give it from the start to keep what an error or "
+            "Ctrl-C leaves. Needs a .h5 output.",
+        ),
+    ] = False,
+    quiet: QuietBar = False,
+) -> None:
+    """Classify a structure or a trajectory, frame by frame.
+
+    The table of results goes to stdout, progress and remarks to stderr. Outputs appear under their
+    names when all is done, never half-written. If a frame cannot be read, those before it are
+    kept and the exit code is 1. Results do not depend on --workers or --dask.
+
+    **Examples**
+
+    ```
+    crystalnet analyze POSCAR
+    crystalnet analyze md.lammpstrj --frames ::10 -o run.h5 -o run.csv -o labelled.extxyz
+    crystalnet analyze part1.traj part2.traj --lindemann 50 -o run.h5
+    crystalnet analyze huge.dump --centers grid --spacing 6 --min-certainty 0.9 -o run.h5
+    crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
+    ```
+    """
+    from ase_crystalnet.frames.run import analyze_frames
+    from ase_crystalnet.io.results.outputs import Outputs
+    from ase_crystalnet.io.trajectories.stream import count_frames, parse_frames
+    from ase_crystalnet.results.trajectory import TrajectoryBuilder
+
+    outputs_wanted = list(output or [])
+    chosen = parse_frames(frames)
+    latest = lindemann_window(lindemann)
+    if spacing is not None and centers is Centers.atoms:
+        raise InputError(
+            "--spacing is the spacing of the grid; give --centers grid or adaptive with it"
+        )
+    if workers is not None and dask is not None:
+        raise InputError("--workers and --dask exclude each other: give one of them")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers: wanted a number from 1 on, given {workers}")
+    start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
+    # Reads the file names, and for common formats counts the frames.
+    total = count_frames(trajectory, format=format)
+    planned = None if total is None else len(range(*slice(start, stop, step).indices(total)))
+    settings = Settings(
+        trajectory, frames, model, centers.value, spacing, window_atoms, min_certainty, lindemann
+    )
+    outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
+    builder: TrajectoryBuilder | None = None
+    last: FrameAnalysis | None = None
+    failure: InputError | None = None
+    try:
+        if earlier := outputs.earlier():
+            builder = TrajectoryBuilder(earlier.classes)
+            builder.extend(earlier)
+        finished = outputs.done
+        analyzer = make_analyzer(settings, in_workers=workers is not None or dask is not None)
+        with progress_bar(quiet, "frames", planned, finished, remaining=True) as bar:
+            pairs = analyze_frames(
+                analyzer,
+                trajectory,
+                start,
+                stop,
+                step,
+                skip=finished,
+                lindemann=latest,
+                centers=centers.value,
+                spacing=spacing,
+                format=format,
+                progress=lambda n, of: bar("frames", finished, planned, f"{n}/{of} windows"),
+                workers=workers,
+                dask=dask,
+            )
+            try:
+                for frame, last in pairs:
+                    if last.sparse.all():
+                        raise InputError(
+                            f"{frame.source}: frame {frame.number} (from 0): {len(frame.atoms)} "
+                            f"atoms are too few or too sparse for a window of "
+                            f"{last.metadata['window_atoms']}; set pbc if the structure is "
+                            "periodic, or take a smaller --window-atoms"
+                        )
+                    outputs.append(frame, last)
+                    builder = builder or TrajectoryBuilder(last.classes, last.metadata)
+                    builder.append(last, frame.number, frame.source)
+                    finished += 1
+                    bar("frames", finished, planned)
+            except InputError as error:
+                # A damaged frame, or one that cannot be analysed: what came before is good.
+                if builder is None:
+                    raise
+                failure = error
+        if builder is None:
+            raise InputError(f"--frames {frames} chooses none of the frames")
+    except BaseException:
+        outputs.discard()
+        raise
+    summary = builder.build()
+    outputs.finish(summary)
+    typer.echo(_table(summary, last))
+    for path in outputs_wanted:
+        say_unless(quiet)(f"wrote {path}")
+    if failure is not None:
+        complain(f"{failure}; the {len(summary)} frames before it are kept")
+        raise typer.Exit(1)
+
+
+def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
+    """Load the model; takes seconds, so everything cheap is checked before.
+
+    With `in_workers` other processes run the network, and this one does without TensorFlow.
+    """
+    from ase_crystalnet.analyzer import CrystalNet
+
+    analyzer = CrystalNet(
+        settings.model, window_atoms=settings.window_atoms, min_certainty=settings.min_certainty
+    )
+    if not in_workers:
+        quiet_tensorflow()
+    return analyzer
+
+
+def _table(summary: TrajectoryAnalysis, last: FrameAnalysis | None) -> str:
+    if len(summary) == 1 and last is not None:
+        return repr(last)
+    lines = summary.table().splitlines()
+    if len(lines) > _ROWS_SHOWN + 1:
+        half = _ROWS_SHOWN // 2
+        hidden = len(lines) - 1 - 2 * half
+        lines = [*lines[: half + 1], f"    ... {hidden} frames more ...", *lines[-half:]]
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""Options that several commands have, and how their texts are read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ase_crystalnet.errors import InputError
+
+if TYPE_CHECKING:
+    from ase_crystalnet.frames.lindemann import LindemannWindow
+
+__all__ = [
+    "CORES",
+    "Format",
+    "Model",
+    "ModelFolder",
+    "Overwrite",
+    "OverwriteOutputs",
+    "PowderModel",
+    "Quiet",
+    "QuietBar",
+    "QuietRemarks",
+    "Wavelength",
+    "lindemann_window",
+    "number",
+    "overwrite_option",
+    "wavelength_of",
+    "window_atoms_option",
+]
+
+#: Default of options for the number of processes.
+CORES = os.cpu_count() or 1
+
+
+def overwrite_option(replaced: str) -> Any:
+    """The option ``--overwrite``; `replaced` are the words for what it replaces."""
+    return typer.Option("--overwrite", help=f"Replace {replaced}.")
+
+
+def number(help: str) -> Any:
+    """An option that takes a whole number from 1 on."""
+    return typer.Option(metavar="N", min=1, help=help)
+
+
+def window_atoms_option(help: str) -> Any:
+    """The option ``--window-atoms``: None if it is not given, since not every model has windows."""
+    return typer.Option(metavar="N", show_default="250", help=help)
+
+
+Overwrite = Annotated[bool, overwrite_option("existing files")]
+OverwriteOutputs = Annotated[bool, overwrite_option("existing outputs")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+QuietBar = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")]
+QuietRemarks = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks and no progress.")]
+Format = Annotated[str | None, typer.Option(metavar="NAME", help="Format as ASE says.")]
+Model = Annotated[str, typer.Option(help="Name of a model, or its folder.")]
+ModelFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
+]
+PowderModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Network, by name or folder; 'none' asks the library of known patterns alone. "
+        "Default: the shipped one, if there is one.",
+    ),
+]
+Wavelength = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ANGSTROM",
+        help="Of the X-rays: a number, or an anode (Cu, Mo, Co, Cr, Fe, Ag). Default: what the "
+        "file says, else Cu.",
+    ),
+]
+
+
+def lindemann_window(text: str | None) -> LindemannWindow:
+    """Frames of the Lindemann parameter: a number, "all", or None for no such parameter.
+
+    Raises
+    ------
+    InputError
+        It is neither "all" nor a number from 2 on.
+    """
+    if text is None or text == "all":
+        return text  # type: ignore[return-value]
+    if not text.isdigit() or int(text) < 2:
+        raise InputError(
+            f"--lindemann: wanted a number of frames from 2 on, or 'all', given {text!r}"
+        )
+    return int(text)
+
+
+def wavelength_of(text: str | None) -> float | None:
+    """Angstrom of a number or of an anode's symbol.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    from ase_crystalnet.xrd.pattern import ANODES
+
+    if text is None:
+        return None
+    anode = ANODES.get(text.strip().capitalize())
+    if anode is not None:
+        return anode
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"--wavelength {text!r}: expected Angstrom, such as 1.5406, or one of "
+            f"{', '.join(ANODES)}"
+        ) from None

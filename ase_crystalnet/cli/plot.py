@@ -1,0 +1,160 @@
+"""Command `crystalnet plot`: figures of a result."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_crystalnet.cli.errors import one_line_errors
+from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
+from ase_crystalnet.cli.fingerprint import window_image
+from ase_crystalnet.cli.inputs import check_frame, read_window
+from ase_crystalnet.cli.options import overwrite_option
+from ase_crystalnet.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.cli.inputs import ResultWindow
+    from ase_crystalnet.io.results.hdf5_reader import ResultFile
+
+__all__ = ["model_of", "plot"]
+
+
+class Kind(StrEnum):
+    """What to draw of a result."""
+
+    fractions = "fractions"
+    slice = "slice"
+    fingerprint = "fingerprint"
+
+
+class Axis(StrEnum):
+    """Normal of a slice."""
+
+    x = "x"
+    y = "y"
+    z = "z"
+
+
+@one_line_errors
+def plot(
+    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="From `analyze -o`.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PLACE",
+            help="A folder, or with one --kind a .png, .pdf or .svg file. Default: beside RESULT.",
+        ),
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(help="What to draw; may be repeated. Default: fractions and slice."),
+    ] = None,
+    frame: Annotated[
+        int, typer.Option(metavar="I", help="Frame of the slice, in RESULT; -1 is the last.")
+    ] = -1,
+    axis: Annotated[
+        Axis | None, typer.Option(help="Normal of the slice; default: where it is thinnest.")
+    ] = None,
+    position: Annotated[
+        float | None, typer.Option(metavar="ANGSTROM", help="Of the slice; default the middle.")
+    ] = None,
+    thickness: Annotated[
+        float | None, typer.Option(metavar="ANGSTROM", help="Of the slice; default one layer.")
+    ] = None,
+    window: Annotated[
+        int, typer.Option(metavar="I", help="Window of the fingerprint; reads the trajectory.")
+    ] = 0,
+    overwrite: Annotated[bool, overwrite_option("existing figures")] = False,
+) -> None:
+    """Draw phase fractions, slices and fingerprints of a result.
+
+    **Examples**
+
+    ```
+    crystalnet plot run.h5
+    crystalnet plot run.h5 --kind slice --frame 12 --axis x --position 20 -o slice.pdf
+    crystalnet plot run.h5 --kind fingerprint --window 100 -o figures
+    ```
+    """
+    from ase_crystalnet.io.results.hdf5_reader import ResultFile
+    from ase_crystalnet.plotting import trajectory as plotting
+
+    places = _figure_places(result, output, kind or [Kind.fractions, Kind.slice])
+    check_outputs(places.values(), overwrite)
+    with ResultFile(result) as file:
+        check_frame(file, frame)
+        for drawn, place in places.items():
+            if drawn is Kind.fractions:
+                figure = plotting.plot_trajectory(file.trajectory())
+            elif drawn is Kind.slice:
+                normal = axis.value if axis else None
+                figure = plotting.plot_slice(file[frame], normal, position, thickness)
+            else:
+                figure = _window_figure(file, frame, window)
+            save_figure(figure, place)
+            typer.echo(str(place))
+
+
+def _figure_places(result: Path, output: Path | None, kinds: Sequence[Kind]) -> dict[Kind, Path]:
+    if output is not None and output.suffix.lower() in FIGURES and not output.is_dir():
+        if len(set(kinds)) > 1:
+            raise InputError(f"--output: one file cannot hold {len(kinds)} figures; name a folder")
+        return {kinds[0]: output}
+    if output is not None and output.suffix and not output.is_dir():
+        raise InputError(f"--output: wanted a folder or a name in {', '.join(FIGURES)}")
+    folder = result.parent if output is None else output
+    return {kind: folder / f"{result.stem}-{kind}.png" for kind in kinds}
+
+
+def _window_figure(file: ResultFile, frame: int, number: int) -> Figure:
+    """Fingerprint of a window, as the model of the result sees it."""
+    from ase_crystalnet.plotting.trajectory import plot_fingerprint
+
+    window = read_window(file, frame, number)
+    image = window_image(model_of(file, window), window.atoms, window.center)
+    analysis, label = window.analysis, int(window.analysis.labels[number])
+    name = analysis.classes[label] if label >= 0 else "refused"
+    return plot_fingerprint(
+        image, f"{window.title}: {name}, certainty {analysis.certainty[number]:.3f}"
+    )
+
+
+def model_of(file: ResultFile, window: ResultWindow) -> CrystalNet:
+    """The analyzer that a window of a result was made with.
+
+    A result knows the name and the hash of its model; that of a command, also the model's place.
+
+    Raises
+    ------
+    ModelError
+        The model is not there, or is another one of the same name.
+    """
+    from ase_crystalnet.analyzer import CrystalNet
+
+    stored = window.analysis.metadata
+    name, wanted = str(stored.get("model")), stored.get("model_sha256")
+    reasons = []
+    for place in dict.fromkeys((str(file.settings.get("model", name)), name)):
+        try:
+            net = CrystalNet(place, **window.options)
+        except (InputError, ModelError) as error:
+            reasons.append(str(error))
+            continue
+        if net.classifier.card.data["sha256"] == wanted:
+            return net
+        reasons.append(f"model {place!r} has other weights")
+    raise ModelError(
+        f"{file.path}: expected the model {name!r} that made it (sha256 {wanted}), got: "
+        f"{'; '.join(reasons)}; put that model in place and run from the folder where the result "
+        "was made, or draw what another model sees with `crystalnet fingerprint --model`"
+    )

@@ -1,0 +1,20 @@
+"""The command `crystalnet xrd library`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from tests.support.commands import run
+
+xrd = partial(run, "xrd")
+
+
+def test_a_library_of_ones_own(halite: Path, tmp_path: Path) -> None:
+    result = xrd("library", halite.parent, "-o", tmp_path / "own.npz", "--processes", 1)
+    assert result.exit_code == 0, result.output
+    assert "1 patterns" in result.stdout
+    said = xrd("classify", halite, "--library", tmp_path / "own.npz", "--model", "none")
+    assert "halite; correlation" in said.stdout
+    wrong = xrd("classify", halite, "--library", tmp_path / "none.npz")
+    assert wrong.exit_code == 1 and "missing" in wrong.stderr
