@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.lattice.finder import Lattices
 
-__all__ = ["Array", "pad_windows", "read_shards", "write_shard"]
-
-
-Array = NDArray[np.float64]
+__all__ = ["pad_windows", "read_shards", "write_shard"]
 
 
 def pad_windows(windows: Sequence[Array]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -11,15 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.sampling import Crystal, random_ball, random_direction
 from ase_crystalnet.errors import InputError
 
 __all__ = ["Measurement", "cut_measured", "distort", "lattice_ball", "sample_measurement"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 from ase.geometry import cellpar_to_cell
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_displaced_crystal, cut_gas, random_packing
 from ase_crystalnet.crystals.pools import Pool, load_pools
@@ -32,7 +33,7 @@ from ase_crystalnet.crystals.sampling import (
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.local.images import ImageMaker
-from ase_crystalnet.training.shards import Array, pad_windows, write_shard
+from ase_crystalnet.training.shards import pad_windows, write_shard
 
 __all__ = ["Recipe", "Sampler", "fingerprint_windows", "make_shards"]
 
