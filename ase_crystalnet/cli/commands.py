@@ -245,7 +245,7 @@ def plot(
     overwrite: bool,
 ) -> None:
     """Draw figures of a result file."""
-    from ase_crystalnet.plotting import trajectory as plotting
+    from ase_crystalnet import plotting
 
     places = _figure_places(result, output, kinds)
     for place in places.values():

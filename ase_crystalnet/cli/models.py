@@ -324,10 +324,11 @@ def train_ziletti(
     from dataclasses import replace
 
     from ase_crystalnet.training.ziletti2018 import train as ziletti
+    from ase_crystalnet.training.ziletti2018.dataset import ZilettiPlan
 
     given: dict[str, Any] = {"shards": shards, "epochs": epochs, "seed": seed}
     plan = replace(
-        ziletti.ZilettiPlan(), **{name: value for name, value in given.items() if value is not None}
+        ZilettiPlan(), **{name: value for name, value in given.items() if value is not None}
     )
     quiet_tensorflow()
     folder = ziletti.train_ziletti(

@@ -36,7 +36,6 @@ from ase_crystalnet.crystals.pools import load_frames, save_frames
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.md.lammps import (
     build_crystal,
-    find_lammps,
     find_potential,
     input_script,
     run_lammps,
@@ -49,18 +48,9 @@ from ase_crystalnet.training.md.materials import (
 )
 
 __all__ = [
-    "BENCHMARK",
-    "TRAINING",
-    "Job",
-    "Material",
-    "build_crystal",
     "find_fault",
-    "find_lammps",
-    "find_potential",
-    "input_script",
     "largest_bragg_peak",
     "run_jobs",
-    "run_lammps",
     "simulate",
 ]
 

@@ -81,7 +81,6 @@ class XrdPlan:
 
 def plan_of(network: PowderNetwork | None) -> XrdPlan:
     """Plan with the split of structures that a network was trained with; the default without."""
-    from ase_crystalnet.training.powder.plan import XrdPlan
 
     stated = network.card.get("trained_on", {}).get("plan") if network else None
     if not stated:
