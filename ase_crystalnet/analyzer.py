@@ -28,8 +28,8 @@ from ase_crystalnet.windows.windower import Windower
 if TYPE_CHECKING:
     from distributed import Client
 
+    from ase_crystalnet.frames.lindemann import LindemannWindow
     from ase_crystalnet.frames.observer import Observer
-    from ase_crystalnet.frames.run import LindemannWindow
 
 __all__ = ["CrystalNet"]
 

@@ -31,7 +31,7 @@ CALLS = 200
 
 FIRST_CALL = """
 import time
-from ase_crystalnet import testing
+from ase_crystalnet import crystals
 from ase_crystalnet import Fingerprint
 from ase_crystalnet import LatticeFinder
 from ase_crystalnet import Windower
@@ -50,9 +50,11 @@ def fingerprint_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]
     from ase_crystalnet import Fingerprint
     from ase_crystalnet._compute.tiles import product
     from ase_crystalnet.fingerprint._kernels import fast as kernel
-    from ase_crystalnet.fingerprint.fingerprint import _tables
+    from ase_crystalnet.fingerprint.fingerprint import kernel_tables
 
-    views, _, _, q, q_axial, _, taps, window = _tables(Fingerprint(), ())
+    tables = kernel_tables(Fingerprint(), ())
+    views, q, q_axial = tables.rotations, tables.axis, tables.axial
+    taps, window = tables.taps, tables.window
     atoms = np.vstack([positions.T, np.ones(ATOMS)]).astype(np.float32)
     width = 2 * q.size
     work = np.empty((5, kernel.CHUNK, width), np.float32)
@@ -95,35 +97,29 @@ def fingerprint_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]
     yield (
         "fingerprint: image",
         9 * PIXELS**2,
-        lambda: kernel.finish(channels, across, window, True, True, 1.0, moved, image),
+        lambda: kernel.finish(channels, across, window, True, moved, image),
     )
 
 
 def lattice_parts(positions: np.ndarray) -> Iterator[tuple[str, float, Any]]:
     """The same for the lattice."""
-    from ase_crystalnet.lattice._kernels import peaks
+    from ase_crystalnet._compute.structure_factor import MAX_AXIS, map_work, structure_map
+    from ase_crystalnet.lattice._kernels.first_shell import BINS, first_shell
 
     x, y, z = (np.ascontiguousarray(positions[:, c], np.float32) for c in range(3))
     ones, row, close = np.ones((3, ATOMS), np.float32)
-    hist, smooth = np.empty((2, peaks.BINS))
-    work = (
-        *(np.empty((ATOMS, peaks.MAX_TABLE), np.float32) for _ in range(4)),
-        np.empty((ATOMS, 2 * peaks.MAX_AXIS + 2), np.float32),
-        np.empty((ATOMS, peaks.MAX_COLUMNS), np.float32),
-        np.empty((ATOMS, peaks.MAX_COLUMNS), np.float32),
-        np.empty((2 * peaks.MAX_AXIS + 2, peaks.MAX_COLUMNS), np.float32),
-        np.empty(peaks.MAX_AXIS, np.int64),
-    )
-    s_map = np.zeros((peaks.MAX_AXIS, 2 * peaks.MAX_AXIS, 2 * peaks.MAX_AXIS), np.float32)
+    hist, smooth = np.empty((2, BINS))
+    work = map_work(ATOMS, MAX_AXIS)
+    s_map = np.zeros((MAX_AXIS, 2 * MAX_AXIS, 2 * MAX_AXIS), np.float32)
     yield (
         "lattice: first shell",
         8 * ATOMS**2,
-        lambda: peaks.first_shell(x, y, z, ATOMS, row, close, hist, smooth),
+        lambda: first_shell(x, y, z, ATOMS, row, close, hist, smooth),
     )
     yield (
         "lattice: S(q) map",
         3 * 16 * ATOMS * SINCOS + 2 * PAIRS * 2 * (4 * HALF + 12) * ATOMS,
-        lambda: peaks.structure_map(x, y, z, ones, ones, ATOMS, np.float32(1.0), HALF, work, s_map),
+        lambda: structure_map(x, y, z, ones, ones, ATOMS, np.float32(1.0), HALF, work, s_map),
     )
 
 

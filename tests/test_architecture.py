@@ -18,8 +18,8 @@ PACKAGE = REPOSITORY / "ase_crystalnet"
 #: What stands in one row may import what stands in the rows above it, and nothing else.
 ORDER = (
     ("errors",),
-    ("classes",),
-    ("_compute", "results", "classifier", "crystals"),
+    ("classes", "_compute"),
+    ("results", "classifier", "crystals"),
     ("geometry", "lattice", "fingerprint", "io", "plotting"),
     ("windows", "frames", "xrd"),
     ("local", "whole"),

@@ -12,12 +12,13 @@ from ase_crystalnet._compute.tiles import BLOCK, ROWS, product
 
 __all__ = [
     "MAX_AXIS",
-    "MAX_COLUMNS",
-    "MAX_TABLE",
     "Q_MAX",
     "Q_MIN",
     "amplitude",
     "half_phases",
+    "insert_peak",
+    "is_maximum",
+    "map_work",
     "newton",
     "scaled_rows",
     "scattering",
@@ -55,12 +56,6 @@ Q_MAX = 10.0
 MAX_AXIS = 28  # half-axis points of the map: windows of 1,000 ions of 4,000 sites
 
 
-MAX_TABLE = -(-MAX_AXIS // BLOCK) * BLOCK
-
-
-MAX_COLUMNS = -(-4 * MAX_AXIS // BLOCK) * BLOCK  # of a product: cos and sin in x times those in z
-
-
 @njit(**JIT)
 def half_phases(t, w, n, h, count, cosines, sines):
     """cos and sin of (k + 1/2) h t for k < count, times w; count is a multiple of the vectors'."""
@@ -84,12 +79,31 @@ def scaled_rows(cosines, sines, i, n, full, source, out, columns):
 
 
 @njit(**JIT)
+def map_work(width, half):
+    """Work space of `structure_map` for `width` atoms and maps of `half` half-axis points."""
+    table = (half + BLOCK - 1) // BLOCK * BLOCK
+    # Of a product: cos and sin in x times those in z.
+    columns = (4 * half + BLOCK - 1) // BLOCK * BLOCK
+    return (
+        np.empty((width, table), np.float32),
+        np.empty((width, table), np.float32),
+        np.empty((width, table), np.float32),
+        np.empty((width, table), np.float32),
+        np.empty((width, 2 * half + 2), np.float32),
+        np.empty((width, columns), np.float32),
+        np.empty((width, columns), np.float32),
+        np.empty((2 * half + 2, columns), np.float32),
+        np.empty(half, np.int64),
+    )
+
+
+@njit(**JIT)
 def structure_map(x, y, z, w, ones, n, h, half, work, s_map):
     """|sum w exp(-i q.x)|^2 at q = (i + 1/2, j + 1/2, k + 1/2) h; i >= 0, j and k of both signs.
 
     No plane of zeros: every point of the map is independent information. For each i one product
     of the tables in y and in (x, z) gives the sums over atoms of cos or sin in each direction,
-    from which come the four signs of (j, k).
+    from which come the four signs of (j, k). `work` is `map_work` of as many points or more.
     """
     cx, sx, cosines, sines, along_y, along_z, both, sums, extents = work
     table = (half + BLOCK - 1) // BLOCK * BLOCK
@@ -139,6 +153,50 @@ def structure_map(x, y, z, w, ones, n, h, half, work, s_map):
                     jj = half + j if sign == 0 else half - 1 - j
                     s_map[i, jj, half + k] = (cc - ss) ** 2 + (sc + cs_) ** 2
                     s_map[i, jj, half - 1 - k] = (cc + ss) ** 2 + (sc - cs_) ** 2
+
+
+@njit(**JIT)
+def is_maximum(s_map, half, i, j, k):
+    """Whether no neighbour of a point of the map, diagonal ones among them, is higher."""
+    full = 2 * half
+    v = s_map[i, j, k]
+    for di in range(-1, 2):
+        for dj in range(-1, 2):
+            for dk in range(-1, 2):
+                a, b, c = i + di, j + dj, k + dk
+                if a < 0:  # Friedel: S(-q) = S(q)
+                    a, b, c = 0, full - 1 - b, full - 1 - c
+                if a >= half or b < 0 or c < 0 or b >= full or c >= full:
+                    continue
+                if s_map[a, b, c] > v:
+                    return False
+    return True
+
+
+@njit(**JIT)
+def insert_peak(q0, q1, q2, value, count, peaks, values):
+    """Put a peak in its place among the `count` strongest, or leave it out; returns how many.
+
+    `peaks` (K, 3) and `values` (K,) hold at most K, strongest first; of equals the earlier one.
+    """
+    most = values.size
+    if count < most:
+        p = count
+        count += 1
+    elif value > values[most - 1]:
+        p = most - 1
+    else:
+        return count
+    while p > 0 and values[p - 1] < value:
+        values[p] = values[p - 1]
+        for c in range(3):
+            peaks[p, c] = peaks[p - 1, c]
+        p -= 1
+    values[p] = value
+    peaks[p, 0] = q0
+    peaks[p, 1] = q1
+    peaks[p, 2] = q2
+    return count
 
 
 @njit(**JIT)

@@ -263,9 +263,3 @@ def _depth_spectra(
             mean[i], error[i] = mean_spectrum(positions, mask, axis=direction, spacings=spacings)
         say("spectra along depth", i + 1, len(layers))
     return DepthSpectra(np.asarray(direction, np.float64), layers, spacings, mean, error)
-
-
-def _evenly(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of some indices, spread over them."""
-    chosen = np.linspace(0, len(indices) - 1, min(count, len(indices)))
-    return indices[chosen.astype(np.int64)]

@@ -87,7 +87,7 @@ def plot(
     ```
     """
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
-    from ase_crystalnet.plotting import trajectory as plotting
+    from ase_crystalnet import plotting
 
     places = _figure_places(result, output, kind or [Kind.fractions, Kind.slice])
     check_outputs(places.values(), overwrite)

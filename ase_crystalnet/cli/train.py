@@ -140,8 +140,9 @@ def train_ziletti(
     ```
     """
     from ase_crystalnet.training.ziletti2018 import train as fit
+    from ase_crystalnet.training.ziletti2018.dataset import ZilettiPlan
 
-    plan = changed(fit.ZilettiPlan(), shards=shards, epochs=epochs, seed=seed)
+    plan = changed(ZilettiPlan(), shards=shards, epochs=epochs, seed=seed)
     train(
         fit.train_ziletti,
         output,

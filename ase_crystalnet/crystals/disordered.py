@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.sampling import (
     Disorder,
     cut_crystal,
@@ -14,8 +14,6 @@ from ase_crystalnet.crystals.sampling import (
 )
 
 __all__ = ["cut_displaced_crystal", "cut_gas", "random_packing"]
-
-Array = NDArray[np.float64]
 
 
 def random_packing(

@@ -18,12 +18,11 @@ from ase.build import bulk
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.prototypes import MARGIN, PROTOTYPES, Prototype
 from ase_crystalnet.crystals.stackings import stackings
 
 __all__ = ["ELEMENTS", "LABELS", "Element", "apart", "elemental_structures"]
-
-Array = NDArray[np.float64]
 
 #: Space group -> class; hexagonal and rhombohedral are one (Ziletti et al., Table 1).
 LABELS: dict[int, str] = {

@@ -12,7 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ase_crystalnet.crystals.disordered import Array
+from ase_crystalnet._compute.types import Array
 
 __all__ = ["Pool", "load_frames", "load_pools"]
 

@@ -12,11 +12,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ase_crystalnet._compute.types import Array
 
 __all__ = ["MARGIN", "PROTOTYPES", "Prototype"]
-
-Array = NDArray[np.float64]
 Range = tuple[float, float]
 
 #: Least distance from a crystal of higher symmetry or another class: in ln(c/a), and of the sites

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import CLASSES
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
     "sample_crystal",
 ]
 
-
-Array = NDArray[np.float64]
 
 _CUBE = np.eye(3)
 _FCC_SITES = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["stackings", "words"]
+from ase_crystalnet._compute.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["close_packed", "graphite", "letters_of", "stackings", "words"]
 
 #: Longest period, in layers; rhombohedral cells are three times as high.
 PERIOD = {166: 7, 194: 8}
-_SITES = np.array([(0.0, 0.0), (1 / 3, 2 / 3), (2 / 3, 1 / 3)])
+#: Places of the letters A, B, C in a hexagonal layer, fractional.
+SITES = np.array([(0.0, 0.0), (1 / 3, 2 / 3), (2 / 3, 1 / 3)])
 #: Kind of layer, its share, thickness of a layer in units of a (of itself; relaxed from .. to).
 KINDS = (
     ("close-packed", 0.4, (2 / 3) ** 0.5, (0.76, 0.9)),
@@ -44,7 +45,7 @@ def words(group: int) -> tuple[tuple[int, ...], ...]:
             if found.intersection(same):
                 continue
             found.add(word)
-            cell, sites = _close_packed(word, (2 / 3) ** 0.5 * 1.02)
+            cell, sites = close_packed(word, (2 / 3) ** 0.5 * 1.02)
             # A multiple of a shorter word shows itself by a smaller primitive cell.
             given: Any = (cell, sites, np.ones(len(sites)))
             data: Any = spglib.get_symmetry_dataset(given, symprec=1e-3)
@@ -55,7 +56,8 @@ def words(group: int) -> tuple[tuple[int, ...], ...]:
     return tuple(result)
 
 
-def _letters(word: tuple[int, ...]) -> NDArray[np.int64]:
+def letters_of(word: tuple[int, ...]) -> NDArray[np.int64]:
+    """Place (0, 1, 2 for A, B, C) of each layer of the hexagonal cell of a word."""
     repeats = 1 if sum(word) % 3 == 0 else 3
     return np.concatenate([[0], np.cumsum(np.tile(word, repeats))[:-1]]) % 3
 
@@ -64,10 +66,27 @@ def _hexagonal(height: float) -> Array:
     return np.array([[1, 0, 0], [-0.5, 0.75**0.5, 0], [0, 0, height]])
 
 
-def _close_packed(word: tuple[int, ...], thickness: float) -> tuple[Array, Array]:
-    letters = _letters(word)
+def close_packed(word: tuple[int, ...], thickness: float) -> tuple[Array, Array]:
+    """Cell (3, 3), a = 1, and fractional sites (layers, 3) of one atom a layer.
+
+    Parameters
+    ----------
+    word : tuple of int
+        Shifts of the layers, each +1 or -1.
+    thickness : float
+        Of a layer, in units of a.
+    """
+    letters = letters_of(word)
     heights = np.arange(len(letters)) / len(letters)
-    return _hexagonal(thickness * len(letters)), np.column_stack([_SITES[letters], heights])
+    return _hexagonal(thickness * len(letters)), np.column_stack([SITES[letters], heights])
+
+
+def graphite(word: tuple[int, ...], thickness: float) -> tuple[Array, Array]:
+    """The same of layers that are honeycombs, each hollow at its letter; sites (2 layers, 3)."""
+    cell, sites = close_packed(word, thickness)
+    letters = letters_of(word)
+    honeycombs = [np.column_stack([SITES[(letters + s) % 3], sites[:, 2]]) for s in (1, 2)]
+    return cell, np.vstack(honeycombs)
 
 
 def stackings(group: int, rng: np.random.Generator) -> tuple[str, Array, Array]:
@@ -86,14 +105,12 @@ def stackings(group: int, rng: np.random.Generator) -> tuple[str, Array, Array]:
     word = known[rng.choice(len(known), p=weights / weights.sum())]
     if rng.random() < 0.7:
         thickness = rng.uniform(*relaxed)
-    cell, sites = _close_packed(word, thickness)
-    letters, layers = _letters(word), len(sites)
+    cell, sites = close_packed(word, thickness)
+    letters, layers = letters_of(word), len(sites)
     if kind == "diamond":  # each layer is a pair of atoms; three quarters of a layer apart
         up = 0.75 * rng.normal(1.0, 0.01)
         sites = np.vstack([sites, sites + np.array([0.0, 0.0, up / layers])])
-    elif kind == "graphite":  # each layer is a honeycomb, hollow at its letter
-        sites = np.vstack(
-            [np.column_stack([_SITES[(letters + s) % 3], sites[:, 2]]) for s in (1, 2)]
-        )
+    elif kind == "graphite":
+        cell, sites = graphite(word, thickness)
     symbols = "".join("ABC"[x] for x in letters)
     return f"{kind} {symbols if layers <= 12 else symbols[:12] + '..'}", cell, sites % 1.0

@@ -11,14 +11,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Float32
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import ModelError
 
 __all__ = ["BackProjection", "Unpooling"]
-
-Float32 = NDArray[np.float32]
 Unpooling = Literal["switches", "repeat"]
 
 #: Each has a kernel over pixels; numbered from 1 in the order of the data.

@@ -103,7 +103,7 @@ def bragg_spots(
     if np.linalg.eigvalsh(covariance)[0] < 1e-6:
         raise InputError("Bragg spots are those of a solid body; these atoms all lie in one plane")
     channels, places = [], []
-    for channel, pair in enumerate(fingerprint._rotations()):
+    for channel, pair in enumerate(fingerprint.detector.rotations()):
         for rotation in pair:
             scattered = points @ rotation.T + [0, 0, k]  # k1, if it were as long as k
             length = np.linalg.norm(scattered, axis=1, keepdims=True)
@@ -157,7 +157,7 @@ def _brightest(image: NDArray[np.float32], place: Float64) -> float:
 
 def ring(fingerprint: Fingerprint) -> NDArray[np.bool_]:
     """Pixels (P, P) whose intensity a fingerprint keeps."""
-    return np.asarray(fingerprint._window() > 0)
+    return np.asarray(fingerprint.detector.window() > 0)
 
 
 def energy_share(maps: ArrayLike, near: ArrayLike) -> Float64:

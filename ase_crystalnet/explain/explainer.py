@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_crystalnet._compute.types import Float32
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.explain.back_projection import BackProjection, Unpooling
 
 __all__ = ["Explainer", "Explanation", "LayerResponse"]
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +239,7 @@ class Explainer:
         """
         number = range(len(self.convolutions))[convolution]
         inputs = self.inputs(images)
-        features = self._features(inputs, number)
+        features = self.features(inputs, number)
         weight = features
         if label is not None:
             weight = np.maximum(self._projection.evidence(inputs, number, label), 0)
@@ -263,7 +262,7 @@ class Explainer:
         """Sum of the maps of all filters of a convolution, (B, P, P, 3), for each fingerprint."""
         number = range(len(self.convolutions))[convolution]
         inputs = self.inputs(images)
-        features = self._features(inputs, number)
+        features = self.features(inputs, number)
         every = np.arange(features.shape[-1])
         return np.stack(
             [
@@ -308,7 +307,7 @@ class Explainer:
         images = self._checked(np.asarray(images, np.float32))
         return np.sqrt(images) if self.classifier.card.input == "sqrt" else images
 
-    def _features(self, inputs: Float32, number: int) -> Float32:
+    def features(self, inputs: Float32, number: int) -> Float32:
         """Feature maps (B, h, w, filters), what is negative left out."""
         return np.maximum(self._projection.feature_maps(inputs)[1][number], 0)
 

@@ -6,10 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from ase_crystalnet._compute.threads import share
+from ase_crystalnet._compute.types import Float32
 from ase_crystalnet.fingerprint.batch import AtomBatch
+from ase_crystalnet.fingerprint.detector import Detector
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 
 __all__ = ["exact_fingerprints"]
@@ -17,27 +19,47 @@ __all__ = ["exact_fingerprints"]
 
 def exact_fingerprints(
     fingerprint: Fingerprint,
-    positions: Any,
-    mask: Any = None,
-    numbers: Any = None,
+    positions: ArrayLike,
+    mask: ArrayLike | None = None,
+    numbers: ArrayLike | None = None,
     *,
     threads: int | None = None,
-) -> NDArray[np.float32]:
-    """`Fingerprint.exact` on the detector, compiled, in float32: 2e-5 of the brightest pixel apart.
+) -> Float32:
+    """Fingerprints atom by atom and pixel by pixel of the flat detector.
 
-    The fast form takes atoms within five scale lengths of the centre; a block of cells is longer.
-    Parameters are those of `Fingerprint.exact`; returns (B, P, P, 3) float32.
+    The form to use where a window is longer than five scale lengths from its centre, up to which
+    the fast form holds: a block of cells. It is `Fingerprint.exact` in float32, which lies within
+    2e-5 of the brightest pixel of that reference.
+
+    Parameters
+    ----------
+    fingerprint : Fingerprint
+        Constants; the flat detector is taken whatever its grid.
+    positions : (B, N, 3) array
+        In scale lengths, in the standard frame.
+    mask : (B, N) bool array, optional
+        False where there is no atom; by default all are atoms.
+    numbers : (B, N) int array, optional
+        Atomic numbers, for form factors; by default every atom scatters alike.
+    threads : int, optional
+        Threads to share the windows; by default numba's number (``NUMBA_NUM_THREADS``).
+
+    Returns
+    -------
+    (B, P, P, 3) float32 array
+        Each window's brightest pixel is 1; a window without atoms is zero everywhere.
+
+    Raises
+    ------
+    InputError
+        As in calling a `Fingerprint`.
     """
     from ase_crystalnet.fingerprint._kernels.exact import diffract_exact  # compiled on first use
 
     batch = AtomBatch(positions, mask, None, numbers)
     size = fingerprint.pixels
-    tables = _exact_tables(fingerprint, batch.elements)
-    atoms = (
-        np.require(batch.positions, np.float32, ["C", "W"]),
-        np.require(batch.weights, np.float32, ["C", "W"]),
-        batch.species,
-    )
+    tables = _tables(fingerprint.detector, batch.elements)
+    atoms = batch.in_single_precision()
     out = np.empty((batch.windows, size, size, 3), np.float32)
 
     def part(start: int, stop: int) -> None:
@@ -49,25 +71,18 @@ def exact_fingerprints(
 
 
 @lru_cache(maxsize=256)
-def _exact_tables(fingerprint: Fingerprint, elements: tuple[int, ...]) -> tuple[Any, ...]:
+def _tables(detector: Detector, elements: tuple[int, ...]) -> tuple[Any, ...]:
     """What the kernel needs besides the atoms, in its order of arguments."""
-    rotations = fingerprint._rotations()
-    views = [(channel, rotation) for channel in range(3) for rotation in rotations[channel]]
-    quarter_turn = fingerprint.angle == 45.0
-    if quarter_turn:
-        del views[4]
-    window = fingerprint._window()
-    lit = np.argwhere(window > 0)
-    q = fingerprint.wave_vectors("detector")
-    forms = fingerprint._form_factors(elements, q)
-    if not elements:
-        forms = np.ones((1, *window.shape))
+    views = detector.views()
+    window = detector.window()
+    lit = window > 0
+    forms = detector.form_factors(elements) if elements else np.ones((1, *window.shape))
     return (
-        np.array([rotation for _, rotation in views], np.float32),
-        np.array([channel for channel, _ in views]),
-        quarter_turn,
-        np.ascontiguousarray(q[window > 0], np.float32),
-        np.ascontiguousarray(forms[:, window > 0], np.float32),
-        window[window > 0].astype(np.float32),
-        lit,
+        views.rotations.astype(np.float32),
+        views.channels,
+        views.quarter_turn,
+        np.ascontiguousarray(detector.wave_vectors()[lit], np.float32),
+        np.ascontiguousarray(forms[:, lit], np.float32),
+        window[lit].astype(np.float32),
+        np.argwhere(lit),
     )

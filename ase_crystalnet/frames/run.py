@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ase_crystalnet.frames.dask import DaskPool
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["LindemannWindow", "analyze_frames", "run"]
+__all__ = ["analyze_frames", "run"]
 
 
 def run(

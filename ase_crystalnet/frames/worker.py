@@ -12,9 +12,10 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 
-__all__ = ["limit_threads", "portable", "serve"]
+__all__ = ["THREAD_VARIABLES", "limit_threads", "portable", "serve"]
 
-_VARIABLES = (
+#: What tells libraries in how many threads they may compute.
+THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -29,7 +30,7 @@ def limit_threads(count: int) -> None:
 
     Where there is a GPU it takes no more of its memory than it needs: others share it.
     """
-    for name in _VARIABLES:
+    for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if "numba" in sys.modules:

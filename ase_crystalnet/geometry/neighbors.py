@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet._compute.threads import share
+from ase_crystalnet._compute.types import Array
 
 __all__ = ["CellList"]
-
-Array = NDArray[np.float64]
 
 #: Cubes along one axis at most; their numbers have to fit into a key.
 MOST_STEPS = 2**20

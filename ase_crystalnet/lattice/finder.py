@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.batches import first_atoms, per_atom
 from ase_crystalnet._compute.threads import share
-from ase_crystalnet.errors import InputError
 
 __all__ = ["LatticeFinder", "Lattices", "minkowski_reduce"]
 
@@ -44,9 +44,6 @@ class Lattices:
         Cube root of the primitive volume, Angstrom; from the nearest-neighbour distance without.
     order : (B,) float64 array
         Bragg order S_max / N: 1 in a perfect crystal, exp(-q^2 sigma^2) under displacements.
-    lattice_order : (B,) float64 array
-        Mean S / N of the indexed peaks times the share of them that is indexed; low where two
-        grains meet. 0 without a lattice.
     rank : (B,) int8 array
         0 none, 1 planes, 2 rods, 3 lattice.
     mean_square_displacement : (B,) float64 array
@@ -64,7 +61,6 @@ class Lattices:
     frame: NDArray[np.float64]
     scale: NDArray[np.float64]
     order: NDArray[np.float64]
-    lattice_order: NDArray[np.float64]
     rank: NDArray[np.int8]
     mean_square_displacement: NDArray[np.float64]
     nearest_neighbor_distance: NDArray[np.float64]
@@ -131,18 +127,8 @@ class LatticeFinder:
         """
         from ase_crystalnet.lattice._kernels.window import FOUND, batch  # compiled on first use
 
-        positions = np.ascontiguousarray(positions, np.float32)
-        if positions.ndim != 3 or positions.shape[-1] != 3:
-            raise InputError(f"positions have shape {positions.shape}; expected (B, N, 3)")
-        if mask.shape != positions.shape[:2]:
-            raise InputError(f"mask has shape {mask.shape}; expected {positions.shape[:2]}")
-        counts = np.count_nonzero(mask, axis=1).astype(np.int64)
-        if not np.array_equal(mask, np.arange(mask.shape[1]) < counts[:, None]):
-            raise InputError("mask must be True for the first atoms of each row, then False")
-        if weights is None:
-            weights = np.ones(mask.shape, np.float32)
-        elif weights.shape != mask.shape:
-            raise InputError(f"weights have shape {weights.shape}; expected {mask.shape}")
+        positions, counts = first_atoms(positions, mask)
+        weights = per_atom("weights", weights, positions.shape[:2], np.float32, 1)
         total = len(positions)
         # The farthest atom stands for the radius: a ball of 40 atoms or more comes that near.
         radius = np.sqrt(np.einsum("bni,bni->bn", positions, positions).max(axis=1, initial=1e-6))
@@ -192,7 +178,6 @@ def _lattices(
         frame=frame,
         scale=scale,
         order=np.clip(info["order"], 0.0, 1.0),
-        lattice_order=np.where(reported, info["lattice_order"], 0.0),
         rank=np.where(reported, 3, np.minimum(info["rank"], 2)).astype(np.int8),
         mean_square_displacement=np.where(reported, info["msd"] * spacing**2, np.nan),
         nearest_neighbor_distance=spacing,

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.lattice._kernels.setting import _best_change
 
 __all__ = ["Setting", "conventional_setting", "misorientation", "symmetry_rotations"]
-
-Array = NDArray[np.float64]
 
 # Primitive basis in units of the conventional one (rows), conventional cell with c = 0 and a = 0.
 _CENTRING: dict[str, Array] = {

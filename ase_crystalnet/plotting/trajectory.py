@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet.classes import CLASS_COLORS, REFUSED, class_colors
+from ase_crystalnet.classes import REFUSED, class_colors
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.plotting.slice import plot_slice
 from ase_crystalnet.plotting.style import INK, new_figure
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.results.trajectory import TrajectoryAnalysis
 
-__all__ = ["CLASS_COLORS", "class_colors", "plot_fingerprint", "plot_slice", "plot_trajectory"]
+__all__ = ["plot_fingerprint", "plot_trajectory"]
 
 _MELTING = (0.1, 0.2)  # Lindemann parameter at which crystals melt
 _LABEL_SHARE = 0.04  # a band is named if it reaches this share somewhere

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.lattice.finder import Lattices
 
-__all__ = ["Array", "keep_recipe", "pad_windows", "read_shards", "write_shard"]
-
-
-Array = NDArray[np.float64]
+__all__ = ["keep_recipe", "pad_windows", "read_shards", "write_shard"]
 
 
 def pad_windows(windows: Sequence[Array]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -13,14 +13,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.geometry.periodic import validated_positions
 from ase_crystalnet.lattice.finder import minkowski_reduce
-from ase_crystalnet.whole.average_lattice import NoLatticeError, average_lattice
+from ase_crystalnet.whole.average_lattice import average_lattice
 from ase_crystalnet.whole.sites import mean_sites, typical_distance
 
-__all__ = ["AverageCell", "NoLatticeError", "average_cell", "standard_bases"]
-
-Array = NDArray[np.float64]
+__all__ = ["AverageCell", "average_cell", "standard_bases"]
 
 #: Vectors this much longer than the shortest count as equally short.
 EQUAL_LENGTH = 0.02

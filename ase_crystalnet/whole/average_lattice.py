@@ -19,14 +19,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.special import gammainccinv
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.geometry.periodic import PeriodicSpace
 from ase_crystalnet.lattice.finder import LatticeFinder, minkowski_reduce
 from ase_crystalnet.whole.sites import mean_sites, typical_distance
 
 __all__ = ["NoLatticeError", "average_lattice"]
-
-Array = NDArray[np.float64]
 #: Sum of S over the reflections of a reciprocal lattice, their number, and its basis (rows).
 Candidate = tuple[float, int, Array]
 

@@ -9,12 +9,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.whole.average_cell import AverageCell, average_cell
 from ase_crystalnet.whole.average_lattice import NoLatticeError
 
 __all__ = [
     "CLUSTER_SIZE",
-    "Array",
     "cell_cluster",
     "cluster_of",
     "padded",
@@ -28,9 +28,6 @@ __all__ = [
 
 #: Sites of a cluster (Ziletti et al., Methods).
 CLUSTER_SIZE = 250
-
-
-Array = NDArray[np.float64]
 
 
 def standard_conventional_cell(atoms: Atoms) -> Atoms:

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.geometry.periodic import PeriodicSpace
 
 __all__ = ["mean_sites", "typical_distance"]
-
-Array = NDArray[np.float64]
 
 #: Sites nearer to each other than this share of the nearest-neighbour distance are no sites.
 LEAST_APART = 0.75

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_displaced_crystal, cut_gas, random_packing
-from ase_crystalnet.crystals.pools import Pool, load_pools
+from ase_crystalnet.crystals.pools import Pool, load_pools, save_frames
 from ase_crystalnet.crystals.sampling import (
     INNER,
     OUTER,
@@ -27,7 +27,6 @@ from ase_crystalnet.crystals.sampling import (
 )
 from ase_crystalnet.lattice.finder import LatticeFinder
 from ase_crystalnet.training.local.dataset import other_crystal
-from ase_crystalnet.training.md import run as md
 from ase_crystalnet.training.shards import pad_windows
 
 SPACE_GROUPS = [
@@ -271,7 +270,7 @@ def test_packings_are_dense_periodic_and_without_overlap(rng):
 def test_pools_of_saved_frames(tmp_path, rng):
     points, cell = random_packing(1.1, rng, atoms=300)
     frames = [Atoms("Al300", 2.8 * points, cell=2.8 * cell, pbc=True) for _ in range(2)]
-    md.save_frames(tmp_path / "Al_liquid.npz", frames)
+    save_frames(tmp_path / "Al_liquid.npz", frames)
     pools = load_pools([tmp_path / "Al_liquid.npz"])
     assert [pool.name for pool in pools] == ["Al_liquid"] * 2
     assert pools[0].density == pytest.approx(1.1 / 2.8**3)

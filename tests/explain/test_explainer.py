@@ -78,7 +78,7 @@ def test_maps_follow_the_brightness_of_the_fingerprint(
     explainer: Explainer, fcc_image: Any
 ) -> None:
     """Filters are ranked by the light in their feature maps."""
-    features = explainer._features(explainer.inputs(fcc_image[None]), 0)[0]
+    features = explainer.features(explainer.inputs(fcc_image[None]), 0)[0]
     light = features.sum(axis=(0, 1))
     (layer,) = explainer.layer_responses(fcc_image[None], 0, top=5)
     np.testing.assert_array_equal(layer.filters, np.argsort(-light)[:5])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -163,8 +165,12 @@ def test_other_atoms_raise_or_reset() -> None:
 
 def test_memory_does_not_grow() -> None:
     tracker = LindemannTracker(window=3)
-    follow(tracker, shaken(20))
-    assert len(tracker._buffer) == 3
+    frames = shaken(20)
+    follow(tracker, frames[:6])
+    size = len(pickle.dumps(tracker))
+    follow(tracker, frames[6:])
+    assert tracker.frames == 3
+    assert len(pickle.dumps(tracker)) == pytest.approx(size, rel=0.01)
 
 
 def test_bad_input_is_named() -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ase_crystalnet._compute.threads import thread_count
 from ase_crystalnet.cli import analyze
 from ase_crystalnet.errors import InputError, OutputLockedError, WorkerError
-from ase_crystalnet.frames import worker as _worker
+from ase_crystalnet.frames import worker
 from ase_crystalnet.frames.job import FrameJob, in_order
 from ase_crystalnet.frames.processes import WorkerPool
 from ase_crystalnet.frames.run import analyze_frames, run
@@ -206,10 +206,10 @@ def test_no_more_than_so_many_frames_are_under_way(
 
 
 def test_threads_of_a_worker() -> None:
-    names = _worker._VARIABLES
+    names = worker.THREAD_VARIABLES
     kept = dict(os.environ)
     try:
-        _worker.limit_threads(3)
+        worker.limit_threads(3)
         assert {os.environ[name] for name in names} == {"3"}
         assert thread_count(None) == 3
     finally:

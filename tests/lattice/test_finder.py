@@ -209,13 +209,13 @@ def test_minkowski_reduction_keeps_the_lattice_and_shortens_it(seed):
 
 def test_wrong_shapes_are_named():
     finder = LatticeFinder()
-    with pytest.raises(InputError, match=r"\(2, 4\); expected \(B, N, 3\)"):
+    with pytest.raises(InputError, match=r"expected positions of shape \(B, N, 3\), got \(2, 4\)"):
         finder(np.zeros((2, 4), np.float32), np.ones((2, 4), bool))
-    with pytest.raises(InputError, match=r"mask has shape \(2, 5\)"):
+    with pytest.raises(InputError, match=r"expected mask of shape \(2, 4\), got \(2, 5\)"):
         finder(np.zeros((2, 4, 3), np.float32), np.ones((2, 5), bool))
-    with pytest.raises(InputError, match="first atoms"):
+    with pytest.raises(InputError, match="for the first atoms"):
         finder(np.zeros((1, 2, 3), np.float32), np.array([[False, True]]))
-    with pytest.raises(InputError, match="weights"):
+    with pytest.raises(InputError, match=r"expected weights of shape \(1, 2\)"):
         finder(np.zeros((1, 2, 3), np.float32), np.ones((1, 2), bool), np.ones((1, 3), np.float32))
 
 

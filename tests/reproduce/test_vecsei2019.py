@@ -165,10 +165,10 @@ def test_simulated_sets_do_not_find_themselves_in_the_library(tmp_path: Path) ->
         assert not rows[LIBRARY].even.any()
     named = structures.identifier.copy()
     named[:] = bench.library.identifier[: len(named)]
-    object.__setattr__(bench._split[0], "identifier", named)
+    object.__setattr__(bench.split[0], "identifier", named)
     first = next(iter(bench.sets))
-    held_out = named[bench._split[1] == first.split(",")[0]]
-    assert not np.isin(bench._library_for(first).identifier, held_out).any()
+    held_out = named[bench.split[1] == first.split(",")[0]]
+    assert not np.isin(bench.library_for(first).identifier, held_out).any()
 
 
 def test_nothing_to_test_on(data: Path, networks: list[str], tmp_path: Path) -> None:

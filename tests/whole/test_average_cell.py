@@ -10,7 +10,7 @@ from ase.build import bulk
 from ase_crystalnet import crystals
 from ase_crystalnet.crystals.defects import displaced, substituted, with_vacancies
 from ase_crystalnet.crystals.prototypes import PROTOTYPES
-from ase_crystalnet.crystals.stackings import _SITES, _close_packed, _letters
+from ase_crystalnet.crystals.stackings import graphite as graphite_cell
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.whole.average_cell import average_cell, standard_bases
 from ase_crystalnet.whole.average_lattice import NoLatticeError
@@ -159,11 +159,7 @@ def test_long_stackings_are_not_taken_for_their_average(
     word: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     """Graphite of seven layers, two fifths of it missing: reflections many, and each weak."""
-    cell, sites = _close_packed(word, 1.363)
-    letters = _letters(word)
-    honeycomb = np.vstack(
-        [np.column_stack([_SITES[(letters + k) % 3], sites[:, 2]]) for k in (1, 2)]
-    )
+    cell, honeycomb = graphite_cell(word, 1.363)
     graphite = Atoms(
         np.full(len(honeycomb), 6), cell=2.46 * cell, scaled_positions=honeycomb, pbc=True
     )

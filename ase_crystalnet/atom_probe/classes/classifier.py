@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.atom_probe.classes.fingerprints import AveragedFingerprint
 from ase_crystalnet.atom_probe.search.findings import WindowFindings
 from ase_crystalnet.classifier.classifier import Classifier
@@ -18,8 +19,6 @@ from ase_crystalnet.lattice.orientation import conventional_setting
 from ase_crystalnet.local.images import ImageMaker
 
 __all__ = ["MIN_CERTAINTY", "AtomProbeClassifier", "ClassFindings", "ion_images"]
-
-Array = NDArray[np.float64]
 
 #: Certainty from which a class is given. With it at most 0.5 % of the windows of any cell of the
 #: accuracy table (docs/atom_probe_method.md) are given a wrong class.

@@ -20,7 +20,7 @@ import numpy as np
 from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable, parse_formula
 from ase_crystalnet.errors import InputError
 
-__all__ = ["read_ranges", "write_rrng"]
+__all__ = ["read_ranges"]
 
 _NM3 = 1000.0  # Å^3
 _LFS = "version https://git-lfs"
@@ -312,39 +312,6 @@ def _hex_color(text: str) -> tuple[float, float, float]:
         return (0.5, 0.5, 0.5)
     red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (0, 2, 4))
     return red, green, blue
-
-
-def write_rrng(path: str | Path, table: RangeTable) -> None:
-    """Write ranges as .rrng, so that `read_ranges` gives the same ions and ranges again.
-
-    Parameters
-    ----------
-    path : str or Path
-        Replaced if it is there.
-    table : RangeTable
-        Ions without a range have no place in the format and are left out.
-    """
-    from ase_crystalnet.io.whole_files import write_whole
-
-    names = [
-        part
-        for i in dict.fromkeys(table.ion.tolist())
-        for part, _ in table.ions[i].composition or ((table.ions[i].name, 1),)
-    ]
-    names = list(dict.fromkeys(names))
-    lines = ["[Ions]", f"Number={len(names)}"]
-    lines += [f"Ion{number}={name}" for number, name in enumerate(names, 1)]
-    lines += ["[Ranges]", f"Number={len(table)}"]
-    for number, (low, high, index) in enumerate(
-        zip(table.low, table.high, table.ion, strict=True), 1
-    ):
-        ion = table.ions[index]
-        volume = ion.volume / _NM3 if ion.volume > 0 else 0.0
-        words = [f"Range{number}={low:.9g} {high:.9g} Vol:{volume:.5f}"]
-        words += [f"{part}:{n}" for part, n in ion.composition] or [f"Name:{ion.name}"]
-        words.append("Color:" + "".join(f"{round(255 * c):02X}" for c in ion.color))
-        lines.append(" ".join(words))
-    write_whole(Path(path), "\n".join(lines) + "\n")
 
 
 # ------------------------------------------------------------------------------------------ .env

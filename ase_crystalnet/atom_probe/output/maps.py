@@ -27,7 +27,7 @@ _NM = 0.1  # nanometres an Angstrom
 _SPECIES_SHOWN = 4
 
 
-class _Slices:
+class Slices:
     """Side view (x, z) and top view (x, y) through one window of the grid."""
 
     def __init__(self, analysis: AtomProbeAnalysis, through: int | None = None) -> None:
@@ -73,7 +73,7 @@ class _Slices:
 
 
 def _draw(
-    slices: _Slices, axes: NDArray[Any], values: NDArray[Any], title: str, unit: str, **style: Any
+    slices: Slices, axes: NDArray[Any], values: NDArray[Any], title: str, unit: str, **style: Any
 ) -> None:
     """One quantity in both views, with one scale."""
     low, high = style.pop("range", None) or _bounds(values)
@@ -103,7 +103,7 @@ def plot_composition(analysis: AtomProbeAnalysis) -> Figure:
     order = np.argsort(-analysis.species_counts[:-1], kind="stable")[:_SPECIES_SHOWN]
     chosen = [(int(i), analysis.species[i]) for i in order if analysis.species_counts[i]]
     chosen.append((len(analysis.species), "unranged"))
-    slices = _Slices(analysis)
+    slices = Slices(analysis)
     figure, axes = slices.figure(len(chosen), "share of the ions")
     for column, (i, name) in enumerate(chosen):
         share = 100.0 * counts[:, i] / total
@@ -114,7 +114,7 @@ def plot_composition(analysis: AtomProbeAnalysis) -> Figure:
 def plot_density(analysis: AtomProbeAnalysis) -> Figure:
     """Draw density, and the efficiency where volumes are known."""
     measures = analysis.measures
-    slices = _Slices(analysis)
+    slices = Slices(analysis)
     known = bool(np.isfinite(measures.efficiency).any())
     figure, axes = slices.figure(1 + known, "windows inside the specimen")
     _draw(slices, axes[:, 0], 1000 * measures.density, "density", "ions/nm³", cmap="viridis")
@@ -131,7 +131,7 @@ def plot_structure(analysis: AtomProbeAnalysis) -> Figure:
     from matplotlib.colors import ListedColormap
 
     findings = analysis.findings
-    slices = _Slices(analysis, int(np.argmin(findings.p_value)) if len(analysis) else None)
+    slices = Slices(analysis, int(np.argmin(findings.p_value)) if len(analysis) else None)
     classes = analysis.classes if analysis.class_counts else None
     figure, axes = slices.figure(2 + (classes is not None), "what the windows show")
     _draw_kinds(
@@ -161,7 +161,7 @@ def plot_structure(analysis: AtomProbeAnalysis) -> Figure:
 
 
 def _draw_kinds(
-    slices: _Slices,
+    slices: Slices,
     axes: NDArray[Any],
     values: NDArray[Any],
     title: str,

@@ -114,7 +114,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
         radius = np.tan(np.radians(angle) / 2)
         axes.add_patch(Circle((0, 0), radius, fill=False, color="#e4e4e4", lw=0.6, zorder=0))
         axes.annotate(f"{angle}°", (0, -radius), fontsize=6, color="#8f8f8f", ha="center")
-    places = _stereographic(findings.normal[shown])
+    places = stereographic(findings.normal[shown])
     dots = axes.scatter(
         places[:, 0],
         places[:, 1],
@@ -129,7 +129,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
             "interplanar spacing (nm)", fontsize=8
         )
     for pole in analysis.poles:
-        ((x, y),) = _stereographic(np.asarray(pole.normal)[None])
+        ((x, y),) = stereographic(np.asarray(pole.normal)[None])
         axes.plot(x, y, "o", ms=14, mfc="none", mec="#d55e00")
         axes.annotate(
             f"{pole.spacing * _NM:.3f} nm\n{len(pole.windows)} windows", (x, y), fontsize=7,
@@ -146,7 +146,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     return figure
 
 
-def _stereographic(normals: NDArray[np.float64]) -> NDArray[np.float64]:
+def stereographic(normals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Unit vectors (B, 3) of the upper half onto the unit disk (B, 2)."""
     upper = np.where(normals[:, 2:] < 0, -normals, normals)
     return upper[:, :2] / (1.0 + upper[:, 2:])

@@ -13,8 +13,14 @@ from numba import njit
 
 from ase_crystalnet._compute.algebra import inverse3
 from ase_crystalnet._compute.options import JIT, f32, sincos
-from ase_crystalnet._compute.structure_factor import Q_MAX, newton, structure_map
-from ase_crystalnet._compute.tiles import BLOCK
+from ase_crystalnet._compute.structure_factor import (
+    Q_MAX,
+    insert_peak,
+    is_maximum,
+    map_work,
+    newton,
+    structure_map,
+)
 
 LEAST_IONS = 16
 #: Step of the map in 1 / (radius of gyration of a ball): S falls to 0.22 of a peak at the worst
@@ -85,7 +91,6 @@ def accumulate(s_map, half, step, low, high, limit, total, points):
 def strongest(s_map, half, step, low, high, floor, x, y, z, ones, n, curve, near, peaks, values):
     """Local maxima of S in the shell, climbed to their top, strongest first; returns how many."""
     count = 0
-    most = values.size
     q = np.empty(3)
     for i in range(half):
         for j in range(2 * half):
@@ -93,18 +98,7 @@ def strongest(s_map, half, step, low, high, floor, x, y, z, ones, n, curve, near
                 v = s_map[i, j, k]
                 if v <= floor:
                     continue
-                top = True
-                for di in range(-1, 2):
-                    for dj in range(-1, 2):
-                        for dk in range(-1, 2):
-                            a, b, c = i + di, j + dj, k + dk
-                            if a < 0:  # Friedel: S(-q) = S(q)
-                                a, b, c = 0, 2 * half - 1 - b, 2 * half - 1 - c
-                            if a >= half or b < 0 or c < 0 or b >= 2 * half or c >= 2 * half:
-                                continue
-                            if s_map[a, b, c] > v:
-                                top = False
-                if not top:
+                if not is_maximum(s_map, half, i, j, k):
                     continue
                 q[0] = (i + 0.5) * step
                 q[1] = (j + 0.5 - half) * step
@@ -124,28 +118,14 @@ def strongest(s_map, half, step, low, high, floor, x, y, z, ones, n, curve, near
                         fresh = False
                 if not fresh:
                     continue
-                if count < most:
-                    p = count
-                    count += 1
-                elif value > values[most - 1]:
-                    p = most - 1
-                else:
-                    continue
-                while p > 0 and values[p - 1] < value:
-                    values[p] = values[p - 1]
-                    for c in range(3):
-                        peaks[p, c] = peaks[p - 1, c]
-                    p -= 1
-                values[p] = value
-                for c in range(3):
-                    peaks[p, c] = q[c]
+                count = insert_peak(q[0], q[1], q[2], value, count, peaks, values)
     return count
 
 
 @njit(**JIT)
 def search(
     positions, counts, start, stop, most_half, low, high, floor, limit,
-    moments, total, points, peaks, values, found,
+    moments, total, points, peaks, values,
 ):  # fmt: skip
     """Peaks of windows start .. stop, and sums for the background of each.
 
@@ -159,9 +139,8 @@ def search(
         S below which no point of the map is climbed from.
     limit
         S is clipped there before it is summed for the background.
-    moments, total, points, peaks, values, found
-        Results: (B, 3, 3) covariance of the positions; (B, bins of |q|) sums and numbers;
-        (B, K, 3) wave vectors and (B, K) S of the strongest peaks; (B,) how many.
+    moments, total, points, peaks, values
+        Results, as in `peaks.PeakSearch`.
     """
     width = positions.shape[1]
     x = np.empty(width, np.float32)
@@ -170,19 +149,7 @@ def search(
     scaled = np.empty((3, width), np.float32)
     ones = np.ones(width, np.float32)
     curve = np.empty((3, 3))
-    table = (most_half + BLOCK - 1) // BLOCK * BLOCK
-    columns = (4 * most_half + BLOCK - 1) // BLOCK * BLOCK
-    work = (
-        np.empty((width, table), np.float32),
-        np.empty((width, table), np.float32),
-        np.empty((width, table), np.float32),
-        np.empty((width, table), np.float32),
-        np.empty((width, 2 * most_half + 2), np.float32),
-        np.empty((width, columns), np.float32),
-        np.empty((width, columns), np.float32),
-        np.empty((2 * most_half + 2, columns), np.float32),
-        np.empty(most_half, np.int64),
-    )
+    work = map_work(width, most_half)
     s_map = np.empty((most_half, 2 * most_half, 2 * most_half), np.float32)
     unit = high / Q_MAX  # `structure_map` ends its map at Q_MAX
     for b in range(start, stop):
@@ -204,7 +171,7 @@ def search(
         )  # fmt: skip
         ones[:n] = 1
         accumulate(s_map, half, step, low, high, limit, total[b], points[b])
-        found[b] = strongest(
+        strongest(
             s_map, half, step, low, high, floor, x, y, z, ones, n, curve, 0.7 * step,
             peaks[b], values[b],
         )  # fmt: skip

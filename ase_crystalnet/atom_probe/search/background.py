@@ -17,11 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ase_crystalnet._compute.types import Array
 
 __all__ = ["CLIP", "Q_BINS", "Background", "clipped_mean", "fit_heterogeneity"]
-
-Array = NDArray[np.float64]
 
 #: S is clipped here before it is averaged, so that Bragg peaks do not become background.
 CLIP = 4.0

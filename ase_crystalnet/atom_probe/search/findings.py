@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.atom_probe.search.background import Background
+from ase_crystalnet.atom_probe.search.peaks import PeakSearch
 from ase_crystalnet.errors import InputError
 
 __all__ = ["MAX_PEAKS", "WindowFindings", "findings_of"]
-
-Array = NDArray[np.float64]
 
 MAX_PEAKS = 8
 #: Peaks nearer to each other than this, degrees, point the same way; nearer than that to a plane of
@@ -102,7 +101,7 @@ def findings_of(
     line: Array,
     p_value: Array,
     significant: NDArray[np.bool_],
-    found: dict[str, Any],
+    search: PeakSearch,
     background: Background,
     limits: Array,
 ) -> WindowFindings:
@@ -119,8 +118,8 @@ def findings_of(
     p_value : (B,) array
         Of the first peak.
     significant : (B, K) bool array
-    found : dict
-        ``moments`` (B, 3, 3) and ``counts`` (B,) of the windows.
+    search : PeakSearch
+        Moments and counts of the windows.
     background : Background
     limits : (B, 2) array
         Detection limits outside and inside the depth cone.
@@ -135,7 +134,7 @@ def findings_of(
         noise = background.at(np.linalg.norm(peaks[:, 0], axis=1)) * line
         excess = np.maximum(values[:, 0] - noise, 0.0)
         # Cramer-Rao: variance 1 / (2 S C) of q along each axis, C the variance of the positions.
-        extent = np.sqrt(np.trace(found["moments"], axis1=1, axis2=2) / 3)
+        extent = np.sqrt(np.trace(search.moments, axis1=1, axis2=2) / 3)
         error = 1 / (extent * np.sqrt(2 * np.maximum(values[:, 0] / noise, 1e-9)))
     p_value = np.where(values[:, 0] > 0, p_value, 1.0)
     count = np.minimum(significant.sum(axis=1), MAX_PEAKS)
@@ -150,7 +149,7 @@ def findings_of(
         spacing_error=2 * np.pi / q**2 * error,
         normal=normal,
         normal_error=np.where(any_found, np.rad2deg(error / q), np.nan),
-        contrast=np.where(any_found, 2 * np.sqrt(excess / np.maximum(found["counts"], 1)), np.nan),
+        contrast=np.where(any_found, 2 * np.sqrt(excess / np.maximum(search.counts, 1)), np.nan),
         detection_limit=limits[:, 0],
         detection_limit_depth=limits[:, 1],
         count=count.astype(np.int64),

@@ -6,37 +6,33 @@ See `statistics` for the law and `background` for what the peaks are compared wi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet._compute.threads import share
+from ase_crystalnet._compute.batches import first_atoms
+from ase_crystalnet._compute.types import Array, Float32
 from ase_crystalnet.atom_probe.search import statistics
 from ase_crystalnet.atom_probe.search.background import (
-    CLIP,
-    Q_BINS,
     Background,
     clipped_mean,
     fit_heterogeneity,
 )
 from ase_crystalnet.atom_probe.search.findings import WindowFindings, findings_of
+from ase_crystalnet.atom_probe.search.peaks import (
+    LineLevels,
+    PeakSearch,
+    follow_lines,
+    ion_distance,
+    search_peaks,
+)
 from ase_crystalnet.errors import InputError
 
 __all__ = ["SPACING_RANGE", "PlaneFinder"]
 
-Array = NDArray[np.float64]
-
 #: Interplanar spacings searched by default, in cube roots of the volume per detected ion. At 37 %
 #: efficiency it reaches from below (220) of aluminium to above (111) of silicon.
 SPACING_RANGE = (0.33, 1.30)
-#: S from which a point of the map is climbed: the least that noise must reach is 12, and a point of
-#: the map may lie at a fifth of its peak.
-FLOOR = 6.0
-#: Half-axis points of the largest map that is made.
-MOST_HALF = 128
-#: Peaks kept of each window. A perfect crystal has hundreds; the strongest may lie in one plane.
-KEPT = 40
 #: A peak weaker than this share of the window's strongest may be the side lobe of a ball's form
 #: factor (0.0075 of the peak, several of which may add up).
 SIDE_LOBE = 0.03
@@ -112,7 +108,7 @@ class PlaneFinder:
         return float(self.depth_share / cone if inside else (1 - self.depth_share) / (1 - cone))
 
     def reference(
-        self, positions: NDArray[np.float32], mask: NDArray[np.bool_], *, threads: int | None = None
+        self, positions: Float32, mask: NDArray[np.bool_], *, threads: int | None = None
     ) -> Background:
         """Background of a reconstruction, from a sample of its windows (40 or more, better 300).
 
@@ -125,14 +121,14 @@ class PlaneFinder:
         threads : int, optional
             Threads to share the windows; default: numba's number.
         """
-        positions, counts = _checked(positions, mask)
+        positions, counts = first_atoms(positions, mask)
         low, high = self._shell(positions, counts)
-        found = self._search(positions, counts, low, high, threads)
-        return self._background(positions, found, low, high, threads)
+        search = search_peaks(positions, counts, low, high, threads)
+        return self._background(positions, search, low, high, threads)[0]
 
     def __call__(
         self,
-        positions: NDArray[np.float32],
+        positions: Float32,
         mask: NDArray[np.bool_],
         *,
         reference: Background | None = None,
@@ -157,7 +153,7 @@ class PlaneFinder:
             If the shapes do not fit, ions do not come first in their rows, or the background is
             of another range of spacings.
         """
-        positions, counts = _checked(positions, mask)
+        positions, counts = first_atoms(positions, mask)
         if reference is None:
             low, high = self._shell(positions, counts)
         else:
@@ -170,16 +166,14 @@ class PlaneFinder:
                     f"{2 * np.pi / low:.3g} Angstrom, the search of {self.spacing[0]:.3g} to "
                     f"{self.spacing[1]:.3g}: make it with this PlaneFinder"
                 )
-        found = self._search(positions, counts, low, high, threads)
+        search = search_peaks(positions, counts, low, high, threads)
         if reference is None:
-            reference = self._background(positions, found, low, high, threads)
+            reference, lines = self._background(positions, search, low, high, threads)
         else:
-            self._follow(positions, found, (low, high, reference.level), threads)
-        return self._judge(found, reference)
+            lines = self._follow(positions, search, (low, high, reference.level), threads)
+        return self._judge(search, lines, reference)
 
-    def _shell(
-        self, positions: NDArray[np.float32], counts: NDArray[np.int64]
-    ) -> tuple[float, float]:
+    def _shell(self, positions: Float32, counts: NDArray[np.int64]) -> tuple[float, float]:
         """Range of |q| searched."""
         if self.spacing is not None:
             return 2 * np.pi / self.spacing[1], 2 * np.pi / self.spacing[0]
@@ -193,69 +187,19 @@ class PlaneFinder:
         axis = np.asarray(self.depth_axis or (0.0, 0.0, 1.0), np.float64)
         return np.asarray(axis / np.linalg.norm(axis))
 
-    def _search(
-        self,
-        positions: NDArray[np.float32],
-        counts: NDArray[np.int64],
-        low: float,
-        high: float,
-        threads: int | None,
-    ) -> dict[str, Any]:
-        from ase_crystalnet.atom_probe.search import _kernel as kernels
-
-        total = len(positions)
-        found: dict[str, Any] = {
-            "moments": np.zeros((total, 3, 3)),
-            "total": np.zeros((total, Q_BINS)),
-            "points": np.zeros((total, Q_BINS)),
-            "peaks": np.zeros((total, KEPT, 3)),
-            "values": np.zeros((total, KEPT)),
-            "found": np.zeros(total, np.int64),
-        }
-        if total:
-            reach = np.sqrt(5.0 / 3.0 * np.trace(_covariance(positions, counts), axis1=1, axis2=2))
-            half = int(high * float(reach.max()) / kernels.MAP_STEP + 2)
-            if half > MOST_HALF:
-                raise InputError(
-                    f"spacings down to {2 * np.pi / high:.2g} Angstrom in windows of radius "
-                    f"{reach.max():.3g} Angstrom need a map of {2 * half} points a side; choose "
-                    "smaller windows or larger spacings"
-                )
-            common = (half, low, high, FLOOR, CLIP)
-            results = tuple(found.values())
-
-            def part(start: int, stop: int) -> None:
-                kernels.search(positions, counts, start, stop, *common, *results)
-
-            share(part, total, threads)
-        found["counts"] = counts
-        found["inside"] = self._inside(found["peaks"])
-        return found
-
     def _follow(
         self,
-        positions: NDArray[np.float32],
-        found: dict[str, Any],
-        level: tuple[float, float, Array],
+        positions: Float32,
+        search: PeakSearch,
+        background: tuple[float, float, Array],
         threads: int | None,
-    ) -> None:
-        """Add the level of the line of the strongest peak outside, and inside the cone."""
-        from ase_crystalnet.atom_probe.search import _kernel as kernels
-
-        total = len(positions)
-        rows = np.arange(total)
-        for name, where in (("out", ~found["inside"]), ("in", found["inside"])):
-            values = np.where(where, found["values"], 0.0)
-            index = values.argmax(axis=1)
-            peaks = np.where((values[rows, index] > 0)[:, None], found["peaks"][rows, index], 0.0)
-            own, freedom = np.ones(total), np.zeros(total)
-            given = (peaks, found["moments"], *level, own, freedom)
-
-            def part(start: int, stop: int, given: Any = given) -> None:
-                kernels.line_levels(positions, found["counts"], start, stop, *given)
-
-            share(part, total, threads)
-            found["level_" + name], found["freedom_" + name] = own, freedom
+    ) -> tuple[LineLevels, LineLevels]:
+        """Level of the line of the strongest peak outside, and of that inside the cone."""
+        inside = self._inside(search.peaks)
+        return (
+            follow_lines(positions, search, ~inside, background, threads),
+            follow_lines(positions, search, inside, background, threads),
+        )
 
     def _inside(self, peaks: Array) -> NDArray[np.bool_]:
         """Which wave vectors (..., 3) point into the depth cone."""
@@ -267,28 +211,28 @@ class PlaneFinder:
 
     def _background(
         self,
-        positions: NDArray[np.float32],
-        found: dict[str, Any],
+        positions: Float32,
+        search: PeakSearch,
         low: float,
         high: float,
         threads: int | None,
-    ) -> Background:
-        total, points = found["total"].sum(axis=0), found["points"].sum(axis=0)
-        level = clipped_mean(total, points)
-        self._follow(positions, found, (low, high, level), threads)
-        fits = [
-            fit_heterogeneity(found["level_" + name], found["freedom_" + name])
-            for name in ("out", "in")
-        ]
+    ) -> tuple[Background, tuple[LineLevels, LineLevels]]:
+        """The background of these windows, and the levels of their lines over it."""
+        level = clipped_mean(search.total.sum(axis=0), search.points.sum(axis=0))
+        lines = self._follow(positions, search, (low, high, level), threads)
+        fits = [fit_heterogeneity(line.level, line.freedom) for line in lines]
         mean, freedom = np.array(fits).T
-        return Background(low, high, level, mean, freedom, len(found["counts"]))
+        return Background(low, high, level, mean, freedom, len(search.counts)), lines
 
-    def _judge(self, found: dict[str, Any], background: Background) -> WindowFindings:
-        peaks, values, counts = found["peaks"], found["values"], found["counts"]
-        inside, covariance = found["inside"], found["moments"]
+    def _judge(
+        self, search: PeakSearch, lines: tuple[LineLevels, LineLevels], background: Background
+    ) -> WindowFindings:
+        """What of the peaks is significant over a background."""
+        peaks, values, counts = search.peaks, search.values, search.counts
+        inside, covariance = self._inside(peaks), search.moments
         ions = np.maximum(counts, 1)[:, None]
         level = background.at(np.linalg.norm(peaks, axis=-1))
-        line, freedom = self._lines(found, background)
+        line, freedom = self._lines(lines, background)
         row = inside.astype(int)
         line_of = np.take_along_axis(line, row, axis=1)
         freedom_of = np.take_along_axis(freedom, row, axis=1)
@@ -303,21 +247,23 @@ class PlaneFinder:
         # A side lobe is no peak of its own.
         expected = np.where(values < SIDE_LOBE * values[:, :1], np.inf, expected)
         order = np.argsort(expected, axis=1, kind="stable")
-        sort = lambda a: np.take_along_axis(a, order, axis=1)  # noqa: E731
-        expected, values, ratio, line_of = sort(expected), sort(values), sort(ratio), sort(line_of)
+        expected, values, ratio, line_of = (
+            np.take_along_axis(each, order, axis=1) for each in (expected, values, ratio, line_of)
+        )
         peaks = np.take_along_axis(peaks, order[..., None], axis=1)
         p_value = -np.expm1(-expected)
         significant = p_value < self.false_alarm
         return findings_of(
-            peaks, values, ratio / line_of, line_of[:, 0], p_value[:, 0], significant, found,
-            background, self._limits(found, background, line, freedom, parts),
+            peaks, values, ratio / line_of, line_of[:, 0], p_value[:, 0], significant, search,
+            background, self._limits(search, background, line, freedom, parts),
         )  # fmt: skip
 
-    def _lines(self, found: dict[str, Any], background: Background) -> tuple[Array, Array]:
+    @staticmethod
+    def _lines(lines: tuple[LineLevels, LineLevels], background: Background) -> tuple[Array, Array]:
         """Level and freedom (B, 2) of lines outside and inside the cone: each window's, and all."""
         levels, freedoms = [], []
-        for k, name in enumerate(("out", "in")):
-            own, weight = found["level_" + name], found["freedom_" + name]
+        for k, line in enumerate(lines):
+            own, weight = line.level, line.freedom
             prior, prior_weight = background.line_level[k], background.line_freedom[k]
             freedoms.append(weight + prior_weight)
             part = np.where(np.isfinite(prior_weight), weight / (weight + prior_weight), 0.0)
@@ -337,14 +283,14 @@ class PlaneFinder:
 
     def _limits(
         self,
-        found: dict[str, Any],
+        search: PeakSearch,
         background: Background,
         line: Array,
         freedom: Array,
         parts: list[tuple[float, float]],
     ) -> Array:
         """Contrast (B, 2) that is found half of the time, outside and inside the cone."""
-        covariance = np.where((found["counts"] >= 16)[:, None, None], found["moments"], np.eye(3))
+        covariance = np.where((search.counts >= 16)[:, None, None], search.moments, np.eye(3))
         target = -np.log1p(-self.false_alarm)
         limits = []
         for k, (volume, budget) in enumerate(parts):
@@ -355,46 +301,10 @@ class PlaneFinder:
                 statistics.detectable_contrast(
                     s * background.mean,
                     line[:, k] * background.mean,
-                    np.maximum(found["counts"], 1),
+                    np.maximum(search.counts, 1),
                 )
             )
         result = np.stack(limits, axis=1)
         if self.depth_axis is None:
             result[:, 1] = result[:, 0]
-        return np.where((found["counts"] >= 16)[:, None], result, np.nan)
-
-
-def _covariance(positions: NDArray[np.float32], counts: NDArray[np.int64]) -> Array:
-    """Covariance (B, 3, 3) of the ions of each window."""
-    n = np.maximum(counts, 1)[:, None]
-    inside = (np.arange(positions.shape[1]) < counts[:, None])[..., None]
-    mean = np.where(inside, positions, 0).sum(axis=1, dtype=np.float64) / n
-    off = np.where(inside, positions - mean[:, None], 0.0)
-    return np.asarray(np.einsum("bni,bnj->bij", off, off) / n[..., None])
-
-
-def ion_distance(positions: NDArray[np.float32], counts: NDArray[np.int64]) -> float:
-    """Cube root of the volume per ion, Angstrom: median over windows of 16 ions or more, or nan.
-
-    The volume of a window is that of the ellipsoid with its moments.
-    """
-    good = counts >= 16
-    if not good.any():
-        return float("nan")
-    root = np.sqrt(np.linalg.det(_covariance(positions[good], counts[good])))
-    volume = 4 * np.pi / 3 * 5**1.5 * root
-    return float(np.median(np.cbrt(volume / counts[good])))
-
-
-def _checked(
-    positions: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    positions = np.ascontiguousarray(positions, np.float32)
-    if positions.ndim != 3 or positions.shape[-1] != 3:
-        raise InputError(f"positions have shape {positions.shape}; expected (B, N, 3)")
-    if mask.shape != positions.shape[:2]:
-        raise InputError(f"mask has shape {mask.shape}; expected {positions.shape[:2]}")
-    counts = np.count_nonzero(mask, axis=1).astype(np.int64)
-    if not np.array_equal(mask, np.arange(mask.shape[1]) < counts[:, None]):
-        raise InputError("mask must be True for the first ions of each row, then False")
-    return positions, counts
+        return np.where((search.counts >= 16)[:, None], result, np.nan)

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.atom_probe.search.findings import WindowFindings
 from ase_crystalnet.atom_probe.search.planes import PlaneFinder
 from ase_crystalnet.errors import InputError
 
 __all__ = ["Pole", "find_poles"]
-
-Array = NDArray[np.float64]
 
 #: Planes of a pole have spacings within this share of each other.
 SPACING_TOLERANCE = 0.08

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 
 __all__ = ["burst_ions", "jittered", "mean_spectrum"]
-
-Array = NDArray[np.float64]
 
 
 def mean_spectrum(

@@ -16,7 +16,9 @@ Gaussian's, and a background that was estimated from few points makes it longer.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from ase_crystalnet._compute.types import Array
 
 __all__ = [
     "detectable_contrast",
@@ -27,8 +29,6 @@ __all__ = [
     "with_background",
     "without_background",
 ]
-
-Array = NDArray[np.float64]
 
 #: A density wave is found with S larger than its own by this much, in the median: the noise it
 #: interferes with, and the freedom of the search in amplitude, phase and three components of q

@@ -209,8 +209,8 @@ def add_square(a, total):
 
 
 @njit(**JIT)
-def finish(total, width, window, quarter_turn, normalize, weight, turned, out):
-    """Window the three channels, scale them and write them as out (P, P, 3).
+def finish(total, width, window, quarter_turn, turned, out):
+    """Window the three channels, scale the brightest pixel to 1 and write them as out (P, P, 3).
 
     `total` (3, P W) has them in the columns TAP_REACH .. TAP_REACH + P of W; `turned` (P P) is work
     space.
@@ -231,8 +231,7 @@ def finish(total, width, window, quarter_turn, normalize, weight, turned, out):
                 value = total[c, k] * window[i, j]
                 brightest = max(brightest, value)
                 total[c, k] = value
-    scale = brightest if normalize else weight * weight
-    if scale <= 0:
+    if brightest <= 0:
         out[:] = 0
         return
     red, green, blue = total[0], total[1], total[2]
@@ -240,15 +239,15 @@ def finish(total, width, window, quarter_turn, normalize, weight, turned, out):
         for j in range(pixels):
             k = i * width + TAP_REACH + j
             # Divided, not multiplied by the inverse: the brightest pixel is exactly 1.
-            out[i, j, 0] = red[k] / scale
-            out[i, j, 1] = green[k] / scale
-            out[i, j, 2] = blue[k] / scale
+            out[i, j, 0] = red[k] / brightest
+            out[i, j, 1] = green[k] / brightest
+            out[i, j, 2] = blue[k] / brightest
 
 
 @njit(**JIT)
 def diffract(
     positions, weights, species, views, channels, quarter_turn, q, q_axial, forms, taps, window,
-    normalize, out,
+    out,
 ):  # fmt: skip
     """Fill out (B, P, P, 3) with the fingerprints of B windows.
 
@@ -270,8 +269,6 @@ def diffract(
         W = P + 2 TAP_REACH pixels, zero in the columns on either side; (2, 0, P W) for none.
     window
         (P, P) float32 factor on the intensity: solid angle, 0 outside the ring.
-    normalize
-        Divide by the brightest pixel; otherwise by the squared sum of weights.
     """
     pixels = window.shape[0]
     half = pixels // 2
@@ -320,5 +317,4 @@ def diffract(
                     add_square(moved, channel)
                 else:
                     add_square(flat[part, TAP_REACH * width : TAP_REACH * width + size], channel)
-        weight = atoms[3, :n].sum()
-        finish(total, width, window, quarter_turn, normalize, weight, one[0], out[b])
+        finish(total, width, window, quarter_turn, one[0], out[b])

@@ -1,4 +1,4 @@
-"""Structure factor of a window: map, peaks, Newton steps; and its nearest-neighbour distance.
+"""Peaks of the S(q) map of a window.
 
 Positions are divided by the nearest-neighbour distance, so every wave vector is in units of its
 inverse.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from numba import njit
 
 from ase_crystalnet._compute.options import JIT
-from ase_crystalnet._compute.structure_factor import Q_MAX, Q_MIN
+from ase_crystalnet._compute.structure_factor import Q_MAX, Q_MIN, insert_peak, is_maximum
 
 MAX_PEAKS = 32
 
 
 @njit(**JIT)
 def find_peaks(s_map, half, h, threshold, pk, pv):
-    """Local maxima of the half-space map, strongest first; returns how many."""
+    """Local maxima of the half-space map, strongest first; returns how many, at most `pv` holds."""
     count = 0
     full = 2 * half
     for i in range(half):
@@ -28,33 +28,8 @@ def find_peaks(s_map, half, h, threshold, pk, pv):
                 q2 = ((i + 0.5) ** 2 + (j + 0.5 - half) ** 2 + (k + 0.5 - half) ** 2) * h * h
                 if q2 < Q_MIN * Q_MIN or q2 > Q_MAX * Q_MAX:
                     continue
-                is_max = True
-                for di in range(-1, 2):
-                    for dj in range(-1, 2):
-                        for dk in range(-1, 2):
-                            a, b, c = i + di, j + dj, k + dk
-                            if a < 0:  # Friedel: S(-q) = S(q)
-                                a, b, c = 0, full - 1 - b, full - 1 - c
-                            if a >= half or b < 0 or c < 0 or b >= full or c >= full:
-                                continue
-                            if s_map[a, b, c] > v:
-                                is_max = False
-                if not is_max:
-                    continue
-                if count < MAX_PEAKS:
-                    p = count
-                    count += 1
-                elif v > pv[MAX_PEAKS - 1]:
-                    p = MAX_PEAKS - 1
-                else:
-                    continue
-                while p > 0 and pv[p - 1] < v:
-                    pv[p] = pv[p - 1]
-                    for c in range(3):
-                        pk[p, c] = pk[p - 1, c]
-                    p -= 1
-                pv[p] = v
-                pk[p, 0] = (i + 0.5) * h
-                pk[p, 1] = (j + 0.5 - half) * h
-                pk[p, 2] = (k + 0.5 - half) * h
+                if is_maximum(s_map, half, i, j, k):
+                    count = insert_peak(
+                        (i + 0.5) * h, (j + 0.5 - half) * h, (k + 0.5 - half) * h, v, count, pk, pv
+                    )
     return count

@@ -15,9 +15,8 @@ from ase_crystalnet._compute.algebra import inverse3, minkowski
 from ase_crystalnet._compute.options import JIT, f32
 from ase_crystalnet._compute.structure_factor import (
     MAX_AXIS,
-    MAX_COLUMNS,
-    MAX_TABLE,
     Q_MIN,
+    map_work,
     newton,
     structure_map,
 )
@@ -44,7 +43,6 @@ FOUND = np.dtype(
     [
         ("order", "f8"),
         ("rank", "i8"),
-        ("lattice_order", "f8"),
         ("msd", "f8"),
         ("coherence", "f8"),
         ("first", "f8", 3),  # the strongest peak
@@ -185,12 +183,6 @@ def window_lattice(
     best = 0.0
     for p in range(count):
         best = max(best, value[p])
-    mean = 0.0
-    weight = 0.0
-    for p in range(kept):
-        mean += s[p] * s[p]
-        weight += s[p]
-    info.lattice_order = mean / weight / atoms * share
     info.coherence = center_coherence(
         x, y, z, w, n, near, out, hkl, value, count, max(7.0, 0.04 * best), wave
     )
@@ -230,19 +222,8 @@ def batch(
     close = np.empty(width, np.float32)
     hist = np.empty(BINS, np.float64)
     smooth = np.empty(BINS, np.float64)
-    work = (
-        np.empty((width, MAX_TABLE), np.float32),
-        np.empty((width, MAX_TABLE), np.float32),
-        np.empty((width, MAX_TABLE), np.float32),
-        np.empty((width, MAX_TABLE), np.float32),
-        np.empty((width, 2 * MAX_AXIS + 2), np.float32),
-        np.empty((width, MAX_COLUMNS), np.float32),
-        np.empty((width, MAX_COLUMNS), np.float32),
-        np.empty((2 * MAX_AXIS + 2, MAX_COLUMNS), np.float32),
-        np.empty(MAX_AXIS, np.int64),
-    )
     scratch = (
-        work,
+        map_work(width, MAX_AXIS),
         np.zeros((MAX_AXIS, 2 * MAX_AXIS, 2 * MAX_AXIS), np.float32),
         np.empty((MAX_PEAKS, 3)),
         np.empty(MAX_PEAKS),

@@ -197,7 +197,7 @@ class PaperBench:
         from ase_crystalnet.training.powder.loop import held_out_patterns, held_out_sets
         from ase_crystalnet.xrd.simulated.patterns import MEASURED, PAPER
 
-        structures, split = self._split
+        structures, split = self.split
         most = _MOST // 10 if self.quick else _MOST
         found: dict[str, Any] = {}
         for recipe, noise in ((PAPER, "the paper's noise"), (MEASURED, "noise as measured")):
@@ -207,7 +207,7 @@ class PaperBench:
         return found
 
     @cached_property
-    def _split(self) -> tuple[Any, NDArray[np.str_]]:
+    def split(self) -> tuple[Any, NDArray[np.str_]]:
         """Structures and their split: that of the networks, which must agree on it."""
         from ase_crystalnet.training.powder.loop import split_of
         from ase_crystalnet.xrd.simulated.structures import StructureSet
@@ -221,11 +221,11 @@ class PaperBench:
         structures = structures.subset(~np.isin(structures.source, plan.leave_out))
         return structures, split_of(structures, plan)
 
-    def _library_for(self, name: str) -> PatternLibrary:
+    def library_for(self, name: str) -> PatternLibrary:
         """The library without the structures a simulated set is made of."""
         if name == MEASURED_SET:
             return self.library
-        structures, split = self._split
+        structures, split = self.split
         held_out = structures.identifier[split == name.split(",")[0]]
         return self.library.subset(~np.isin(self.library.identifier, held_out))
 
@@ -234,7 +234,7 @@ class PaperBench:
         """Test set -> answerer -> probabilities."""
         found: dict[str, dict[str, Said]] = {}
         for name, (patterns, truth, even) in self.sets.items():
-            library = self._library_for(name)
+            library = self.library_for(name)
             # Networks are shown the background; the library compares lines.
             lines = patterns if name == MEASURED_SET else subtract_background(patterns)
             frequencies, matches = evidence(None, library, np.asarray(lines, np.float32))

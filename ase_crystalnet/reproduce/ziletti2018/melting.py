@@ -15,6 +15,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.defects import displaced
 from ase_crystalnet.fingerprint.exact import exact_fingerprints
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
@@ -34,8 +35,6 @@ from ase_crystalnet.whole.average_cell import AverageCell, average_cell
 from ase_crystalnet.whole.cluster import padded, perfect_supercell
 
 __all__ = ["WAYS", "crystals_to_melt", "lindemann"]
-
-Array = NDArray[np.float64]
 
 LARGEST = 0.3
 MELTING = (0.1, 0.2)  # where the paper's probabilities fall

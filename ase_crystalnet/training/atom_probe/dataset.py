@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.atom_probe.classes.classifier import ion_images
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
@@ -28,8 +29,6 @@ from ase_crystalnet.training.local.dataset import OtherCrystals, fingerprint_win
 from ase_crystalnet.training.shards import keep_recipe, write_shard
 
 __all__ = ["AtomProbeRecipe", "AtomProbeSampler", "fingerprint_ions", "make_windows"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.sampling import Crystal, random_ball, random_direction
 from ase_crystalnet.errors import InputError
 
@@ -26,7 +26,6 @@ __all__ = [
     "sample_measurement",
 ]
 
-Array = NDArray[np.float64]
 Range = tuple[float, float]
 
 

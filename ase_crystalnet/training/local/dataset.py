@@ -18,6 +18,7 @@ import numpy as np
 from ase.geometry import cellpar_to_cell
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_displaced_crystal, cut_gas, random_packing
 from ase_crystalnet.crystals.pools import Pool, load_pools
@@ -30,7 +31,7 @@ from ase_crystalnet.crystals.sampling import (
 )
 from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.local.images import ImageMaker
-from ase_crystalnet.training.shards import Array, keep_recipe, pad_windows, write_shard
+from ase_crystalnet.training.shards import keep_recipe, pad_windows, write_shard
 
 __all__ = ["OtherCrystals", "Recipe", "Sampler", "fingerprint_windows", "make_shards"]
 

@@ -126,7 +126,7 @@ def train_local(
     recipe = recipe or Recipe()
     work.mkdir(parents=True, exist_ok=True)
     code = code_that_began(work)
-    md_files = _molecular_dynamics(work / "md", log)
+    md_files = molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
     for name, count, seed in (
         ("windows", plan.shards, plan.seed),
@@ -142,7 +142,7 @@ def train_local(
             processes=processes,
             progress=lambda done, total, name=name: log(f"{name}: {done} of {total} shards"),  # type: ignore[misc]
         )
-    network = _fit(plan, work, log)
+    network = fitted_network(plan, work, log)
     images, targets = read_shards(work / "validation", plan.validation_shards)
     temperature = calibrate(network, images, targets)
     log(f"temperature {temperature:.3f}")
@@ -156,7 +156,7 @@ def train_local(
     return out
 
 
-def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
+def molecular_dynamics(folder: Path, log: Log) -> list[Path]:
     """Files of liquids and glasses, simulated if they are not there."""
     from ase_crystalnet.training.md.materials import TRAINING
     from ase_crystalnet.training.md.run import run_jobs
@@ -176,7 +176,7 @@ def _molecular_dynamics(folder: Path, log: Log) -> list[Path]:
     return files
 
 
-def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
+def fitted_network(plan: TrainingPlan, work: Path, log: Log) -> Any:
     """The trained network; with a teacher, that of the plan's design taught by it.
 
     Networks are kept under names that tell a teacher from its pupil, so that both models come out
@@ -187,7 +187,7 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
         return load_network(work / f"{name}.keras")
     images, targets = read_shards(work / "windows", plan.shards)
     if plan.teacher is not None:
-        teacher = _train(
+        teacher = train_network(
             replace(plan, design=plan.teacher, epochs=plan.teacher_epochs),
             images, targets, work, "trained", log,
         )  # fmt: skip
@@ -199,10 +199,10 @@ def _fit(plan: TrainingPlan, work: Path, log: Log) -> Any:
         )
         share = np.float32(plan.teacher_share)
         targets = (1 - share) * targets + share * answers.astype(np.float32)
-    return _train(plan, images, targets, work, name, log)
+    return train_network(plan, images, targets, work, name, log)
 
 
-def _train(
+def train_network(
     plan: TrainingPlan,
     images: NDArray[np.uint8],
     targets: NDArray[np.float32],

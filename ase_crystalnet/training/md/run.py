@@ -37,7 +37,6 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.training.md.lammps import (
     build_crystal,
-    find_lammps,
     find_potential,
     input_script,
     run_lammps,
@@ -50,18 +49,9 @@ from ase_crystalnet.training.md.materials import (
 )
 
 __all__ = [
-    "BENCHMARK",
-    "TRAINING",
-    "Job",
-    "Material",
-    "build_crystal",
     "find_fault",
-    "find_lammps",
-    "find_potential",
-    "input_script",
     "largest_bragg_peak",
     "run_jobs",
-    "run_lammps",
     "simulate",
 ]
 

@@ -15,7 +15,7 @@ from ase_crystalnet.xrd.answer.network import PowderNetwork, default_network, wr
 from ase_crystalnet.xrd.measured.readers import measured_patterns
 from ase_crystalnet.xrd.measured.scan import subtract_background
 
-__all__ = ["SIMULATED", "SIMULATED_SHARE", "calibrate"]
+__all__ = ["SIMULATED", "SIMULATED_SHARE", "calibrate", "held_out_evidence"]
 
 
 #: Simulated patterns in a calibration that has them, and their share in it: half of the samples are
@@ -36,7 +36,7 @@ def calibrate(path: Path, *, model: str | None, structures: Path | None = None) 
     weights = np.ones(len(truth))
     note = f"{len(truth)} measured patterns with even id of {path.name}"
     if structures is not None:
-        more, likeness, label = _held_out(network, library, structures)
+        more, likeness, label = held_out_evidence(network, library, structures)
         said = np.concatenate([said, more])
         matches = matches.joined(likeness)
         truth = np.concatenate([truth, label])
@@ -48,7 +48,7 @@ def calibrate(path: Path, *, model: str | None, structures: Path | None = None) 
     return f"wrote {place}: {found} from {note}"
 
 
-def _held_out(
+def held_out_evidence(
     network: PowderNetwork | None, library: PatternLibrary, path: Path
 ) -> tuple[NDArray[np.float32], Matches, NDArray[np.int64]]:
     """Evidence on patterns of compositions that were not trained on and are not in the library."""

@@ -30,7 +30,7 @@ from ase_crystalnet.xrd.pattern import SYSTEM_MATRIX, coarse_to_input, system_of
 from ase_crystalnet.xrd.simulated.patterns import Recipe, draw_patterns
 from ase_crystalnet.xrd.simulated.structures import StructureSet
 
-__all__ = ["XrdPlan", "accuracy", "held_out_patterns", "held_out_sets", "split_of", "train_network"]
+__all__ = ["accuracy", "held_out_patterns", "held_out_sets", "split_of", "train_network"]
 
 Log = Callable[[str], None]
 

@@ -28,7 +28,15 @@ from ase_crystalnet.whole.cluster import (
     perfect_supercell,
 )
 
-__all__ = ["CLASSES", "Data", "ZilettiPlan", "make_shard", "pristine_structures", "read_or_make"]
+__all__ = [
+    "CLASSES",
+    "Data",
+    "ZilettiPlan",
+    "cut_elsewhere",
+    "make_shard",
+    "pristine_structures",
+    "read_or_make",
+]
 
 Log = Callable[[str], None]
 #: As in the model "local", without "disordered".
@@ -148,7 +156,7 @@ def make_shard(path: Path, plan: ZilettiPlan, shard: int) -> Path:
         if pattern is None:
             cell = _conventional(atoms) if conventional else average_cell(atoms)
             if elsewhere:
-                cell = _cut_elsewhere(cell, plan.cut_gap, rng)
+                cell = cut_elsewhere(cell, plan.cut_gap, rng)
             positions = cell_cluster(cell, CLUSTER_SIZE).positions / cell.nearest_neighbor_distance
             pattern = exact_fingerprints(Fingerprint(), positions[None], threads=1)[0]
             if prototype is not None and prototype.fixed and not elsewhere:
@@ -178,7 +186,7 @@ def _image(pattern: NDArray[np.float32], element: Element) -> NDArray[np.float16
     return (image / image.max()).astype(np.float16)
 
 
-def _cut_elsewhere(cell: AverageCell, share: float, rng: np.random.Generator) -> AverageCell:
+def cut_elsewhere(cell: AverageCell, share: float, rng: np.random.Generator) -> AverageCell:
     """The cell with its faces in gaps between the sites, wider than a share of the widest."""
     shift = np.zeros(3)
     for axis, coordinate in enumerate(cell.sites.T):
@@ -205,8 +213,7 @@ def _thinned(atoms: Atoms, share: float, rng: np.random.Generator) -> NDArray[np
 @cache
 def _form_factor(z: int) -> NDArray[np.float64]:
     """Form factor of Z + 2 at every pixel, (64, 64)."""
-    fingerprint = Fingerprint()
-    return fingerprint._form_factors((z,), fingerprint.wave_vectors())[0]
+    return Fingerprint().detector.form_factors((z,))[0]
 
 
 def read_or_make(plan: ZilettiPlan, work: Path, processes: int, log: Log) -> Data:

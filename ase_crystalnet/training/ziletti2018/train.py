@@ -32,7 +32,7 @@ from ase_crystalnet.training.ziletti2018.dataset import (
 )
 from ase_crystalnet.whole.cluster import CLUSTER_SIZE
 
-__all__ = ["CLASSES", "ZilettiPlan", "held_out", "train_ziletti"]
+__all__ = ["evaluation", "held_out", "split", "train_ziletti"]
 
 Log = Callable[[str], None]
 #: File of the network as it is after the epochs of the paper.
@@ -72,7 +72,7 @@ def train_ziletti(
     _keep_plan(work / "plan.json", plan)
     code = code_that_began(work)
     data = read_or_make(plan, work, processes, log)
-    train, test = _split(plan, len(data.labels))
+    train, test = split(plan, len(data.labels))
     network = _fit(plan, work, data, train, log)
     paper = load_network(work / PAPER)
     percent = {
@@ -90,7 +90,7 @@ def train_ziletti(
         "command": "crystalnet train ziletti2018",
         "structures": len(test),
         "percent": percent,
-        "evaluation": _evaluation(out, work / "paper", evaluation_structures, databases, log),
+        "evaluation": evaluation(out, work / "paper", evaluation_structures, databases, log),
     }
     write_card(out, card)
     return out
@@ -100,11 +100,11 @@ def held_out(plan: ZilettiPlan | None = None) -> list[Element]:
     """The structures that the shipped model was not trained on."""
     plan = plan or ZilettiPlan()
     everything = [e for shard in range(plan.shards) for e in pristine_structures(plan, shard)]
-    return [everything[i] for i in _split(plan, len(everything))[1]]
+    return [everything[i] for i in split(plan, len(everything))[1]]
 
 
-def _split(plan: ZilettiPlan, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train on and to hold out, each sorted."""
+def split(plan: ZilettiPlan, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices to train on and to hold out of `count` structures, each sorted."""
     order = np.random.default_rng([plan.seed, 1]).permutation(count)
     out = round(plan.held_out * count)
     return np.sort(order[out:]), np.sort(order[:out])
@@ -182,7 +182,7 @@ def _percent(network: Any, images: NDArray[np.float16], labels: NDArray[np.int64
     return 100 * float((np.concatenate(found) == labels).mean())
 
 
-def _evaluation(
+def evaluation(
     out: Path, paper: Path, count: int, databases: Path | None, log: Log
 ) -> dict[str, Any]:
     """Tables of the card: defects in structures of another seed, and elements of databases.

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_crystalnet.atom_probe.files.range_files import read_ranges, write_rrng
+from ase_crystalnet.atom_probe.files.range_files import read_ranges
 from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable, parse_formula
 from ase_crystalnet.errors import InputError
+from tests.support.range_files import write_rrng
 
 RRNG = """[Ions]
 Number=2

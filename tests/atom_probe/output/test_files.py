@@ -285,7 +285,7 @@ def test_the_table_says_what_there_is(found, nothing):
 
 
 def test_figures_show_windows_where_they_are(found, windows):
-    slices = figures._Slices(found, through=0)
+    slices = figures.Slices(found, through=0)
     image = slices.image(found.findings.rank.astype(float), normal=1)
     index, _, _ = found.grid()
     assert image[index[0][2], index[0][0]] == 1.0
@@ -298,7 +298,7 @@ def test_figures_show_windows_where_they_are(found, windows):
 def test_normals_are_projected_as_on_a_stereogram():
     half = np.sqrt(0.5)
     given = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0], [half, 0, half], [-half, 0, -half]])
-    found = figures_planes._stereographic(given)
+    found = figures_planes.stereographic(given)
     tangent = np.tan(np.pi / 8)
     wanted = [[0, 0], [0, 0], [1, 0], [tangent, 0], [tangent, 0]]
     np.testing.assert_allclose(found, wanted, atol=1e-12)
@@ -307,7 +307,7 @@ def test_normals_are_projected_as_on_a_stereogram():
 @pytest.mark.parametrize(
     ("which", "names"),
     [
-        ("found", "structure poles"),  # the others are drawn by tests/test_cli_apt.py
+        ("found", "structure poles"),  # the others are drawn by tests/cli/test_apt.py
         ("nothing", "best poles"),
     ],
 )

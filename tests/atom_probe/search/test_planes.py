@@ -13,7 +13,8 @@ from ase_crystalnet.atom_probe.search import background as background_module
 from ase_crystalnet.atom_probe.search import statistics
 from ase_crystalnet.atom_probe.search.background import Background
 from ase_crystalnet.atom_probe.search.findings import WindowFindings
-from ase_crystalnet.atom_probe.search.planes import PlaneFinder, ion_distance
+from ase_crystalnet.atom_probe.search.peaks import ion_distance
+from ase_crystalnet.atom_probe.search.planes import PlaneFinder
 from ase_crystalnet.atom_probe.search.poles import find_poles
 from ase_crystalnet.atom_probe.search.spectra import burst_ions, jittered, mean_spectrum
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
@@ -427,11 +428,11 @@ def test_parameters_out_of_range(parameters, message):
 def test_bad_input(rng):
     positions, mask = pad_windows(gas(3, 100, rng))
     finder = PlaneFinder(spacing=SPACING)
-    with pytest.raises(InputError, match=r"expected \(B, N, 3\)"):
+    with pytest.raises(InputError, match=r"expected positions of shape \(B, N, 3\), got"):
         finder(positions[0], mask)
-    with pytest.raises(InputError, match="mask has shape"):
+    with pytest.raises(InputError, match="expected mask of shape"):
         finder(positions, mask[:, 1:])
-    with pytest.raises(InputError, match="first ions"):
+    with pytest.raises(InputError, match="for the first atoms"):
         finder(positions, mask[:, ::-1])
     with pytest.raises(InputError, match="not a positive number"):
         finder.for_windows(0)

@@ -17,6 +17,7 @@ from ase_crystalnet.classifier.card import ModelCard
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
+from ase_crystalnet.crystals.pools import save_frames
 from ase_crystalnet.crystals.sampling import (
     Crystal,
     Disorder,
@@ -35,6 +36,7 @@ from ase_crystalnet.training.local.dataset import (
 )
 from ase_crystalnet.training.local.network import Design, local_network
 from ase_crystalnet.training.md import run as md
+from ase_crystalnet.training.md.materials import TRAINING
 from ase_crystalnet.training.shards import read_shards
 from tests.support.tiny_models import write_network
 
@@ -61,7 +63,7 @@ def liquid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A "liquid" that no LAMMPS is needed for."""
     points, cell = random_packing(1.1, np.random.default_rng(9), atoms=300)
     path = tmp_path_factory.mktemp("md") / "Xx_liquid_1.00.npz"
-    md.save_frames(path, [Atoms("Cu300", 2.6 * points, cell=2.6 * cell, pbc=True)])
+    save_frames(path, [Atoms("Cu300", 2.6 * points, cell=2.6 * cell, pbc=True)])
     return path
 
 
@@ -124,18 +126,18 @@ def test_shards_are_the_same_again_and_only_the_missing_are_made(
 
 # ---------------------------------------------------------------- molecular dynamics needed
 def test_simulations_that_are_there_are_not_repeated(tmp_path, monkeypatch):
-    jobs = [job for job in md.TRAINING if job.phase in ("liquid", "glass")]
+    jobs = [job for job in TRAINING if job.phase in ("liquid", "glass")]
     assert jobs
     for job in jobs[1:]:
         (tmp_path / f"{job.name}.npz.rejected").touch()
     ran: list[str] = []
     monkeypatch.setattr(md, "run_jobs", lambda *_: ran.append("simulated"))
     with pytest.raises(InputError, match="holds no liquids") as caught:
-        fit._molecular_dynamics(tmp_path, lambda _: None)
+        fit.molecular_dynamics(tmp_path, lambda _: None)
     assert "\n" not in str(caught.value)
     assert ran == ["simulated"]
     (tmp_path / f"{jobs[0].name}.npz").touch()
-    assert fit._molecular_dynamics(tmp_path, lambda _: None) == [tmp_path / f"{jobs[0].name}.npz"]
+    assert fit.molecular_dynamics(tmp_path, lambda _: None) == [tmp_path / f"{jobs[0].name}.npz"]
     assert ran == ["simulated"]
 
 
@@ -176,7 +178,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, liquid_file: Path) -> dict
             raise Interruption
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "_molecular_dynamics", lambda *_: [liquid_file])
+        patch.setattr(fit, "molecular_dynamics", lambda *_: [liquid_file])
         patch.setattr(
             dataset,
             "random_packing",
@@ -227,14 +229,14 @@ def test_network_learns_from_labels_and_teacher_in_equal_parts(tmp_path, monkeyp
         seen[name] = plan, targets
         return teacher
 
-    monkeypatch.setattr(fit, "_train", train)
-    fit._fit(PLAN, tmp_path, lambda _: None)
+    monkeypatch.setattr(fit, "train_network", train)
+    fit.fitted_network(PLAN, tmp_path, lambda _: None)
     assert seen["trained"][0].design == PLAN.teacher
     assert seen["trained"][0].epochs == 1
     np.testing.assert_array_equal(seen["trained"][1], labels)
     answers = np.asarray(teacher.predict_on_batch(images.astype(np.float32) / 255))
     np.testing.assert_allclose(seen["taught"][1], (labels + answers) / 2, atol=1e-5)
-    fit._fit(replace(PLAN, teacher=None), tmp_path, lambda _: None)
+    fit.fitted_network(replace(PLAN, teacher=None), tmp_path, lambda _: None)
     assert seen["trained"][0].design == PLAN.design
     np.testing.assert_array_equal(seen["trained"][1], labels)
 

@@ -12,17 +12,18 @@ from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ase_crystalnet.crystals.pools import load_frames, save_frames
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.training.md import lammps as md_lammps
+from ase_crystalnet.training.md import lammps, materials
 from ase_crystalnet.training.md import run as md
 
-ARGON = next(job.material for job in md.BENCHMARK if job.material.name == "Ar")
-COPPER = md.TRAINING[0].material
+ARGON = next(job.material for job in materials.BENCHMARK if job.material.name == "Ar")
+COPPER = materials.TRAINING[0].material
 
 
 def has_lammps() -> bool:
     try:
-        md.find_lammps()
+        lammps.find_lammps()
     except InputError:
         return False
     return True
@@ -31,9 +32,9 @@ def has_lammps() -> bool:
 needs_lammps = pytest.mark.skipif(not has_lammps(), reason="LAMMPS (lmp) is not installed")
 
 
-def script(phase: str = "solid", material: md.Material = ARGON, **changes: float) -> str:
+def script(phase: str = "solid", material: materials.Material = ARGON, **changes: float) -> str:
     arguments = {"equilibration": 1.0, "production": 2.0, "frames": 2, "seed": 5} | changes
-    return md.input_script(material, 50.0, phase, **arguments)
+    return lammps.input_script(material, 50.0, phase, **arguments)
 
 
 def test_input_script_of_a_solid() -> None:
@@ -48,7 +49,7 @@ def test_input_script_of_a_solid() -> None:
 
 def test_liquid_is_molten_and_cooled_before_the_barostat_acts() -> None:
     lines = script("liquid").splitlines()
-    hot = md_lammps.MELT_FACTOR * ARGON.melting_temperature
+    hot = lammps.MELT_FACTOR * ARGON.melting_temperature
     baths = [line.split()[4:6] for line in lines if line.startswith("fix bath")]
     assert [float(x) for x in baths[0]] == [pytest.approx(hot)] * 2
     assert [float(x) for x in baths[-1]] == [50.0, 50.0]
@@ -87,18 +88,18 @@ def test_missing_lammps_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(InputError, match=r'pip install "ase-crystalnet\[train\]"') as caught:
-        md.find_lammps()
+        lammps.find_lammps()
     assert "\n" not in str(caught.value)
 
 
 def test_missing_potential_names_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'No\.eam' was not found .*--potentials"):
-        md.find_potential("No.eam", tmp_path)
+        lammps.find_potential("No.eam", tmp_path)
 
 
 def test_given_folder_comes_first(tmp_path: Path) -> None:
     (tmp_path / "Si.sw").write_text("mine")
-    assert md.find_potential("Si.sw", tmp_path) == tmp_path / "Si.sw"
+    assert lammps.find_potential("Si.sw", tmp_path) == tmp_path / "Si.sw"
 
 
 def test_negative_seed_and_missing_file_on_the_command_line(
@@ -106,7 +107,7 @@ def test_negative_seed_and_missing_file_on_the_command_line(
 ) -> None:
     with pytest.raises(InputError, match="seed is -1"):
         md.simulate(ARGON, 50.0, seed=-1)
-    broken = replace(md.BENCHMARK[0], material=replace(COPPER, files=("No.eam",)))
+    broken = replace(materials.BENCHMARK[0], material=replace(COPPER, files=("No.eam",)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(md, "BENCHMARK", (broken,))
         assert md.main(["benchmark", "--out", str(tmp_path)]) == 2
@@ -115,17 +116,17 @@ def test_negative_seed_and_missing_file_on_the_command_line(
 
 
 def test_every_job_has_its_own_name_and_seed_and_benchmark_is_independent() -> None:
-    for jobs in (md.TRAINING, md.BENCHMARK):
+    for jobs in (materials.TRAINING, materials.BENCHMARK):
         assert len({job.name for job in jobs}) == len(jobs)
         assert len({job.seed for job in jobs}) == len(jobs)
-    references = {job.material.reference for job in md.TRAINING}
-    assert not references & {job.material.reference for job in md.BENCHMARK}
+    references = {job.material.reference for job in materials.TRAINING}
+    assert not references & {job.material.reference for job in materials.BENCHMARK}
 
 
-@pytest.mark.parametrize("job", md.TRAINING, ids=lambda job: job.name)
-def test_crystals_are_built_as_ordered(job: md.Job) -> None:
+@pytest.mark.parametrize("job", materials.TRAINING, ids=lambda job: job.name)
+def test_crystals_are_built_as_ordered(job: materials.Job) -> None:
     material = job.material
-    crystal = md.build_crystal(material, 400, np.random.default_rng(1))
+    crystal = lammps.build_crystal(material, 400, np.random.default_rng(1))
     assert 200 < len(crystal) < 700
     per_cell = {"fcc": 4, "bcc": 2, "sc": 1, "diamond": 8, "bct": 4}
     if material.structure == "hcp":
@@ -177,8 +178,8 @@ def test_faults_are_found(
 def test_frames_survive_the_file(tmp_path: Path) -> None:
     frame = bulk("Cu", cubic=True)
     frame.info = {"structure": "fcc", "temperature": 300.0}
-    md.save_frames(tmp_path / "a.npz", [frame, frame])
-    loaded = md.load_frames(tmp_path / "a.npz")
+    save_frames(tmp_path / "a.npz", [frame, frame])
+    loaded = load_frames(tmp_path / "a.npz")
     assert len(loaded) == 2
     assert loaded[1].info == frame.info
     assert np.allclose(loaded[1].positions, frame.positions)
@@ -193,13 +194,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space left"):
-        md.save_frames(tmp_path / "a.npz", [bulk("Cu")])
+        save_frames(tmp_path / "a.npz", [bulk("Cu")])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_save_refuses_frames_that_differ(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="same number of atoms"):
-        md.save_frames(tmp_path / "a.npz", [bulk("Cu"), bulk("Cu", cubic=True)])
+        save_frames(tmp_path / "a.npz", [bulk("Cu"), bulk("Cu", cubic=True)])
 
 
 def test_finished_jobs_are_not_run_again_and_faulty_ones_are_set_apart(
@@ -207,7 +208,7 @@ def test_finished_jobs_are_not_run_again_and_faulty_ones_are_set_apart(
 ) -> None:
     calls = []
 
-    def simulated(material: md.Material, temperature: float, phase: str, **rest: object):
+    def simulated(material: materials.Material, temperature: float, phase: str, **rest: object):
         calls.append((material.name, phase))
         frame = bulk("Cu", cubic=True)
         broken = temperature > 1900  # the hot one is made to look as if it had not melted
@@ -217,7 +218,7 @@ def test_finished_jobs_are_not_run_again_and_faulty_ones_are_set_apart(
         return [frame]
 
     monkeypatch.setattr(md, "simulate", simulated)
-    jobs = md.TRAINING[:2]
+    jobs = materials.TRAINING[:2]
     md.run_jobs(jobs[:1], tmp_path)
     md.run_jobs(jobs, tmp_path)
     rows = md.run_jobs(jobs, tmp_path)
@@ -250,5 +251,5 @@ def test_a_short_run_of_argon(tmp_path: Path) -> None:
 @needs_lammps
 def test_an_error_of_lammps_is_quoted_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ERROR") as caught:
-        md.run_lammps("units nonsense\n", tmp_path)
+        lammps.run_lammps("units nonsense\n", tmp_path)
     assert "\n" not in str(caught.value)

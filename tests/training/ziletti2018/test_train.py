@@ -146,7 +146,7 @@ def test_thinned_images_belong_to_their_structures(tmp_path: Path) -> None:
 
 def test_cuts_elsewhere_keep_the_crystal(rng: np.random.Generator) -> None:
     cell = average_cell(crystals.unit_cell("hex/rh"))
-    cuts = [ziletti_data._cut_elsewhere(cell, 0.5, rng) for _ in range(8)]
+    cuts = [ziletti_data.cut_elsewhere(cell, 0.5, rng) for _ in range(8)]
     assert len({tuple(np.rint(1e3 * cut.origin)) for cut in cuts}) > 1
     for cut in cuts:
         assert cut.nearest_neighbor_distance == pytest.approx(cell.nearest_neighbor_distance)
@@ -156,7 +156,7 @@ def test_cuts_elsewhere_keep_the_crystal(rng: np.random.Generator) -> None:
 def test_held_out_structures_are_a_tenth() -> None:
     plan = replace(PLAN, shards=1)
     total = len(ziletti_data.pristine_structures(plan, 0))
-    train, test = ziletti._split(plan, total)
+    train, test = ziletti.split(plan, total)
     assert len(test) == round(0.1 * total)
     assert sorted([*train, *test]) == list(range(total))
     assert len(ziletti.held_out(plan)) == len(test)
@@ -223,7 +223,7 @@ def test_structures_are_for_models_of_whole_structures(tmp_path: Path, local_mod
 @pytest.mark.slow
 def test_train_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Its tables take minutes and are looked at in test_training_from_nothing_and_again.
-    monkeypatch.setattr(ziletti, "_evaluation", lambda *given: {"percent": {}})
+    monkeypatch.setattr(ziletti, "evaluation", lambda *given: {"percent": {}})
     work = tmp_path / "work"
     arguments = ["train", "ziletti2018", "-o", str(tmp_path / "model"), "--work", str(work)]
     # One shard is 500 structures; with its fingerprints there, the command only trains on them.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ase_crystalnet.classifier.card import file_hash
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training.calibration import calibration_error
-from ase_crystalnet.training.powder.calibrate import _held_out
+from ase_crystalnet.training.powder.calibrate import held_out_evidence
 from ase_crystalnet.xrd.answer.answers import PowderAnswers, answered
 from ase_crystalnet.xrd.answer.classifier import PowderClassifier, evidence
 from ase_crystalnet.xrd.answer.combination import Combination
@@ -101,7 +101,8 @@ def test_weights_of_a_fit(rng: np.random.Generator) -> None:
 def test_evidence_of_held_out_structures(tmp_path: Path) -> None:
     found = eighty_crystals()
     found.save(tmp_path / "structures.npz")
-    said, matches, groups = _held_out(None, PatternLibrary.load(), tmp_path / "structures.npz")
+    file = tmp_path / "structures.npz"
+    said, matches, groups = held_out_evidence(None, PatternLibrary.load(), file)
     assert said.shape == matches.by_group.shape == (len(groups), 230)
     assert 0 < len(groups) < 20 and set(groups) <= {221, 225, 227, 229}
     twice = matches.joined(matches)
