@@ -86,8 +86,8 @@ def plot(
     crystalnet plot run.h5 --kind fingerprint --window 100 -o figures
     ```
     """
-    from ase_crystalnet.io.results.hdf5_reader import ResultFile
     from ase_crystalnet import plotting
+    from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
     places = _figure_places(result, output, kind or [Kind.fractions, Kind.slice])
     check_outputs(places.values(), overwrite)
