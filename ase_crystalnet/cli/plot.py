@@ -150,7 +150,7 @@ def model_of(file: ResultFile, window: ResultWindow) -> CrystalNet:
         except (InputError, ModelError) as error:
             reasons.append(str(error))
             continue
-        if net.classifier.card.data["sha256"] == wanted:
+        if net.classifier.card.sha256 == wanted:
             return net
         reasons.append(f"model {place!r} has other weights")
     raise ModelError(

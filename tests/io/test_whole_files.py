@@ -149,9 +149,6 @@ RENAMES = {
     "io/results/hdf5_writer.py",
     # In the temporary folder: the library has chosen the name.
     "atom_probe/output/files.py",
-    # Commands that are being rewritten.
-    "cli/apt.py",
-    "cli/commands.py",
 }
 
 
