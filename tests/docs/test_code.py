@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from ase_crystalnet.cli import app
+from ase_crystalnet.cli.app import app
 from tests.support import REPOSITORY
 from tests.support.pages import Block, blocks, commands, mentions, pages
 from tests.support.walks import write_samples

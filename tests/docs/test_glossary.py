@@ -31,8 +31,6 @@ RESULTS = (
     PowderAnswers,
     Matches,
 )
-#: Computed, but read by nobody and on its way out.
-LEAVING = {"lattice_order"}
 #: What takes the parameters that stand in the glossary beside the results.
 TAKERS = (
     CrystalNet.__init__,
@@ -62,7 +60,7 @@ def derived(result: Any) -> set[str]:
 
 @pytest.mark.parametrize("result", RESULTS)
 def test_every_field_is_defined(result):
-    assert names(result) - defined() - LEAVING == set()
+    assert names(result) - defined() == set()
 
 
 @pytest.mark.parametrize("result", [FrameAnalysis, PowderAnswers])

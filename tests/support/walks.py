@@ -28,7 +28,8 @@ from ase.io import write
 
 __all__ = ["Walk", "table", "walks", "write_samples"]
 
-#: Files, rooms and passages of each walk at commit a9bf58c, before the move; by this file.
+#: Files, rooms and passages of each walk at commit a9bf58c, before the move; by this file, with the
+#: command line imported from where it was.
 BEFORE = {
     "one frame, windows": (25, 16, 42),
     "one frame, whole structure": (16, 14, 21),
@@ -201,7 +202,7 @@ def walks() -> dict[str, Walk]:
     """Walk them all, in a temporary folder."""
     import ase_crystalnet
     from ase_crystalnet import CrystalNet
-    from ase_crystalnet.cli import app
+    from ase_crystalnet.cli.app import app
 
     def command(*words: str) -> Callable[[], Any]:
         return lambda: app(list(words), standalone_mode=False)
