@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,13 @@ def test_the_commands_named_in_the_text_exist(page):
         except Exception as error:
             unknown = type(error).__name__ == "NoSuchOption"
             assert not unknown, f"{name_of(page)}: crystalnet {' '.join(words)}: {said(error)}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_the_files_that_a_page_links_to_exist(page):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if not target.startswith(("http://", "https://"))]
+    assert [target for target in local if not (page.parent / target).exists()] == []
 
 
 def test_the_readme_shows_the_command_line_and_python():
