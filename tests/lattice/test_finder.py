@@ -219,6 +219,16 @@ def test_wrong_shapes_are_named():
         finder(np.zeros((1, 2, 3), np.float32), np.ones((1, 2), bool), np.ones((1, 3), np.float32))
 
 
+def test_neither_threads_nor_other_windows_change_a_bit():
+    positions, mask = windows_of("hcp", (1.633,), Disorder(sigma=0.1, vacancy_fraction=0.2), count=7)
+    one = LatticeFinder()(positions, mask, threads=1)
+    three = LatticeFinder()(positions, mask, threads=3)
+    alone = LatticeFinder()(positions[5:6], mask[5:6])
+    for name, values in vars(one).items():
+        assert values.tobytes() == getattr(three, name).tobytes(), name
+        assert values[5:6].tobytes() == getattr(alone, name).tobytes(), name
+
+
 def test_empty_batch_and_coincident_atoms():
     assert len(LatticeFinder()(np.zeros((0, 5, 3), np.float32), np.zeros((0, 5), bool))) == 0
     lattices = LatticeFinder()(np.zeros((2, 50, 3), np.float32), np.ones((2, 50), bool))

@@ -144,7 +144,11 @@ class _State:
     seconds: float = 0.0
 
     def variables(self) -> list[Any]:
-        return [*self.network.weights, *self.optimizer.variables, *self.average]
+        weights = self.network.weights
+        kept = {id(v) for v in weights}
+        # Where the random numbers of dropout have got to; last, since older checkpoints lack it.
+        random = [v for v in self.network.variables if id(v) not in kept]
+        return [*weights, *self.optimizer.variables, *self.average, *random]
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {f"a{i}": np.asarray(v) for i, v in enumerate(self.variables())}
@@ -154,7 +158,8 @@ class _State:
     def restore(self, path: Path) -> None:
         with np.load(path) as data:
             for i, variable in enumerate(self.variables()):
-                variable.assign(data[f"a{i}"])
+                if f"a{i}" in data:
+                    variable.assign(data[f"a{i}"])
             self.seen, self.seconds = int(data["seen"]), float(data["seconds"])
 
     def averaged(self, plan: XrdPlan) -> Any:
@@ -366,7 +371,8 @@ def _report(
         },
     }
     if history and history[-1]["patterns"] == state.seen:  # a finished run, asked for again
-        row["loss"] = history.pop()["loss"]
+        before = history.pop()
+        row["seconds"], row["loss"] = before["seconds"], before["loss"]
     history.append(row)
     save_network(network, work / "network.keras")
     state.save(work / "checkpoint.npz")

@@ -136,10 +136,39 @@ def test_training_goes_on_where_it_stopped(structures: StructureSet, tmp_path: P
     again = train_network(tmp_path, structures, SMALL, log=said.append)
     assert "goes on after 256 patterns" in said
     assert json.loads((tmp_path / "history.json").read_text()) == history
-    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    for a, b in zip(first.weights, again.weights, strict=True):
+        a, b, path = np.asarray(a), np.asarray(b), a.path
+        if "moving" in path:  # made anew from the same batches; sums depend on threads
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(a).max(), err_msg=path)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=path)
     with pytest.raises(InputError, match="another plan"):
         train_network(tmp_path, structures, replace(SMALL, seed=6))
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_learns_what_a_whole_one_does(
+    structures: StructureSet, tmp_path: Path
+) -> None:
+    plan = replace(SMALL, network="dense", classes=7, patterns=128)
+    train_network(tmp_path / "whole", structures, plan, every=0)
+
+    def stop(text: str) -> None:
+        if text.startswith("64 patterns"):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train_network(tmp_path / "parts", structures, plan, every=0, log=stop)
+    train_network(tmp_path / "parts", structures, plan, every=0)
+    whole, parts = (
+        json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "parts")
+    )
+    assert [row["patterns"] for row in whole] == [0, 32, 64, 96, 128]
+    assert [row["patterns"] for row in parts] == [0, 32, 64, 96, 128]
+    # A step without the optimizer's memory, with other dropout or on other patterns has another
+    # loss by percents.
+    losses = [[row["loss"] for row in rows[1:]] for rows in (whole, parts)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 @pytest.mark.slow
