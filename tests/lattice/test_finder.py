@@ -220,7 +220,9 @@ def test_wrong_shapes_are_named():
 
 
 def test_neither_threads_nor_other_windows_change_a_bit():
-    positions, mask = windows_of("hcp", (1.633,), Disorder(sigma=0.1, vacancy_fraction=0.2), count=7)
+    positions, mask = windows_of(
+        "hcp", (1.633,), Disorder(sigma=0.1, vacancy_fraction=0.2), count=7
+    )
     one = LatticeFinder()(positions, mask, threads=1)
     three = LatticeFinder()(positions, mask, threads=3)
     alone = LatticeFinder()(positions[5:6], mask[5:6])
