@@ -69,7 +69,7 @@ def typical_spacing(space: PeriodicSpace, positions: Array, workers: int = -1) -
     count = min(NEIGHBOR, len(images) - 1)
     if count == 0:
         return float("nan")
-    # Points without order make the quickest tree, and one that many points at one place do not slow.
+    # Built like this, many points at one place do not slow it.
     tree = cKDTree(images, leafsize=32, balanced_tree=False, compact_nodes=False)
     distance = tree.query(positions[some], k=[count + 1], workers=workers)[0][:, 0]
     crowded = distance == 0.0
@@ -139,8 +139,8 @@ def check_pairs(space: PeriodicSpace, positions: Array, spacing: float, workers:
             "with ase.geometry.get_duplicate_atoms"
         )
     warnings.warn(
-        f"{int(same.sum())} of {len(positions)} atoms have another at nearly the same place ({pair}, "
-        f"at a typical spacing of {spacing:.3g}); check for atoms that are there twice",
+        f"{int(same.sum())} of {len(positions)} atoms have another at nearly the same place "
+        f"({pair}, at a typical spacing of {spacing:.3g}); check for atoms that are there twice",
         StructureWarning,
         stacklevel=3,
     )

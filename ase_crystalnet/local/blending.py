@@ -44,12 +44,9 @@ def window_weights(
     near = (nearest >= 0) & (distance <= reach[nearest])
     closest = distance[near[:, 0], 0]
     width = max(float(np.median(closest)), 1e-6) if len(closest) else 1.0
-    # Relative to the nearest, so that not all of them vanish. Where there is none the exponent
-    # would be that of infinity: left at 0.
-    excess = np.zeros_like(distance)
-    np.subtract(
-        distance**2, np.where(near[:, :1], distance[:, :1], 0.0) ** 2, out=excess, where=near
-    )
+    first = np.where(near[:, :1], distance[:, :1], 0.0)
+    # Where no window is near there is no distance either, and the exponent would overflow.
+    excess = np.where(near, np.where(near, distance, 0.0) ** 2 - first**2, 0.0)
     weights = np.where(near, np.exp(-0.5 * excess / width**2), 0.0)
     windows = np.where(near, usable[nearest], -1)
     mine = own >= 0
