@@ -158,7 +158,8 @@ class LindemannTracker:
             self._start(numbers, atoms.pbc.copy(), fractional)
         else:
             change = lattice_change(self._cell, cell, atoms.pbc)
-            cell, fractional = np.linalg.solve(change, cell), fractional @ change
+            cell = np.asarray(np.linalg.solve(change, cell), np.float64)
+            fractional = np.asarray(fractional @ change, np.float64)
             step = self._step(fractional, atoms.get_masses()[order])
             self._displacement += step
             if not self._warned and not _has_ids(atoms):
