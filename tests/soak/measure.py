@@ -50,9 +50,9 @@ def held(frames: int) -> Held:
     gc.collect()
     try:
         status = Path("/proc/self/status").read_text()
-        words = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if ":" in line}
+        words = dict(line.split(":", 1) for line in status.splitlines())
         handles = len(os.listdir("/proc/self/fd")) - 1  # one reads the folder
-        return Held(frames, int(words["VmRSS"]) / 1024, handles, int(words["Threads"]))
+        return Held(frames, int(words["VmRSS"].split()[0]) / 1024, handles, int(words["Threads"]))
     except OSError:
         import resource
 

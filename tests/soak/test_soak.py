@@ -21,7 +21,7 @@ class Leaking(FakeAnalyzer):
         self.kept: list[object] = []
 
     def analyze(self, *arguments: object, **options: object) -> object:  # type: ignore[override]
-        self.kept.append(open(__file__))
+        self.kept.append(open(__file__))  # noqa: SIM115
         return super().analyze(*arguments, **options)
 
 
