@@ -45,7 +45,10 @@ def main() -> int:
         print("  frames  memory/MiB  handles  threads")
         for now in soak(method, paths, Path(name) / "run.h5", every=every):
             seen.append(now)
-            print(f"{now.frames:8d}  {now.memory:10.1f}  {now.handles:7d}  {now.threads:7d}", flush=True)
+            print(
+                f"{now.frames:8d}  {now.memory:10.1f}  {now.handles:7d}  {now.threads:7d}",
+                flush=True,
+            )
     settled = seen[len(seen) // 10 :] if len(seen) > 3 else seen
     growth = 0.0
     if len(settled) > 1:
