@@ -7,12 +7,27 @@ import math
 import numpy as np
 from numba import njit
 
+
+def _cache_is_possible() -> bool:
+    """Whether compiled code can be kept: beside the package, in ~/.cache or $NUMBA_CACHE_DIR.
+
+    Where none of them can be written numba refuses to compile anything that asks for its cache.
+    """
+    try:
+        njit(cache=True)(_cache_is_possible)  # looks for the place, compiles nothing
+    except (RuntimeError, OSError):
+        return False
+    return True
+
+
+#: Whether compiled code is kept from process to process; without, each compiles for 30 seconds.
+CACHE = _cache_is_possible()
 #: Sums over atoms, float32. They may be reordered; division stays division, so that the brightest
 #: pixel of a fingerprint becomes exactly 1.
 FAST = {"nnan", "ninf", "nsz", "contract", "reassoc", "afn"}
-JIT = dict(nogil=True, cache=True, fastmath=FAST, error_model="numpy", boundscheck=False)
+JIT = dict(nogil=True, cache=CACHE, fastmath=FAST, error_model="numpy", boundscheck=False)
 #: The 3x3 algebra decides by comparing nearly equal lengths: no reassociation there.
-STRICT = dict(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+STRICT = dict(nogil=True, cache=CACHE, error_model="numpy", boundscheck=False)
 f32 = np.float32
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,11 +23,13 @@ from ase_crystalnet.cli.progress import progress_bar, say_unless
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ase_crystalnet.results.frame import FrameAnalysis
     from ase_crystalnet.results.method import Method
     from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
-__all__ = ["Settings", "analyze", "make_analyzer"]
+__all__ = ["Settings", "analyze", "dask_cluster", "make_analyzer"]
 
 _ROWS_SHOWN = 24  # rows of the table of frames; a long trajectory is shown by its two ends
 
@@ -123,6 +127,14 @@ def analyze(
         str | None,
         typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler (tcp://...)."),
     ] = None,
+    dask_security: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Certificates for a scheduler at tls://...: a folder with ca.pem, cert.pem and "
+            "key.pem, or one file that holds all three.",
+        ),
+    ] = None,
     overwrite: OverwriteOutputs = False,
     resume: Annotated[
         bool,
@@ -165,6 +177,8 @@ def analyze(
         )
     if workers is not None and dask is not None:
         raise InputError("--workers and --dask exclude each other: give one of them")
+    if dask_security is not None and dask is None:
+        raise InputError("--dask-security is for --dask: give the address of the scheduler with it")
     if workers is not None and workers < 1:
         raise InputError(f"--workers: wanted a number from 1 on, given {workers}")
     start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
@@ -184,7 +198,10 @@ def analyze(
             builder.extend(earlier)
         finished = outputs.done
         analyzer = make_analyzer(settings, in_workers=workers is not None or dask is not None)
-        with progress_bar(quiet, "frames", planned, finished, remaining=True) as bar:
+        with (
+            dask_cluster(dask, dask_security) as cluster,
+            progress_bar(quiet, "frames", planned, finished, remaining=True) as bar,
+        ):
             pairs = analyze_frames(
                 analyzer,
                 trajectory,
@@ -198,7 +215,7 @@ def analyze(
                 format=format,
                 progress=lambda n, of: bar("frames", finished, planned, f"{n}/{of} windows"),
                 workers=workers,
-                dask=dask,
+                dask=cluster,
             )
             try:
                 for frame, last in pairs:
@@ -232,6 +249,18 @@ def analyze(
     if failure is not None:
         complain(f"{failure}; the {len(summary)} frames before it are kept")
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def dask_cluster(address: str | None, certificates: Path | None) -> Iterator[str | Client | None]:
+    """The scheduler as `analyze_frames` takes it: its address, or a client with certificates."""
+    if address is None or certificates is None:
+        yield address
+        return
+    from ase_crystalnet.frames.scheduler import connected
+
+    with connected(address, certificates) as client:
+        yield client
 
 
 def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:

@@ -7,25 +7,45 @@ Nat. Commun. 9, 2775 (2018), Supplementary Note 2). Its mean over the atoms is t
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.frames.cells import lattice_change
+from ase_crystalnet.geometry.periodic import PeriodicSpace
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["LindemannTracker", "LindemannWindow", "tracker_of", "with_lindemann"]
+__all__ = [
+    "AtomOrderWarning",
+    "LindemannTracker",
+    "LindemannWindow",
+    "tracker_of",
+    "with_lindemann",
+]
 
 LindemannWindow = int | Literal["all"] | None
 """Frames that the Lindemann parameter averages over: a number, all so far, or None for off."""
 
+#: The order of the atoms is in doubt where this share of them moved by more than half a neighbour
+#: distance in one frame, and it has changed if this share of them is where another one was, within
+#: a quarter of it (in a liquid 8 % are, by chance).
+MOVED, EXPLAINED = 0.25, 0.8
+#: Atoms that tell whether the order has changed.
+SAMPLE = 2000
+
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+
+class AtomOrderWarning(UserWarning):
+    """Atoms without ids come in another order than in the frame before."""
 
 
 class LindemannTracker:
@@ -38,7 +58,8 @@ class LindemannTracker:
     Wrapped and unwrapped coordinates give the same answer: from frame to frame each atom moves by
     the minimum image, in fractional coordinates, so that a changing cell (NPT) is followed too. An
     atom may therefore move by up to half a cell between two frames, relative to the drift of all
-    atoms. The drift of the centre of mass is removed.
+    atoms. The drift of the centre of mass is removed. Other cell vectors of the same lattice (a
+    sheared box that is flipped, b to b + a) are recognised.
 
     Parameters
     ----------
@@ -75,6 +96,8 @@ class LindemannTracker:
         self._numbers: NDArray[Any] | None = None
         self._pbc: NDArray[Any] | None = None
         self._raw: NDArray[np.float64] = np.zeros((0, 3))
+        self._cell: NDArray[np.float64] = np.eye(3)
+        self._warned = False
         self._mean: NDArray[np.float64] = np.zeros((0, 3))
         self._moments: NDArray[np.float64] = np.zeros((6, 0))
         self._displacement: NDArray[np.float64] = np.zeros((0, 3))
@@ -106,6 +129,11 @@ class LindemannTracker:
         InputError
             If the atoms changed and `on_change` is "raise", if positions are not finite, if a
             periodic direction has no cell, or if the distance is not positive.
+
+        Warns
+        -----
+        AtomOrderWarning
+            Once, if atoms without ids seem to have changed places in the list.
         """
         if not nearest_neighbor_distance > 0:
             raise InputError(
@@ -129,8 +157,14 @@ class LindemannTracker:
         if self._numbers is None:
             self._start(numbers, atoms.pbc.copy(), fractional)
         else:
-            self._displacement += self._step(fractional, atoms.get_masses()[order])
-        self._raw = fractional
+            change = lattice_change(self._cell, cell, atoms.pbc)
+            cell = np.asarray(np.linalg.solve(change, cell), np.float64)
+            fractional = np.asarray(fractional @ change, np.float64)
+            step = self._step(fractional, atoms.get_masses()[order])
+            self._displacement += step
+            if not self._warned and not _has_ids(atoms):
+                self._doubt_order(fractional, step, cell, nearest_neighbor_distance)
+        self._raw, self._cell = fractional, cell
         self._push()
         delta = np.full(len(atoms), np.nan, dtype=np.float32)
         if self._count > 1:
@@ -171,6 +205,37 @@ class LindemannTracker:
         drift: NDArray[np.float64] = step - np.average(step, axis=0, weights=weights)
         return drift
 
+    def _doubt_order(
+        self,
+        fractional: NDArray[np.float64],
+        step: NDArray[np.float64],
+        cell: NDArray[np.float64],
+        distance: float,
+    ) -> None:
+        """Warn if a permutation of the atoms explains what a frame moved, and motion does not."""
+        far = np.linalg.norm(step @ cell, axis=1) > 0.5 * distance
+        if far.mean() < MOVED:
+            return
+        assert self._numbers is not None and self._pbc is not None
+        space = PeriodicSpace.of(Atoms(cell=cell, pbc=self._pbc))
+        before = space.wrap(self._raw @ cell)
+        some = np.flatnonzero(far)[:: max(int(far.sum()) // SAMPLE, 1)]
+        now = space.wrap(fractional[some] @ cell)
+        images, source = space.with_ghosts(before, 0.25 * distance)
+        apart, nearest = cKDTree(images).query(now, distance_upper_bound=0.25 * distance)
+        found = np.isfinite(apart)
+        owners = source[nearest[found]]
+        alike = self._numbers[owners] == self._numbers[some[found]]
+        if len(np.unique(owners[alike])) > EXPLAINED * len(some):
+            self._warned = True
+            warnings.warn(
+                f"{int(far.sum())} of {len(far)} atoms are where others were in the frame before: "
+                "the order of the atoms seems to change, and the Lindemann parameter is wrong; "
+                "give the atoms ids (an integer array 'id'), or write the frames in one order",
+                AtomOrderWarning,
+                stacklevel=3,
+            )
+
     def _push(self) -> None:
         """Take the present displacement into the running moments, and the oldest one out."""
         if self.window is None:
@@ -193,13 +258,18 @@ class LindemannTracker:
             self._moments[row] += sign * before[:, i] * after[:, j]
 
 
+def _has_ids(atoms: Atoms) -> bool:
+    """Whether atoms are told apart by unique ids."""
+    ids = atoms.arrays.get("id")
+    if ids is None or ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        return False
+    return len(np.unique(ids)) == len(ids)
+
+
 def _identity_order(atoms: Atoms) -> NDArray[np.intp]:
     """Order that brings the atoms into the sequence of their ids, if they have any."""
-    ids = atoms.arrays.get("id")
-    if ids is not None and ids.ndim == 1 and np.issubdtype(ids.dtype, np.integer):
-        order = np.argsort(ids, kind="stable")
-        if np.all(np.diff(ids[order]) > 0):
-            return order
+    if _has_ids(atoms):
+        return np.argsort(atoms.arrays["id"], kind="stable")
     return np.arange(len(atoms))
 
 

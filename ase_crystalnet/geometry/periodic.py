@@ -17,6 +17,12 @@ from ase_crystalnet.errors import InputError
 #: Smallest volume of the periodic vectors, relative to the product of their lengths, that is
 #: still taken for a cell and not for a mistake.
 DEGENERATE_VOLUME = 1e-6
+#: Shortest distance in Angstrom between periodic images that is still one of atoms, and the longest
+#: length: beyond a centimetre no double-precision coordinate tells atoms apart.
+SHORTEST, LONGEST = 0.2, 1e8
+#: Most periodic images beside the points themselves: so many, or so many a point. A frame of one
+#: atom and windows of 512 takes 3e4, one of 1e7 atoms about 1e6; an image takes about 100 bytes.
+MOST_IMAGES, MOST_IMAGES_EACH = 4_000_000, 30
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class PeriodicSpace:
         ------
         InputError
             If ``pbc`` is set along a direction without a cell vector, or if the periodic vectors
-            are not finite or span no volume.
+            are not finite, span no volume, bring images of an atom nearer to it than any two atoms
+            are, or are longer than a centimetre.
         """
         pbc = np.asarray(atoms.pbc, dtype=bool).copy()
         cell = np.asarray(atoms.cell.array, dtype=np.float64)
@@ -57,11 +64,17 @@ class PeriodicSpace:
                 "the cell has NaN or infinite entries along a periodic direction; "
                 "give finite cell vectors in Angstrom"
             )
-        lengths = np.linalg.norm(periodic, axis=1)
+        # Not the root of the squares, which overflows.
+        lengths = np.hypot(np.hypot(periodic[:, 0], periodic[:, 1]), periodic[:, 2])
         if (lengths == 0.0).any():
             raise InputError(
                 f"pbc is {pbc.tolist()} but a periodic direction has no cell vector; "
                 "set atoms.cell, or atoms.pbc = False for a finite structure"
+            )
+        if (lengths > LONGEST).any():
+            raise InputError(
+                f"expected cell vectors of at most {LONGEST:g} Angstrom, got one of "
+                f"{lengths.max():.3g}; check the unit of the cell"
             )
         if pbc.any():
             unit = periodic / lengths[:, None]
@@ -81,6 +94,8 @@ class PeriodicSpace:
                     f"the cell cannot be reduced ({error}); check that its vectors are not nearly "
                     "parallel"
                 ) from error
+        if pbc.any():
+            _refuse_near_images(reduced[pbc], lengths)
         return cls(basis=basis, reduced=reduced, pbc=pbc)
 
     def heights(self, reduced: bool = True) -> NDArray[np.float64]:
@@ -116,6 +131,11 @@ class PeriodicSpace:
         source : (M + G,) int array
             Index of the point each row is an image of.
 
+        Raises
+        ------
+        InputError
+            If there would be so many images that they fill the memory.
+
         Notes
         -----
         An image is a pair (point, lattice vector), each considered once: rounding at a face can
@@ -128,18 +148,27 @@ class PeriodicSpace:
         inverse = np.linalg.inv(self.reduced)
         fractional = points @ inverse
         margin = depth / self.heights() + 1e-9
+        images = count * (float(np.prod(1.0 + 2.0 * margin[self.pbc])) - 1.0)
+        if not images <= max(MOST_IMAGES, MOST_IMAGES_EACH * count):
+            heights = ", ".join(f"{height:.3g}" for height in self.heights()[self.pbc])
+            raise InputError(
+                f"expected a cell in which windows need at most {MOST_IMAGES:.0e} periodic images, "
+                f"got one of {heights} Angstrom between its faces whose {count} atoms need "
+                f"{images:.1e} within {depth:.3g} Angstrom; check the cell, or set atoms.pbc = "
+                "False along its thin directions"
+            )
         shifts = np.zeros((count, 3))
         for axis in np.flatnonzero(self.pbc):
             low, high = -margin[axis], 1.0 + margin[axis]
-            images = [np.arange(len(source))]
+            kept = [np.arange(len(source))]
             steps = [np.zeros(len(source))]
             coordinate = fractional[source, axis]
             reach = int(np.ceil(margin[axis])) + 1
             for step in [*range(-reach, 0), *range(1, reach + 1)]:
                 inside = np.flatnonzero((coordinate + step >= low) & (coordinate + step <= high))
-                images.append(inside)
+                kept.append(inside)
                 steps.append(np.full(len(inside), float(step)))
-            chosen = np.concatenate(images)
+            chosen = np.concatenate(kept)
             source = source[chosen]
             shifts = shifts[chosen]
             shifts[:, axis] = np.concatenate(steps)
@@ -168,7 +197,33 @@ def validated_positions(atoms: Atoms) -> NDArray[np.float64]:
             f"{int(bad.sum())} of {len(atoms)} atoms have NaN or infinite positions, the first is "
             f"atom {int(np.argmax(bad))}; remove them or mend the file"
         )
+    far = np.abs(positions).max(axis=1)
+    if far.max() > LONGEST:
+        raise InputError(
+            f"expected positions within {LONGEST:g} Angstrom of the origin, got atom "
+            f"{int(np.argmax(far))} at {far.max():.3g}; remove it or check the unit"
+        )
     return positions
+
+
+def _refuse_near_images(reduced: NDArray[np.float64], given: NDArray[np.float64]) -> None:
+    """Raise where the shortest of the reduced vectors (P, 3) is shorter than atoms are apart."""
+    shortest = float(np.linalg.norm(reduced, axis=1).min())
+    if shortest >= SHORTEST:
+        return
+    lengths = ", ".join(f"{length:.3g}" for length in given)
+    if shortest < 0.5 * given.min():
+        why = "its vectors are nearly parallel"
+    elif given.max() < 1e-6:
+        why = "the lengths look like metres: multiply positions and cell by 1e10"
+    elif given.max() < SHORTEST:
+        why = "convert positions and cell to Angstrom"
+    else:
+        why = "check the unit of the cell, or set atoms.pbc = False along its thin directions"
+    raise InputError(
+        f"expected a cell whose images are at least {SHORTEST:g} Angstrom apart, got "
+        f"{shortest:.3g} (cell vectors of {lengths} Angstrom); {why}"
+    )
 
 
 def _complete(cell: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -44,7 +44,9 @@ def window_weights(
     near = (nearest >= 0) & (distance <= reach[nearest])
     closest = distance[near[:, 0], 0]
     width = max(float(np.median(closest)), 1e-6) if len(closest) else 1.0
-    excess = np.where(near, distance, 0.0) ** 2 - np.where(near[:, :1], distance[:, :1], 0.0) ** 2
+    first = np.where(near[:, :1], distance[:, :1], 0.0)
+    # Where no window is near there is no distance either, and the exponent would overflow.
+    excess = np.where(near, np.where(near, distance, 0.0) ** 2 - first**2, 0.0)
     weights = np.where(near, np.exp(-0.5 * excess / width**2), 0.0)
     windows = np.where(near, usable[nearest], -1)
     mine = own >= 0

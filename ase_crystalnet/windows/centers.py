@@ -68,8 +68,8 @@ def chosen_centers(
     return given[chosen], chosen.astype(np.int64)
 
 
-#: Largest number of grid points.
-MAX_POINTS = 20_000_000
+#: Largest number of grid points, and of points that are looked at on the way (24 bytes each).
+MAX_POINTS = 10_000_000
 
 
 #: Largest number of steps along one direction; keeps a node's number within 64 bits.
@@ -127,9 +127,9 @@ def candidates(
     around = np.minimum(around, number - 1).astype(np.int64)
     for axis in range(3):
         offsets = np.arange(-around[axis], around[axis] + 1)
-        if len(node) * len(offsets) > 5 * MAX_POINTS:
+        if len(node) * len(offsets) > MAX_POINTS:
             raise InputError(
-                f"spacing={spacing:g} Angstrom makes more than {MAX_POINTS} grid centres; "
+                f"spacing={spacing:g} Angstrom makes more than about {MAX_POINTS} grid centres; "
                 "give a larger spacing"
             )
         count = len(node)

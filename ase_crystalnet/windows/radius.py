@@ -81,6 +81,9 @@ def estimate_radii(
         Threads of the neighbour search.
     """
     volume = _atom_volume(positions, workers)
+    if space.pbc.all():
+        # In a cell thinner than atoms are apart the neighbours are images, which that does not see.
+        volume = min(volume, abs(float(np.linalg.det(space.reduced))) / len(positions))
     probes, weight = _probes(space, positions, volume)
     levels, nearest = _probe_radii(space, positions, probes, weight, window_atoms, volume, workers)
     apart = nearest[np.isfinite(nearest)]

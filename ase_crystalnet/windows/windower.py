@@ -22,6 +22,7 @@ from ase_crystalnet._compute.threads import thread_number
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.geometry.neighbors import CellList
 from ase_crystalnet.geometry.periodic import PeriodicSpace, validated_positions
+from ase_crystalnet.geometry.spacing import check_pairs, typical_spacing
 from ase_crystalnet.windows.centers import CENTERS_EXPECTED, candidates, chosen_centers
 from ase_crystalnet.windows.radius import estimate_radii, uniform_radius
 
@@ -148,13 +149,21 @@ class Windower:
         Raises
         ------
         InputError
-            If the structure is empty, has NaN or infinite positions, or is periodic without a
-            proper cell.
+            If the structure is empty, has NaN or infinite positions, is periodic without a
+            proper cell, holds its atoms twice, or is not in Angstrom.
+
+        Warns
+        -----
+        StructureWarning
+            If a few atoms are there twice, or lengths may be in nanometres.
         """
         given = validated_positions(atoms)
         space = PeriodicSpace.of(atoms)
         wrapped = space.wrap(given)
+        spacing = typical_spacing(space, wrapped, self.workers)
         if self.radius is None:
+            # Ions of an atom probe, whose windows have a given radius, may well coincide.
+            check_pairs(space, wrapped, spacing, self.workers)
             radii = estimate_radii(space, wrapped, self.window_atoms, workers=self.workers)
         else:
             radii = uniform_radius(space, wrapped, float(self.radius), workers=self.workers)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.frames.lindemann import LindemannTracker
+from ase_crystalnet.frames.cells import lattice_change
+from ase_crystalnet.frames.lindemann import AtomOrderWarning, LindemannTracker
 from ase_crystalnet.results.arrays import snapshot_lindemann
 
 SIGMA = 0.1
@@ -148,6 +149,92 @@ def test_atoms_in_another_order_are_matched_by_id() -> None:
         mixed.append(atoms[rng.permutation(len(atoms))])
     delta = follow(LindemannTracker(), mixed)
     np.testing.assert_allclose(delta, expected[mixed[-1].arrays["id"] - 1], rtol=1e-5)
+
+
+FLIPS = (
+    [[1, 0, 0], [1, 1, 0], [0, 0, 1]],
+    [[1, 0, 0], [-1, 1, 0], [0, 0, 1]],
+    [[1, 0, 0], [0, 1, 0], [-1, 1, 1]],
+    [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+    [[2, 1, 0], [1, 1, 0], [0, 0, 1]],
+)
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+@pytest.mark.parametrize("wrap", [True, False])
+def test_a_flipped_box_is_the_same_lattice(flip: list[list[int]], wrap: bool) -> None:
+    plain, flipped = shaken(6), shaken(6)
+    for number, (atoms, other) in enumerate(zip(plain, flipped, strict=True)):
+        for one in (atoms, other):
+            one.set_cell(one.cell * (1 + 0.005 * number), scale_atoms=True)
+        if number in (2, 3, 5):
+            other.set_cell(np.array(flip) @ other.cell.array)
+        if wrap:
+            other.wrap()
+    expected = follow(LindemannTracker(), plain)
+    np.testing.assert_allclose(follow(LindemannTracker(), flipped), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_box_sheared_without_end_is_no_disorder() -> None:
+    frames = []
+    for number in range(40):
+        atoms = crystal()
+        cell = atoms.cell.array.copy()
+        tilt = 0.05 * number
+        cell[1, 0] = tilt * cell[0, 0]
+        atoms.set_cell(cell, scale_atoms=True)
+        cell[1, 0] -= round(tilt) * cell[0, 0]  # as LAMMPS keeps its boxes within half a length
+        atoms.set_cell(cell)
+        atoms.wrap()
+        frames.append(atoms)
+    assert follow(LindemannTracker(), frames).max() < 1e-6
+    assert follow(LindemannTracker(window=5), frames).max() < 1e-6
+
+
+def test_a_box_of_another_lattice_is_followed_vector_by_vector() -> None:
+    cell = np.diag([10.0, 10.0, 10.0])
+    other = np.array([[10.0, 0, 0], [5.0, 10.0, 0], [0, 0, 10.0]])
+    everywhere = np.ones(3, bool)
+    np.testing.assert_array_equal(lattice_change(cell, other, everywhere), np.eye(3))
+    np.testing.assert_array_equal(lattice_change(cell, 3 * cell, everywhere), np.eye(3))
+    slab = np.array([True, True, False])
+    tilted = np.array([[10.0, 0, 0], [10.0, 10.0, 0], [0, 0, 1.0]])
+    change = lattice_change(np.diag([10.0, 10.0, 1.0]), tilted, slab)
+    np.testing.assert_array_equal(change, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_another_order_without_ids_is_said_once(pbc: bool) -> None:
+    rng = np.random.default_rng(1)
+    mixed = [atoms[rng.permutation(len(atoms))] for atoms in shaken(5, sigma=0.03)]
+    for atoms in mixed:
+        atoms.pbc = pbc
+    with pytest.warns(AtomOrderWarning, match=r"\d+ of 108 atoms are where others were") as caught:
+        assert follow(LindemannTracker(), mixed).mean() > 0.5
+    assert len(caught) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_motion_is_no_change_of_order() -> None:
+    rng = np.random.default_rng(1)
+    follow(LindemannTracker(), shaken(5, sigma=0.15 * D_NN))  # hot
+    cell = crystal().cell
+    liquid = []
+    for _ in range(5):
+        atoms = crystal()
+        atoms.positions = rng.random((len(atoms), 3)) * cell.lengths()
+        liquid.append(atoms)
+    follow(LindemannTracker(), liquid)
+    drifting = shaken(5, sigma=0.03)
+    for number, atoms in enumerate(drifting):
+        atoms.positions += D_NN / np.sqrt(2) * number  # onto sites of the crystal
+        atoms.wrap()
+    follow(LindemannTracker(), drifting)
+    with_ids = []
+    for atoms in shaken(5, sigma=0.03):
+        atoms.set_array("id", np.arange(len(atoms)))
+        with_ids.append(atoms[rng.permutation(len(atoms))])
+    follow(LindemannTracker(), with_ids)
 
 
 def test_other_atoms_raise_or_reset() -> None:
