@@ -69,6 +69,8 @@ class Strains:
         Certainty that the nearest parent is the right one of the two nearest that were compared,
         1 / (1 + exp(-(d2 - d1) / 0.015)) with d1 and d2 the `size` of each: 1/2 in the middle of
         the Bain path between fcc and bcc, near 1 away from it; nan without a lattice.
+    rival : (B,) int8 array
+        The second nearest parent of those that were compared; -1 without a lattice.
     orientation : (B, 4) float64 array
         Unit quaternion (x, y, z, w) that turns the axes of the parent into those of the sample, of
         the symmetrically equal ones that with the smallest angle; `strain` is in its axes. nan
@@ -80,6 +82,7 @@ class Strains:
     strain: Array
     size: Array
     margin: Array
+    rival: NDArray[np.int8]
     orientation: Array
 
     def __len__(self) -> int:
@@ -140,10 +143,12 @@ class ParentFinder:
             strain_batch(lattice, start, stop, *given, parent, undo, strain, orientation, sizes)
 
         share(part, total, threads)
-        size, second = np.sort(sizes, axis=1)[:, :2].T
+        nearest = np.argsort(sizes, axis=1, kind="stable")[:, :2]  # nan goes last
+        size, second = np.take_along_axis(sizes, nearest, axis=1).T
+        rival = np.where(np.isfinite(second), nearest[:, 1], -1).astype(np.int8)
         # (1 + tanh(x / 2)) / 2 is the logistic function without overflow.
         margin = 0.5 + 0.5 * np.tanh((second - size) / (2 * CONFUSED))
-        return Strains(parent, undo, strain, size, margin, orientation)
+        return Strains(parent, undo, strain, size, margin, rival, orientation)
 
 
 def nearest_parent(lattice: Array, limit: float = 0.10, *, threads: int | None = None) -> Strains:
