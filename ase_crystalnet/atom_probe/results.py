@@ -1,4 +1,4 @@
-"""`AtomProbeAnalysis`: what an analysis of a reconstruction has found, as arrays; its HDF5 file."""
+"""`AtomProbeAnalysis`: the analysis of a reconstruction as arrays, and its HDF5 file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DepthSpectra:
 
 @dataclass(frozen=True, eq=False)
 class AtomProbeAnalysis:
-    """An analysed reconstruction.
+    """An analysed reconstruction. Quantities: see docs/glossary.md.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class AtomProbeAnalysis:
         Spectra layer by layer: along z, and along the strongest pole, or else the normal of the
         most significant window, if there is one.
     settings : mapping
-        What was asked for.
+        Options of the analysis.
     """
 
     source: str
@@ -209,9 +209,9 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     Raises
     ------
     InputError
-        If it is no such file.
+        If it is another file.
     FileNotFoundError
-        If it is not there.
+        If it does not exist.
     """
     import h5py
 

@@ -1,4 +1,4 @@
-"""Windows of a reconstruction, and what is known of each before any crystal: density, composition.
+"""Windows of a reconstruction, and their contents: density, efficiency, composition.
 
 All windows of a file have one radius. A crystal's window follows the density of the material
 (`ase_crystalnet.windows`), because there the density is the same everywhere and only surfaces
@@ -162,7 +162,7 @@ class IonWindows:
 
 @dataclass(frozen=True, eq=False)
 class WindowMeasures:
-    """Contents of B windows.
+    """Contents of B windows. Quantities: see docs/glossary.md.
 
     Attributes
     ----------
@@ -173,12 +173,11 @@ class WindowMeasures:
     density : (B,) float array
         Ions in a cubic Angstrom; nan at the surface, where part of the window is empty.
     efficiency : (B,) float array
-        Volume the ions have in the material over that of the window: the share of the material
-        that is in the reconstruction at that place. nan at the surface, or if no volume is known.
+        Detection efficiency as reconstructed; nan at the surface, or if no volume is known.
     surface : (B,) bool array
         The window reaches out of the specimen.
     sparse : (B,) bool array
-        Too few ions to look for anything.
+        Too few ions for an analysis.
     """
 
     count: NDArray[np.int64]

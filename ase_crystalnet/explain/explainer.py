@@ -1,12 +1,13 @@
-"""Attentive response maps: what in a fingerprint made the network say what it said.
+"""Attentive response maps: what in a fingerprint decides the network's answer.
 
 Ziletti et al., Nat. Commun. 9, 2775 (2018), Fig. 5 and Methods, after Kumar et al. ("Explaining the
-unexplained", 2017): the feature maps that a fingerprint lights most are carried back to the image
-by transposed convolutions. The paper ranks filters by how brightly they are lit, and adds up those
-of the last convolution. Such a sum shows what the network looks at, not which class that speaks
-for. So there is also the evidence for each class: what its logit takes from the last feature maps,
-what speaks for and what speaks against it carried back apart, and their difference. At a Bragg spot
-it goes with what happens to the logit when the spot is wiped out (``benchmarks/response_maps.py``).
+unexplained", 2017): the feature maps with the strongest response are carried back to the image by
+transposed convolutions. The paper ranks filters by the sum of their response, and adds up those of
+the last convolution. Such a sum shows the parts of the image that the network uses, not the class
+that they support. The evidence for each class does: the contributions of the last feature maps to
+its logit, positive and negative ones carried back separately, and their difference. At a Bragg
+spot, the evidence correlates with the change of the logit when that spot is erased
+(``benchmarks/response_maps.py``).
 
 Maps are in the plane of the detector, on the scale of what the network is given (for the model
 "local" the square root of D_F). Their unit is arbitrary; only places and ratios mean something.

@@ -45,7 +45,7 @@ class Observer:
     Raises
     ------
     OutputExistsError, OutputLockedError
-        If the file is there, or another process is writing it.
+        If the file exists, or another process is writing it.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Frames in parallel: worker processes of this machine; results in the order of the frames.
 
-A worker is told where a frame is (`FrameAddress`), not handed its atoms. Only so many frames are
-under way that memory does not grow with the trajectory. Workers of a Dask cluster take the same
-jobs (`frames.dask`).
+A worker is told where a frame is (`FrameAddress`), not handed its atoms. The number of frames
+under way is bounded, so that memory does not grow with the trajectory. Workers of a Dask cluster
+take the same jobs (`frames.dask`).
 """
 
 from __future__ import annotations

@@ -32,29 +32,26 @@ SCALE_WITHOUT_LATTICE = 0.95
 class Lattices:
     """Lattices of B windows.
 
+    What each quantity means, its range and where it can mislead: see docs/glossary.md.
+
     Attributes
     ----------
     lattice : (B, 3, 3) float64 array
-        Reduced average lattice, vectors in rows by length, right-handed, Angstrom; nan without.
+        Reduced average lattice, vectors in rows, Angstrom; nan if unknown.
     frame : (B, 3, 3) float64 array
-        Proper rotation into the standard frame (``positions @ frame.T``): first lattice vector
-        along x, second in the xy plane. Without a lattice the two strongest peaks take their
-        place, and without peaks it is the identity.
+        Proper rotation into the standard frame: ``positions @ frame.T``.
     scale : (B,) float64 array
-        Cube root of the primitive volume, Angstrom; from the nearest-neighbour distance without.
+        Length that positions are divided by, Angstrom.
     order : (B,) float64 array
-        Bragg order S_max / N: 1 in a perfect crystal, exp(-q^2 sigma^2) under displacements.
+        Bragg order.
     rank : (B,) int8 array
-        0 none, 1 planes, 2 rods, 3 lattice.
+        0 nothing, 1 planes, 2 rods, 3 lattice.
     mean_square_displacement : (B,) float64 array
-        Per component, Angstrom^2, from the fall of log S with q^2; nan without a lattice.
+        Per Cartesian component, Angstrom^2; nan without a lattice.
     nearest_neighbor_distance : (B,) float64 array
-        First maximum of the window's pair distribution, Angstrom.
+        Angstrom.
     coherence : (B,) float64 array
-        Bragg amplitude of the atoms about the centre, in the phases of the whole window, over the
-        largest about seven points of it: near 1 in one crystal, 1/2 on a plane that bounds it, 0
-        where the centre is outside the crystal that the window shows (a liquid, another grain).
-        nan without a lattice.
+        Whether the centre belongs to the crystal that the window shows; nan without a lattice.
     """
 
     lattice: NDArray[np.float64]

@@ -42,21 +42,20 @@ _BRAVAIS: dict[str, tuple[tuple[str, bool, bool], ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Conventional setting of B lattices.
+    """Conventional setting of B lattices; nan where lattice or class is unknown.
+
+    What each quantity means and where it can mislead: see docs/glossary.md.
 
     Attributes
     ----------
     orientation : (B, 4) array
-        Unit quaternion (x, y, z, w) that turns crystal axes into sample axes, the one of the
-        symmetrically equal ones with the smallest angle. Crystal axes: a along x, c along z.
-        nan where there is no lattice or the class has none.
+        Unit quaternion (x, y, z, w) from crystal axes to sample axes.
     cell : (B, 3) array
-        Conventional a, b, c in Angstrom, before the strain is taken out.
+        Conventional a, b, c, Angstrom.
     strain : (B, 3, 3) array
-        Biot strain (U - I) in crystal axes against the nearest cell of the class: its a, and its c
-        where that is free, fitted; so without the volume change, which needs a reference.
+        Biot strain in crystal axes, without volume change.
     misfit : (B,) array
-        Norm of `strain`: how far the lattice is from the class's own.
+        Norm of `strain`.
     """
 
     orientation: Array
@@ -104,11 +103,11 @@ def conventional_setting(
     Parameters
     ----------
     lattice : (B, 3, 3) array
-        Reduced lattices, rows, Angstrom; nan where there is none.
+        Reduced lattices, rows, Angstrom; nan if unknown.
     labels : (B,) integer array
-        Index into `classes`; negative for none.
+        Index into `classes`; negative where unknown.
     classes : tuple of str
-        Names; those that are no crystal class get nan.
+        Names; classes without a lattice get nan.
     """
     total = len(lattice)
     result = Setting(
@@ -117,11 +116,11 @@ def conventional_setting(
         strain=np.full((total, 3, 3), np.nan),
         misfit=np.full(total, np.nan),
     )
-    there = np.isfinite(lattice).all(axis=(1, 2))
+    known = np.isfinite(lattice).all(axis=(1, 2))
     for number, name in enumerate(classes):
         if name not in _BRAVAIS:
             continue
-        chosen = np.flatnonzero(there & (labels == number))
+        chosen = np.flatnonzero(known & (labels == number))
         if len(chosen):
             _settle(lattice[chosen], chosen, _BRAVAIS[name], result)
     return result

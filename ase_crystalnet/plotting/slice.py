@@ -141,7 +141,7 @@ def _cell_size(places: NDArray[Any], spacing: float) -> NDArray[np.float64]:
 def _name_classes(
     axes: Axes, names: NDArray[Any], colors: Mapping[str, str], classes: Sequence[str]
 ) -> None:
-    """Legend above the panel, only of what is there, with its share."""
+    """Legend above the panel, only of classes that occur, with their share."""
     from matplotlib.lines import Line2D
 
     present = [name for name in (*classes, REFUSED) if name in names]

@@ -75,7 +75,7 @@ class Check:
     Attributes
     ----------
     name : str
-        What is looked at.
+        Name of the check.
     wanted, found : str
         In words, with numbers.
     passed : bool

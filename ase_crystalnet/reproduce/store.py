@@ -1,7 +1,7 @@
 """Tables and figures of a paper as steps that are stored, resumed and put on one page.
 
 A step's outcome is kept as ``<folder>/<step>.json`` and its figures as ``<folder>/<step>-*.png``;
-what is there is not made again. Within a step, `Memo` keeps finished parts, so that an
+what is stored is not made again. Within a step, `Memo` keeps finished parts, so that an
 interrupted run goes on in the middle of a table.
 """
 
@@ -116,7 +116,7 @@ class Store:
         return self.folder / f"{step}-{name}.png"
 
     def load(self, name: str) -> Report | None:
-        """A stored step, or None; settings are not looked at."""
+        """A stored step, or None, whatever its settings."""
         stored = self._read(name)
         return None if stored is None else Report.from_json(stored)
 

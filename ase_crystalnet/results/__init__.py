@@ -1,4 +1,4 @@
-"""What is handed to the user: arrays and tables, no files."""
+"""Results for the user: arrays and tables, no files. Quantities: see docs/glossary.md."""
 
 from __future__ import annotations
 

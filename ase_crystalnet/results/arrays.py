@@ -1,4 +1,4 @@
-"""Arrays of results: shapes checked, means over what is known, numbers for tables."""
+"""Arrays of results: checks of shapes, means over known values, numbers for tables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def snapshot_lindemann(
 
 
 def mean_finite(values: NDArray[Any], axis: int | None = None) -> Any:
-    """Mean over what is not nan, in float64; nan (without a warning) where nothing is left."""
+    """Mean over values that are not nan, in float64; nan, without a warning, if all are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
         return np.nanmean(np.asarray(values, dtype=np.float64), axis=axis)

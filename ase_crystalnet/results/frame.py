@@ -30,46 +30,50 @@ __all__ = ["FrameAnalysis"]
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class FrameAnalysis(WindowTable):
-    """What was found in one frame: W windows, N atoms, C classes.
+    """Analysis of one frame: W windows, N atoms, C classes.
+
+    What each quantity means, its range and where it can mislead: see docs/glossary.md.
 
     Parameters
     ----------
     classes : tuple of str
-        Names of the C classes, in the order of the probabilities.
+        Names of the C classes.
     centers : ndarray, shape (W, 3), Angstrom
         Window centres.
     center_indices : ndarray of int, shape (W,)
-        Index of the atom at the centre; -1 where the centre is no atom.
+        Atoms at the centres, or -1.
     probabilities : ndarray, shape (W, C)
-        Calibrated class probabilities; nan in windows that were too sparse to be classified.
+        Class probabilities; nan where sparse.
     labels : ndarray of int, shape (W,)
         Index into `classes`; -1 where refused.
     certainty : ndarray, shape (W,)
-        Largest class probability (Vecsei et al., Phys. Rev. B 99, 245120, Eq. 13).
+        Largest class probability.
     order : ndarray, shape (W,)
-        Bragg order, 0 (liquid) to 1 (perfect crystal).
+        Bragg order.
     lattice : ndarray, shape (W, 3, 3), Angstrom
-        Reduced average lattice, vectors as rows; nan where there is none.
+        Reduced average lattices, vectors as rows; nan if unknown.
     orientation : ndarray, shape (W, 4)
-        Unit quaternion (x, y, z, w), OVITO's convention; nan where there is none.
+        Unit quaternions (x, y, z, w); nan if unknown.
     rank : ndarray of int, shape (W,)
-        0 none, 1 planes, 2 rods, 3 lattice.
+        0 nothing, 1 planes, 2 rods, 3 lattice.
     mean_square_displacement : ndarray, shape (W,), Angstrom^2
-        Per Cartesian component, from the fall of the Bragg peaks; nan where there is none.
+        Per Cartesian component; nan if unknown.
     nearest_neighbor_distance : ndarray, shape (W,), Angstrom
-        Nearest-neighbour distance of the window.
+        Of each window.
+    coherence : ndarray, shape (W,)
+        Whether the centres belong to the crystal that the windows show; nan if unknown.
     sparse : ndarray of bool, shape (W,)
-        True where a window held too few atoms and was refused.
+        True where a window holds too few atoms.
     radius : ndarray, shape (W,), Angstrom
-        Window radius.
+        Window radii.
     atom_probabilities, atom_labels, atom_certainty, atom_order, atom_orientation : ndarray
         The same per atom, shapes (N, C), (N,), (N,), (N,), (N, 4).
     lindemann : ndarray, shape (N,), or None
-        Lindemann parameter of each atom; None unless a trajectory was given.
+        Lindemann parameter over a trajectory; None for a single frame.
     min_certainty : float or None
-        Threshold below which a label is refused; None means off.
+        Certainty below which labels are refused; None refuses no label for it.
     metadata : mapping
-        Model name, code version, window size, kind of centres: numbers and strings only.
+        Model, window size, kind of centres: numbers and strings only.
 
     Raises
     ------
@@ -124,7 +128,7 @@ class FrameAnalysis(WindowTable):
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
-        """Atoms of each class, shape (C,); refused atoms are in none."""
+        """Atoms with each label, shape (C,); refused atoms are not counted."""
         kept = self.atom_labels[self.atom_labels >= 0]
         return np.bincount(kept, minlength=len(self.classes)).astype(np.int64)
 
@@ -135,7 +139,7 @@ class FrameAnalysis(WindowTable):
 
     @property
     def refused_fraction(self) -> float:
-        """Share of the atoms that were given no label."""
+        """Share of the atoms without a label."""
         return float(np.mean(self.atom_labels < 0)) if self.number_of_atoms else 0.0
 
     @property

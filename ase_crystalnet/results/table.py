@@ -1,4 +1,4 @@
-"""What is known of each window of a frame: one typed table, declared once.
+"""Quantities of the windows of a frame: one typed table, declared once.
 
 A new quantity of windows is one field of `WindowTable`. The methods fill it from the stage that
 computes it, `FrameAnalysis` hands it out, and result files store it, all by this declaration.
@@ -29,7 +29,7 @@ class Quantity:
     stored : str or None
         NumPy type in files; None as in memory.
     missing : float, int or bool
-        Value of a row of which nothing is known.
+        Value of an unknown row.
     required : bool
         False: a result may be made without it, and then holds `missing` in every row.
     optional : bool
@@ -77,26 +77,24 @@ def quantities_of(owner: Any) -> dict[str, Quantity]:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class WindowTable:
-    """W windows, one row each (docs/glossary.md defines the quantities).
+    """W windows, one row each. What each quantity means: see docs/glossary.md.
 
     Attributes
     ----------
     probabilities : (W, C) float32 array
-        Class probabilities; nan in windows that were too sparse to be classified.
+        Class probabilities; nan where sparse.
     order : (W,) float32 array
-        Bragg order, 0 (liquid) to 1 (perfect crystal).
+        Bragg order.
     lattice : (W, 3, 3) float64 array
-        Reduced average lattice, vectors as rows, Angstrom; nan where there is none.
+        Reduced average lattices, vectors as rows, Angstrom; nan if unknown.
     rank : (W,) int8 array
-        0 none, 1 planes, 2 rods, 3 lattice.
+        0 nothing, 1 planes, 2 rods, 3 lattice.
     mean_square_displacement : (W,) float32 array
-        Per Cartesian component, Angstrom^2, from the fall of the Bragg peaks; nan where there is
-        no crystal.
+        Per Cartesian component, Angstrom^2; nan if unknown.
     nearest_neighbor_distance : (W,) float32 array
         Angstrom.
     coherence : (W,) float64 array
-        Share of the window's Bragg amplitude found about its centre: near 1 inside a crystal, 0
-        outside the crystal that the window shows.
+        Whether the centres belong to the crystal that the windows show; nan if unknown.
     strain : (W, 3, 3) float32 array
         Stretch minus 1 of the lattice against its undistorted parent of the same volume, in the
         axes of the parent's conventional cell; nan where no parent is near enough, or none was
@@ -111,7 +109,7 @@ class WindowTable:
         How far these peaks exceed what the window's shape, vacancies and displacements make, in
         standard deviations; nan where there are none.
     sparse : (W,) bool array
-        True where a window held too few atoms and was refused.
+        True where a window holds too few atoms.
     radius : (W,) float64 array
         Angstrom.
     """
@@ -136,7 +134,7 @@ class WindowTable:
 
     @classmethod
     def empty(cls, windows: int, classes: int) -> Self:
-        """A table of so many windows of which nothing is known yet."""
+        """A table of a number of windows in which nothing is known yet."""
         sizes = {"W": windows, "C": classes}
         return cls(**{name: q.empty(sizes) for name, q in quantities_of(cls).items()})
 
@@ -147,7 +145,7 @@ class WindowTable:
     def set_rows(self, rows: Any, *sources: Any, **values: NDArray[Any]) -> None:
         """Write rows in place: attributes of `sources` with a column's name, and `values`.
 
-        What is written later wins; columns that nobody names stay as they are.
+        Values written later win; columns that are not named stay as they are.
         """
         for name, column in self.columns().items():
             for source in sources:

@@ -22,6 +22,8 @@ __all__ = ["TrajectoryAnalysis", "TrajectoryBuilder"]
 class TrajectoryAnalysis:
     """Per-frame summaries of a trajectory of F frames: arrays over frames, nothing per atom.
 
+    What each quantity means: see docs/glossary.md.
+
     Parameters
     ----------
     classes : tuple of str
@@ -33,13 +35,13 @@ class TrajectoryAnalysis:
     atoms : ndarray of int, shape (F,)
         Number of atoms.
     class_fractions, mean_probabilities : ndarray, shape (F, C)
-        Shares of the atoms and mean probabilities.
+        As in `FrameAnalysis`.
     refused_fraction, mean_certainty, mean_order : ndarray, shape (F,)
         As in `FrameAnalysis`.
     lindemann_index : ndarray, shape (F,)
-        Lindemann parameter averaged over the atoms; nan where it was not asked for.
+        As in `FrameAnalysis`; nan where it was not requested.
     snapshot_lindemann : ndarray, shape (F,)
-        Mean over the windows of the estimate from each frame alone.
+        `FrameAnalysis.mean_snapshot_lindemann` of each frame.
     metadata : mapping
         As in `FrameAnalysis`.
 
@@ -152,14 +154,14 @@ class TrajectoryBuilder:
             values.extend(getattr(earlier, name))
 
     def build(self) -> TrajectoryAnalysis:
-        """Return what was collected so far."""
+        """Return the frames collected so far."""
         values: dict[str, Any] = dict(self._rows)
         for name in ("class_fractions", "mean_probabilities"):
             values[name] = np.reshape(values[name], (len(self), len(self.classes)))
         return TrajectoryAnalysis(classes=self.classes, metadata=dict(self.metadata), **values)
 
     def row_names(self) -> tuple[str, ...]:
-        """Names of what `row` holds."""
+        """Names of the values in `row`."""
         return tuple(self._rows)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Centres of windows that a user names: atoms by index or mask, or points in space."""
+"""Centres of windows: atoms by index or mask, points in space, and the points of a grid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CENTERS_EXPECTED = (
 def chosen_centers(
     spec: Any, given: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Places (W, 3) in Angstrom, and the atoms (W,) there; -1 where a place is no atom.
+    """Centres (W, 3) in Angstrom, and the atoms (W,) at them; -1 where a centre is a point.
 
     Parameters
     ----------

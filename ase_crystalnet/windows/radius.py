@@ -23,7 +23,7 @@ from ase_crystalnet.geometry.periodic import PeriodicSpace
 #: Up to this many atoms each one is a probe: then the radii are exactly the same whatever the
 #: order, translation or rotation of the atoms. Beyond, they agree statistically (below 1 %).
 ALL_PROBES = 1000
-#: Atoms that tell the volume of an atom.
+#: Atoms from which the volume of an atom is taken.
 SAMPLE = 4096
 #: Atoms a probe stands for in larger structures.
 ATOMS_PER_PROBE = 12
@@ -36,7 +36,7 @@ LEVELS = ((1.0, 0.0), (0.5, 0.1), (0.25, 0.2), (0.125, 0.3))
 #: Radii are at most this many times the median one: gas around a crystal needs no larger window
 #: (it will be found sparse), and the layer of ghost images stays bounded.
 LARGEST = 3.0
-#: A structure without periodic directions is looked at whole if it has at most so many windows.
+#: A structure without periodic directions is one region if it holds at most this many windows.
 WHOLE = 4
 #: Probes of a window there is room for at first, and at most.
 FEW, MANY = 48, 512
@@ -172,7 +172,7 @@ def _probe_radii(
     levels = np.full((len(LEVELS), len(probes)), np.inf)
     nearest = np.full(len(probes), np.inf)
     todo = np.arange(len(probes))
-    # A cluster is looked at whole. Elsewhere the first guess is a little more than a window's
+    # A cluster is one region. Elsewhere the first guess is a little more than a window's
     # radius in the bulk; probes at a surface need more.
     whole = finite and len(positions) <= WHOLE * window_atoms
     depth = 1.15 * (3.0 * window_atoms * volume / (4.0 * np.pi)) ** (1.0 / 3.0)

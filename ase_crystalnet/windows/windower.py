@@ -32,9 +32,9 @@ WINDOW_ATOMS_RANGE = (64, 512)
 #: A window with a smaller share of `window_atoms` is sparse. An edge of a cube (a quarter of
 #: space) still passes, a corner (an eighth) does not.
 SPARSE_SHARE = 0.25
-#: Default spacing of grid centres in nearest-neighbour distances, and at the least in cube roots of
-#: the volume of an atom. The second is the smaller in every dense crystal; it takes over where the
-#: nearest neighbour says little about the density (many vacancies, atom probe, molecules).
+#: Default spacing of grid centres in cube roots of the volume per atom (docs/glossary.md). The
+#: volume serves where the nearest neighbour is no measure of the density (vacancies, atom probe,
+#: molecules, heat).
 GRID_SPACING = 2.75
 #: Grid centres farther than this share of the window radius from every atom are dropped. It is
 #: 1.2 nearest-neighbour distances in a close-packed metal, and grows with vacancies.
@@ -56,16 +56,16 @@ class WindowBatch:
     centers : (B, 3) float64 array
         Angstrom.
     positions : (B, N, 3) float32 array
-        Relative to the centre, Angstrom, nearest first; zeros after the last atom.
+        Relative to the centre, Angstrom, in no order; zeros after the last atom.
     mask : (B, N) bool array
-        True for atoms, which come first in each row, in no order.
+        True for atoms, which come first in each row.
     indices : (B, N) int64 array
         Index of the atom in the structure, -1 for padding. A periodic image has the index of its
         atom, so an index can repeat in a small cell.
     radius : (B,) float64 array
         Angstrom.
     sparse : (B,) bool array
-        True where there are too few atoms to say anything.
+        True where a window holds too few atoms (docs/glossary.md).
     """
 
     centers: NDArray[np.float64]
@@ -97,7 +97,7 @@ class Windower:
         Threads of the neighbour search; -1 uses all cores.
     radius : float, optional
         Angstrom. One radius for all windows instead of the density's; `window_atoms`, then of any
-        size, is about what one holds (twice as many at the most).
+        size, is about the number that one holds (at most twice as many).
 
     Raises
     ------
@@ -212,7 +212,7 @@ class PreparedSystem:
             windower=replace(self.windower, window_atoms=window_atoms, on_sparse="refuse"),
             _probe_radius=self._probe_radius * (window_atoms / given) ** (1.0 / 3.0),
         )
-        smaller.__dict__["_cells"] = self._cells  # what is sorted once need not be again
+        smaller.__dict__["_cells"] = self._cells  # atoms that are sorted already
         return smaller
 
     @property
@@ -232,9 +232,7 @@ class PreparedSystem:
             Every atom; a regular grid (where there are atoms); atoms by index (negative from the
             end); atoms by mask of length N; points in Angstrom.
         spacing : float, optional
-            Largest spacing of the grid in Angstrom; by default 2.75 times the cube root of an
-            atom's volume, which in a close-packed crystal is 2.45 neighbour distances. A periodic
-            cell is divided evenly.
+            Largest spacing of the grid, Angstrom; for the default see docs/glossary.md.
 
         Returns
         -------

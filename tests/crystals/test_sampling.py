@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.crystals.disordered import cut_displaced_crystal, cut_gas, random_packing
-from ase_crystalnet.crystals.pools import Pool, load_pools, save_frames
+from ase_crystalnet.crystals.pools import Pool, load_pools
 from ase_crystalnet.crystals.sampling import (
     INNER,
     OUTER,
@@ -27,6 +27,7 @@ from ase_crystalnet.crystals.sampling import (
 )
 from ase_crystalnet.lattice.finder import LatticeFinder
 from ase_crystalnet.training.local.dataset import other_crystal
+from ase_crystalnet.training.md.run import save_frames
 from ase_crystalnet.training.shards import pad_windows
 
 SPACE_GROUPS = [

@@ -29,13 +29,12 @@ INDEX_TOLERANCE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class ClassFindings:
-    """Classes of B windows.
+    """Classes of B windows. Quantities: see docs/glossary.md.
 
     Attributes
     ----------
     labels : (B,) int64 array
-        Index into the classifier's classes; -1 where the window shows no lattice, or the class is
-        not certain enough.
+        Index into the classifier's classes; -1 where refused, without a lattice as well.
     certainty : (B,) float64 array
         Largest probability; nan without a lattice.
     probabilities : (B, C) float32 array
@@ -43,7 +42,7 @@ class ClassFindings:
     lattice : (B, 3, 3) float64 array
         Reduced lattice, rows, Angstrom; nan without.
     orientation : (B, 4) float64 array
-        Unit quaternion (x, y, z, w) from crystal axes to sample axes; nan where there is no class.
+        Unit quaternion (x, y, z, w) from crystal axes to sample axes; nan where refused.
     """
 
     labels: NDArray[np.int64]
@@ -160,9 +159,9 @@ def ion_images(fingerprint: Fingerprint) -> ImageMaker:
 
 
 def indexes(lattice: Array, wave_vectors: Array) -> NDArray[np.bool_]:
-    """Whether all wave vectors (B, K, 3), nan for none, are of the lattices (B, 3, 3)."""
+    """Whether all wave vectors (B, K, 3), nan where unused, index with the lattices (B, 3, 3)."""
     index = np.einsum("bki,bji->bkj", wave_vectors, lattice) / (2 * np.pi)
     off = np.abs(index - np.rint(index)).max(axis=-1)
-    there = np.isfinite(wave_vectors[..., 0])
-    good = np.where(there, off < INDEX_TOLERANCE, True).all(axis=1)
+    used = np.isfinite(wave_vectors[..., 0])
+    good = np.where(used, off < INDEX_TOLERANCE, True).all(axis=1)
     return np.asarray(good & np.isfinite(lattice).all(axis=(1, 2)))

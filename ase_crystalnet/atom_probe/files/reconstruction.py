@@ -351,7 +351,7 @@ def write_pos(path: str | Path, positions: ArrayLike, mass: ArrayLike) -> None:
     Parameters
     ----------
     path : str or Path
-        Replaced if it is there.
+        Replaced if it exists.
     positions : (N, 3) array
         Angstrom.
     mass : (N,) array

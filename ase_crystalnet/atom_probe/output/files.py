@@ -34,7 +34,7 @@ def check_outputs(paths: list[Path], overwrite: bool, figures: list[Path] | None
     InputError
         If a suffix is unknown, a name is given twice, or a package is missing.
     OutputExistsError
-        If a file is there and `overwrite` is not given.
+        If a file exists and `overwrite` is not given.
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("outputs: one name is given twice")

@@ -27,8 +27,8 @@ CLIP = 4.0
 Q_BINS = 32
 #: Fewest windows whose line levels say how much these differ from window to window.
 ENOUGH_WINDOWS = 32
-#: Freedom of the prior where there are fewer: the background of a line is what the line itself
-#: says, and one other half as long.
+#: Freedom of the prior if there are fewer: the background of a line is then its own level,
+#: combined with one other line half as long.
 FEW_FREEDOM = 10.0
 MOST_FREEDOM = 1000.0
 
@@ -46,8 +46,8 @@ class Background:
     line_level : (2,) array
         Mean level of lines of peaks outside and inside the depth cone.
     line_freedom : (2,) array
-        How alike lines are: a line's level is that of the mean of so many values of S about
-        `line_level`. Large where every line has the same, infinite where that is known.
+        How alike lines are: the level of a line scatters about `line_level` like the mean of this
+        number of values of S. Large if lines differ little, infinite if the level is known.
     windows : int
         Windows it was made from.
     """

@@ -1,4 +1,4 @@
-"""What the search for planes found in each window."""
+"""Findings of the search for planes in each window."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SAME_DIRECTION, SAME_PLANE = 20.0, 15.0
 
 @dataclass(frozen=True, eq=False)
 class WindowFindings:
-    """What each of B windows shows, and what it would have shown.
+    """Planes, rods or lattices of B windows, and detection limits.
+
+    What each quantity means, its range and where it can mislead: see docs/glossary.md.
 
     Attributes
     ----------
     rank : (B,) int8 array
-        0 nothing, 1 planes, 2 rods, 3 a lattice: directions of the significant peaks.
+        0 nothing, 1 planes, 2 rods, 3 lattice, by the significant peaks.
     p_value : (B,) array
-        Chance that a window without planes has a peak as strong as this one's strongest, anywhere
-        in the range searched. 1 where there was no peak at all.
+        Significance of the strongest peak; 1 without a peak.
     strength : (B,) array
-        S of that peak over its background, of mean 1; also where it is not significant.
+        S of that peak over its background.
     line_level : (B,) array
-        Level of S along the line of that peak (see `background`): above 1.5, ions that evaporated
-        together are seen.
+        Level of S along the line of that peak (see `background`).
     spacing, spacing_error : (B,) arrays
         Of the strongest planes, Angstrom; nan where rank is 0.
     normal : (B, 3) array
@@ -44,9 +44,9 @@ class WindowFindings:
     normal_error : (B,) array
         Standard deviation of its direction, degrees.
     contrast : (B,) array
-        Amplitude A of the density wave n (1 + A cos(q.x)); 2 for perfectly sharp planes.
+        Amplitude of the density wave.
     detection_limit : (B,) array
-        Contrast of planes in any direction that would have been found half of the time.
+        Contrast found in half of the cases, planes in any direction.
     detection_limit_depth : (B,) array
         The same for planes whose normal lies in the depth cone, at the line level measured there.
     count : (B,) int64 array
@@ -82,7 +82,7 @@ class WindowFindings:
         Raises
         ------
         InputError
-            If there are none.
+            If no findings are given.
         """
         if not parts:
             raise InputError("no findings to join: give at least one batch")

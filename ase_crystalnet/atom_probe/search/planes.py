@@ -45,7 +45,7 @@ class PlaneFinder:
     Parameters
     ----------
     false_alarm : float
-        Chance that a window without planes is said to show some.
+        Probability that planes are reported in a window without any.
     spacing : (float, float), optional
         Smallest and largest interplanar spacing searched, Angstrom; by default 0.33 and 1.30
         times the cube root of the volume per ion.
@@ -89,7 +89,7 @@ class PlaneFinder:
             raise InputError(f"depth_share={self.depth_share!r} is not between 0 and 1")
 
     def for_windows(self, windows: int) -> PlaneFinder:
-        """This search with its false-alarm rate held over all of so many windows together.
+        """This search with its false-alarm rate held over all of a number of windows together.
 
         Sidak's rule: 1 - (1 - a)^(1 / windows); exact for windows that share no ions, on the safe
         side for others.

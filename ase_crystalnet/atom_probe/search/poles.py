@@ -22,7 +22,7 @@ SPACING_TOLERANCE = 0.08
 
 @dataclass(frozen=True, eq=False)
 class Pole:
-    """Planes of one spacing and normal that several windows show.
+    """Planes of one spacing and normal that several windows show (see docs/glossary.md).
 
     Attributes
     ----------
@@ -37,10 +37,9 @@ class Pole:
     independent : int
         Number of them that share no ions.
     expected : float
-        Number of independent windows that chance would put here: false alarms of this spacing and
-        normal.
+        Number of independent windows that false alarms alone would put here.
     p_value : float
-        Chance of so many at any normal and spacing.
+        Probability of that number of windows at any normal and spacing.
     contrast : float
         Mean over the windows.
     """

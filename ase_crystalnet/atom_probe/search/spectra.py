@@ -116,7 +116,7 @@ def burst_ions(
     positions : (N, 3) array
         All ions in the order of detection, Angstrom, depth along z.
     neighbors : int
-        Ions detected before that are looked at.
+        Ions detected before, which are compared with it.
     lateral, depth : float
         Largest distances across and along depth, Angstrom.
 

@@ -24,7 +24,7 @@ __all__ = [
 BINS = 120  # of the pair distribution
 
 
-SHELL_RANGE = (0.45, 1.85)  # of the mean distance to the nearest neighbour: where it is looked at
+SHELL_RANGE = (0.45, 1.85)  # of the mean distance to the nearest neighbour: range of the search
 
 
 def shell_filter() -> tuple[np.ndarray, np.ndarray]:

@@ -121,7 +121,7 @@ def scores(said: Said) -> dict[str, float | None]:
 
 
 class PaperBench:
-    """Test sets, and what is said of them.
+    """Test sets, and the answers for them.
 
     Parameters
     ----------

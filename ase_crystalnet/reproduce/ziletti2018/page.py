@@ -51,7 +51,7 @@ _DEPARTURES: tuple[tuple[str, str, str, str], ...] = (
         "and free coordinates; labels confirmed by spglib at the paper's tolerances",
         "the training command needs nothing but itself; the elements of databases, which no "
         "generator made and no training saw, are the test of it; those that an earlier network "
-        "missed were looked at for families of prototypes that were lacking, so that test is not "
+        "missed were inspected for families of prototypes that were lacking, so that test is not "
         "blind",
     ),
     (
@@ -107,7 +107,7 @@ _DEPARTURES: tuple[tuple[str, str, str, str], ...] = (
         "each structure in its standard cell",
         f"the same; {100 * _PLAN.conventional:g} % in the setting of the conventional cell; "
         f"{100 * _PLAN.cuts:g} % cut at another gap between the sites than the widest",
-        "bcc that loses its centres is looked at in the cubic cell; where gaps are nearly equal "
+        "bcc that loses its centres is classified in the cubic cell; where gaps are nearly equal "
         "a little strain decides where the block is cut",
     ),
     (

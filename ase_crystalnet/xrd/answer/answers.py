@@ -1,10 +1,9 @@
-"""From probabilities and library matches to an answer, or to none.
+"""From probabilities and library matches to an answer or a refusal.
 
-A network's word and a library's are combined by the two ways a match can be meant. Either the
-sample is the nearest entry or its twin (a case whose weight rises with the correlation; its
-space group then decides), or the likeness is an accident, and then the network speaks, with a
-little weight for groups whose entries look alike. The six numbers of this mixture are fitted on
-measured patterns, once for each network and once for the library alone.
+The answer mixes two cases. If the nearest entry is the sample, its space group decides; the weight
+of this case rises with the correlation. If not, the network decides, with a small contribution from
+similar entries. The six numbers of this mixture are fitted on measured patterns, once for each
+network and once for the library alone.
 """
 
 from __future__ import annotations
@@ -57,18 +56,20 @@ def answered(
 
 @dataclass(frozen=True)
 class PowderAnswers:
-    """What is said of B powder patterns.
+    """Answers for B powder patterns.
+
+    What each quantity means and where it can mislead: see docs/glossary.md.
 
     Attributes
     ----------
     probabilities : (B, 230) float32 array
-        Of the space groups 1 to 230, calibrated.
+        Of the space groups 1 to 230.
     matches : Matches
         Nearest entries of the library.
     trust : (B,) array
-        Weight of the nearest entry in the answer; what is left is the network's.
+        Weight of the nearest entry in the answer.
     network : (B, 230) float32 array or None
-        What the network alone says; None without a network.
+        Probabilities by the network alone; None without a network.
     answered : (B,) bool array
         False where the space group is refused.
     """
@@ -115,7 +116,7 @@ class PowderAnswers:
     def alternatives(self, index: int) -> Sequence[tuple[int, str, float]]:
         """Sub- and supergroups of the most probable group of one pattern, most probable first.
 
-        What a small distortion, or extinctions too weak to see, would make of it.
+        A small distortion, or extinctions too weak to see, would lead to these.
 
         Returns
         -------
@@ -130,8 +131,8 @@ class PowderAnswers:
             (
                 number,
                 " and ".join(
-                    word
-                    for word, group in (("subgroup", below), ("supergroup", above))
+                    relation
+                    for relation, group in (("subgroup", below), ("supergroup", above))
                     if number in group
                 ),
                 float(row[number - 1]),

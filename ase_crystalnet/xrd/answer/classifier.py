@@ -38,7 +38,7 @@ class PowderClassifier:
 
     Examples
     --------
-    >>> from ase_crystalnet.xrd.measured.readers import read_scan
+    >>> from ase_crystalnet.xrd import read_scan
     >>> answers = PowderClassifier().classify_scans([read_scan("quartz.xy")])  # doctest: +SKIP
     >>> answers.space_group, answers.certainty  # doctest: +SKIP
     """
@@ -59,7 +59,7 @@ class PowderClassifier:
 
     @property
     def name(self) -> str:
-        """What answers, in words."""
+        """Name of the network and library that answer."""
         return f"{self.network.card.name} and library" if self.network else "library alone"
 
     def classify(
@@ -93,11 +93,12 @@ class PowderClassifier:
             raise InputError(f"patterns have shape {x.shape}; expected (B, {POINTS}), B > 0")
         if not np.isfinite(x).all() or (x < 0).any():
             raise InputError("patterns hold negative or not finite intensities")
-        said, matches = evidence(self.network, self.library, x, covered)
-        combined = self.combination.probabilities(said, matches)
+        by_network, matches = evidence(self.network, self.library, x, covered)
+        combined = self.combination.probabilities(by_network, matches)
         keep = answered(combined.max(axis=1), min_certainty=min_certainty, coverage=coverage)
         trust = self.combination.trust(matches.correlation[:, 0])
-        return PowderAnswers(combined, matches, trust, said if self.network else None, keep)
+        network = by_network if self.network else None
+        return PowderAnswers(combined, matches, trust, network, keep)
 
     def classify_scans(
         self,
@@ -121,9 +122,9 @@ def evidence(
     patterns: NDArray[np.float32],
     covered: Sequence[tuple[float, float]] | None = None,
 ) -> tuple[NDArray[np.float32], Matches]:
-    """What is combined: probabilities (B, 230) by the network and matches with the library.
+    """The two sources of an answer: probabilities (B, 230) by the network and library matches.
 
-    Without a network the probabilities are how often each space group stands in the library.
+    Without a network the probabilities are the frequencies of the space groups in the library.
     """
     if network is not None:
         return network.predict(patterns), _search(library, patterns, covered)

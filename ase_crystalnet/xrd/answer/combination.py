@@ -19,7 +19,7 @@ _CENTER = 0.6
 
 
 #: The fit's parameters are drawn to these by `_WEIGHT`, in units of `_SPREADS`: matters only
-#: where the data do not speak.
+#: where the data do not constrain them.
 _START = (-2.0, 18.0, 0.3, 30.0, 0.8, 3.0)
 
 
@@ -39,7 +39,8 @@ class Combination:
     Attributes
     ----------
     offset, slope : float
-        Trust in the nearest entry: logistic function of ``offset + slope (correlation - 0.6)``.
+        Trust in the nearest entry (docs/glossary.md): logistic function of
+        ``offset + slope (correlation - 0.6)``.
     network_near, library_near : float
         Where the entry is trusted: weights of the logarithm of the network's probabilities, and of
         the best correlation in each space group.
@@ -55,7 +56,7 @@ class Combination:
     library_far: float
 
     def trust(self, correlation: ArrayLike) -> NDArray[np.float64]:
-        """Weight of a match of this correlation: what is left is the network's."""
+        """Weight of a match of this correlation; the rest is the weight of the network."""
         logit = self.offset + self.slope * (np.asarray(correlation, float) - _CENTER)
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
 
@@ -65,14 +66,14 @@ class Combination:
         Parameters
         ----------
         network : (B, 230) array
-            Probabilities by the network; by their frequencies, where there is none.
+            Probabilities by the network; the frequencies of space groups without one.
         matches : Matches
             Of the same patterns.
         """
-        said = np.log(np.maximum(network, _SMALLEST))
+        known = np.log(np.maximum(network, _SMALLEST))
         alike = np.maximum(matches.by_group, 0).astype(float)
-        near = _softmax(self.network_near * said + self.library_near * alike)
-        far = _softmax(self.network_far * said + self.library_far * alike)
+        near = _softmax(self.network_near * known + self.library_near * alike)
+        far = _softmax(self.network_far * known + self.library_far * alike)
         trust = self.trust(matches.correlation[:, 0])[:, None]
         return np.asarray(trust * near + (1 - trust) * far, np.float32)
 

@@ -56,6 +56,8 @@ _UNNAMED = ("", "<missing>")
 class Matches:
     """The most similar entries of a library, best first, for each of B patterns.
 
+    Quantities: see docs/glossary.md.
+
     Attributes
     ----------
     entry : (B, K) int array

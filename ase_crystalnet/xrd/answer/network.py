@@ -1,7 +1,7 @@
 """Trained networks on powder patterns: finding, checking and running one.
 
 A model is a folder under ``models/xrd`` with ``model.keras``; ``card.json``, which holds the hash
-of the weights and what they were made from; and ``combination.json``: how its word and the
+of the weights and what they were made from; and ``combination.json``: how its answer and the
 library's are weighed.
 """
 
@@ -160,7 +160,7 @@ def _combination_file(network: PowderNetwork | None) -> tuple[Path, str]:
 
 
 def read_combination(network: PowderNetwork | None) -> Combination:
-    """How a network's word and the library's are combined; None: the library alone.
+    """How the answers of a network and of the library are combined; None: the library alone.
 
     Raises
     ------

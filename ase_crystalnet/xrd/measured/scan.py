@@ -3,7 +3,7 @@
 Whatever wavelength, range and step a diffractometer used, the classifiers see 8,500 points from 5
 to 90 degrees two-theta with Cu K-alpha. Conversion keeps |g| = 2 sin(theta) / wavelength, the
 areas of lines, and undoes the Lorentz-polarization factor of the one angle for that of the other.
-What cannot be converted (a part that was not measured) is zero and is said.
+What cannot be converted (a part that was not measured) is zero, with a remark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["BALL_WIDTH", "Scan", "subtract_background"]
 
 #: Fewer points make no pattern.
 FEWEST_POINTS = 50
-#: Degrees of two-theta on the classifiers' axis below which nothing can be said.
+#: Degrees of two-theta on the classifiers' axis below which a pattern is not classified.
 LEAST_COVERED = 20.0
 #: Wavelengths this near to Cu K-alpha are taken as it: stated are K-alpha 1 (1.54056), the mean
 #: (1.5418) or anything between, while the lines lie where copper puts them.
@@ -77,7 +77,7 @@ class Scan:
     intensity : (M,) float64 array
         Any unit.
     wavelength : float
-        Angstrom; Cu K-alpha 1 unless said.
+        Angstrom; Cu K-alpha 1 by default.
     name : str
         What messages call it, usually the file.
 

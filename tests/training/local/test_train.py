@@ -17,7 +17,6 @@ from ase_crystalnet.classifier.card import ModelCard
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
-from ase_crystalnet.crystals.pools import save_frames
 from ase_crystalnet.crystals.sampling import (
     Crystal,
     Disorder,
@@ -37,6 +36,7 @@ from ase_crystalnet.training.local.dataset import (
 from ase_crystalnet.training.local.network import Design, local_network
 from ase_crystalnet.training.md import run as md
 from ase_crystalnet.training.md.materials import TRAINING
+from ase_crystalnet.training.md.run import save_frames
 from ase_crystalnet.training.shards import read_shards
 from tests.support.tiny_models import write_network
 

@@ -12,10 +12,11 @@ from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ase_crystalnet.crystals.pools import load_frames, save_frames
+from ase_crystalnet.crystals.pools import load_frames
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.md import lammps, materials
 from ase_crystalnet.training.md import run as md
+from ase_crystalnet.training.md.run import save_frames
 
 ARGON = next(job.material for job in materials.BENCHMARK if job.material.name == "Ar")
 COPPER = materials.TRAINING[0].material
