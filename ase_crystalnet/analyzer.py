@@ -110,6 +110,8 @@ class CrystalNet(Calculator):
         looking = {name: value for name, value in looking.items() if value is not None}
         windower = Windower(**windowing)  # type: ignore[arg-type]
         self.classifier = Classifier(model)
+        if self.mode == "global" and classes == "symmetry":
+            naming.pop("classes")  # what a model of whole structures names anyway
         self.fingerprint = self._fingerprint_of_card()
         self.method: LocalAnalysis | WholeAnalysis
         if self.mode == "global":

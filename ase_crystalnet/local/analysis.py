@@ -26,7 +26,7 @@ from ase_crystalnet.local.boundaries import (
     yield_to_disorder,
 )
 from ase_crystalnet.local.images import ImageMaker, WindowImages
-from ase_crystalnet.local.names import share_with_rival
+from ase_crystalnet.local.names import naming_of, share_with_rival
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.results.table import WindowTable
@@ -289,6 +289,7 @@ class LocalAnalysis:
                 "window_atoms": int(self.windower.window_atoms),
                 "centers": centers,
                 "species": self.species,
+                **naming_of(self.images),
             },
             **columns,
         )

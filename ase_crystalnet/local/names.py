@@ -12,7 +12,7 @@ from ase_crystalnet.lattice.parent import SuperlatticeFinder
 from ase_crystalnet.lattice.strain import PARENTS, ParentFinder, Strains
 from ase_crystalnet.local.images import ImageMaker
 
-__all__ = ["MEANINGS", "STRAIN_LIMIT", "image_maker", "share_with_rival"]
+__all__ = ["MEANINGS", "STRAIN_LIMIT", "image_maker", "naming_of", "share_with_rival"]
 
 #: What a class name can mean.
 MEANINGS = ("structure", "symmetry")
@@ -52,6 +52,13 @@ def image_maker(
         return ImageMaker(LatticeFinder(), fingerprint)
     limit = STRAIN_LIMIT if strain_limit is None else strain_limit
     return ImageMaker(LatticeFinder(), fingerprint, SuperlatticeFinder(), ParentFinder(limit))
+
+
+def naming_of(images: ImageMaker) -> dict[str, str | float]:
+    """What names mean with these stages, for the record of a result."""
+    if images.strains is None:
+        return {"names": "symmetry"}
+    return {"names": "structure", "strain_limit": images.strains.limit}
 
 
 def share_with_rival(
