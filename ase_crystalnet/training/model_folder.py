@@ -20,6 +20,7 @@ from ase_crystalnet.training.calibration import best_temperature
 
 __all__ = [
     "calibrate",
+    "card_text",
     "divide_logits",
     "save_network",
     "write_card",
@@ -70,7 +71,7 @@ def write_model_folder(
             "python": sys.version.split()[0],
             "licence": "MIT",
         }
-        written.write_text(_text(content), encoding="utf-8")
+        written.write_text(card_text(content), encoding="utf-8")
     return content
 
 
@@ -84,7 +85,7 @@ def write_card(out: Path, card: Mapping[str, Any]) -> None:
     """
     if file_hash(out / "model.keras") != card["sha256"]:
         raise InputError(f"{out / 'model.keras'} does not fit the card: write both together")
-    write_whole(out / "card.json", _text(card))
+    write_whole(out / "card.json", card_text(card))
 
 
 def save_network(network: Any, path: Path, *, compact: bool = False) -> None:
@@ -140,5 +141,6 @@ def calibrate(network: Any, images: NDArray[np.uint8], targets: NDArray[np.float
     return temperature
 
 
-def _text(card: Mapping[str, Any]) -> str:
+def card_text(card: Mapping[str, Any]) -> str:
+    """A card as it stands in its file."""
     return json.dumps(card, indent=1) + "\n"

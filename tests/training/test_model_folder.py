@@ -65,7 +65,7 @@ def test_an_old_model_stays_whole_when_a_new_one_fails(network, tmp_path, monkey
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
-        patch.setattr(model_folder, "_text", full)  # after the weights were written
+        patch.setattr(model_folder, "card_text", full)  # after the weights were written
         write_model_folder(out, network, GIVEN)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert Classifier(out).classes == CLASSES
