@@ -1,0 +1,219 @@
+"""Reflections of a lattice, and the sublattice of them that holds nearly all of their weight."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ase_crystalnet._compute.algebra import copy3, inverse3, minkowski
+from ase_crystalnet._compute.options import JIT, STRICT, f32
+from ase_crystalnet._compute.structure_factor import Q_MIN, scattering
+from ase_crystalnet.lattice._kernels.basis import MAX_HKL, reflections
+
+#: Fewest kept reflections that a parent lattice is believed on.
+LEAST_KEPT = 3
+
+
+@njit(**STRICT)
+def residues(hkl, count, code):
+    """code[n, m]: residue class of reflection m modulo n, a number below n^3."""
+    for n in range(2, code.shape[0]):
+        for m in range(count):
+            code[n, m] = ((hkl[m, 0] % n) * n + hkl[m, 1] % n) * n + hkl[m, 2] % n
+
+
+@njit(**STRICT)
+def spans(hkl, count, kept, code):
+    """Whether the kept reflections do not all lie in one plane."""
+    rank = 0
+    a = 0
+    b = 0
+    for m in range(count):
+        if not kept[code[m]]:
+            continue
+        if rank == 0:
+            a = m
+            rank = 1
+            continue
+        n0 = hkl[a, 1] * hkl[m, 2] - hkl[a, 2] * hkl[m, 1]
+        n1 = hkl[a, 2] * hkl[m, 0] - hkl[a, 0] * hkl[m, 2]
+        n2 = hkl[a, 0] * hkl[m, 1] - hkl[a, 1] * hkl[m, 0]
+        if rank == 1 and (n0 != 0 or n1 != 0 or n2 != 0):
+            b = m
+            rank = 2
+        elif rank == 2 and n0 * hkl[b, 0] + n1 * hkl[b, 1] + n2 * hkl[b, 2] != 0:
+            return True
+    return False
+
+
+@njit(**STRICT)
+def best_sublattice(hkl, excess, count, code, kept, indices, limit):
+    """The finest parent whose dropped reflections are weak; its number (-1: none) and the ratio.
+
+    Parents come with their indices in ascending order; kept[f, residue class] says whether parent f
+    has the reflection.
+    """
+    found = -1
+    ratio = 0.0
+    total = 0.0
+    for m in range(count):
+        total += excess[m]
+    for f in range(indices.size):
+        own = code[indices[f]]
+        number = 0
+        weight = 0.0
+        for m in range(count):
+            if kept[f, own[m]]:
+                number += 1
+                weight += excess[m]
+        if number < LEAST_KEPT or count - number < LEAST_KEPT or weight <= 0.0:
+            continue
+        value = (total - weight) / (count - number) * number / weight
+        if value >= limit or (found >= 0 and indices[f] == indices[found] and value >= ratio):
+            continue
+        if spans(hkl, count, kept[f], own):
+            found = f
+            ratio = value
+    return found, ratio
+
+
+@njit(**STRICT)
+def significance_of(hkl, value, count, basis, parent, kept, code, phases, msd):
+    """Excess of the dropped reflections over shape and displacements, in standard deviations.
+
+    On a perfect parent lattice the amplitude at G + k, with G one of its reflections, is that at k
+    dimmed by the displacements; so the shape of the window (a film's fringes), vacancies among
+    them, is read off near the origin. The displacements add a background 1 - exp(-q^2 sigma^2) of
+    exponential distribution.
+    """
+    inverse = np.empty((3, 3))
+    inverse3(parent, inverse)
+    q = np.empty(3)
+    f = np.empty(3)
+    one = np.empty((1, 3), np.float32)
+    own = np.empty((3, 3))
+    inverse3(basis, own)
+    excess = 0.0
+    variance = 0.0
+    for m in range(count):
+        if kept[code[m]]:
+            continue
+        square = 0.0
+        for c in range(3):
+            q[c] = hkl[m, 0] * basis[0, c] + hkl[m, 1] * basis[1, c] + hkl[m, 2] * basis[2, c]
+            square += q[c] * q[c]
+        # k: what is left beyond the nearest reflection of the parent.
+        for c in range(3):
+            f[c] = np.rint(q[0] * inverse[0, c] + q[1] * inverse[1, c] + q[2] * inverse[2, c])
+        for c in range(3):
+            q[c] -= f[0] * parent[0, c] + f[1] * parent[1, c] + f[2] * parent[2, c]
+        for c in range(3):
+            one[0, c] = np.rint(q[0] * own[0, c] + q[1] * own[1, c] + q[2] * own[2, c])
+        dimmed = math.exp(-square * msd)
+        background = max(1.0 - dimmed, 0.05)
+        shape = scattering(one, phases)[0] * dimmed
+        excess += value[m] - background - shape
+        variance += background * background + 2.0 * background * shape
+    return excess / math.sqrt(variance)
+
+
+@njit(**JIT)
+def structure_factors(positions, n, basis, hkl, count, table, phases, value):
+    """S at reflections of a reciprocal basis; fills the phases (3, N) along it too."""
+    for j in range(n):
+        for c in range(3):
+            phases[c, j] = (
+                positions[j, 0] * f32(basis[c, 0])
+                + positions[j, 1] * f32(basis[c, 1])
+                + positions[j, 2] * f32(basis[c, 2])
+            )
+    for m in range(count):
+        for c in range(3):
+            table[m, c] = f32(hkl[m, c])
+    value[:count] = scattering(table[:count], phases)
+
+
+@njit(**STRICT)
+def parent_batch(
+    positions,
+    counts,
+    lattices,
+    spacing,
+    msd,
+    start,
+    stop,
+    q_max,
+    limit,
+    least_volume,
+    kept,
+    bases,
+    indices,
+    index,
+    parent,
+    strength,
+    significance,
+):
+    """Windows start .. stop: index, parent lattice, strength and significance of what it drops."""
+    hkl = np.empty((MAX_HKL, 3), np.int64)
+    table = np.empty((MAX_HKL, 3), np.float32)
+    value = np.empty(MAX_HKL, np.float32)
+    excess = np.empty(MAX_HKL)
+    code = np.empty((np.max(indices) + 1, MAX_HKL), np.int64)
+    basis = np.empty((3, 3))
+    finer = np.empty((3, 3))
+    inverse = np.empty((3, 3))
+    q = np.empty(3)
+    for b in range(start, stop):
+        d = spacing[b]
+        n = counts[b]
+        volume = inverse3(lattices[b], inverse)
+        if not (math.isfinite(volume) and volume != 0.0 and d > 0.0 and n > 0):
+            continue
+        index[b] = 1
+        copy3(lattices[b], parent[b])
+        minkowski(parent[b])
+        if abs(volume) < least_volume * d**3:
+            continue
+        inverse3(parent[b], inverse)
+        for i in range(3):
+            for j in range(3):
+                basis[i, j] = 2 * math.pi * inverse[j, i]
+        minkowski(basis)
+        every = reflections(basis, q_max / d, hkl)
+        count = 0
+        for m in range(every):  # near the origin lies the window's own shape
+            square = 0.0
+            for c in range(3):
+                q[c] = hkl[m, 0] * basis[0, c] + hkl[m, 1] * basis[1, c] + hkl[m, 2] * basis[2, c]
+                square += q[c] * q[c]
+            if square * d * d > Q_MIN * Q_MIN:
+                for c in range(3):
+                    hkl[count, c] = hkl[m, c]
+                count += 1
+        phases = np.empty((3, n), np.float32)
+        structure_factors(positions[b], n, basis, hkl, count, table, phases, value)
+        for m in range(count):
+            excess[m] = value[m] - 1.0
+        residues(hkl, count, code)
+        found, ratio = best_sublattice(hkl, excess, count, code, kept, indices, limit)
+        if found < 0:
+            continue
+        index[b] = indices[found]
+        strength[b] = ratio
+        for i in range(3):
+            for c in range(3):
+                finer[i, c] = 0.0
+                for k in range(3):  # reciprocal basis of the parent: H^T basis
+                    finer[i, c] += bases[found, i, k] * basis[k, c]
+        minkowski(finer)
+        noise = msd[b] if msd[b] > 0.0 else 0.0
+        significance[b] = significance_of(
+            hkl, value, count, basis, finer, kept[found], code[indices[found]], phases, noise
+        )
+        inverse3(finer, inverse)
+        for i in range(3):
+            for j in range(3):
+                parent[b, i, j] = 2 * math.pi * inverse[j, i]
+        minkowski(parent[b])
