@@ -14,6 +14,13 @@ from ase_crystalnet.lattice._kernels.basis import MAX_HKL, reflections
 
 #: Fewest kept reflections that a parent lattice is believed on.
 LEAST_KEPT = 3
+#: Least share of a parent's sites that are taken next to an atom, against those of the found
+#: lattice. A film of three layers has 2/3 across it, the triangular lattice under graphite 1/2.
+LEAST_TAKEN = 0.58
+#: Cells of the parent along an axis that are counted, about the centre.
+CELLS = 32
+#: Parents tried in turn.
+TRIALS = 4
 
 
 @njit(**STRICT)
@@ -49,11 +56,11 @@ def spans(hkl, count, kept, code):
 
 
 @njit(**STRICT)
-def best_sublattice(hkl, excess, count, code, kept, indices, limit):
+def best_sublattice(hkl, excess, count, code, kept, indices, limit, refused):
     """The finest parent whose dropped reflections are weak; its number (-1: none) and the ratio.
 
     Parents come with their indices in ascending order; kept[f, residue class] says whether parent f
-    has the reflection.
+    has the reflection. None of those that are `refused`.
     """
     found = -1
     ratio = 0.0
@@ -61,6 +68,8 @@ def best_sublattice(hkl, excess, count, code, kept, indices, limit):
     for m in range(count):
         total += excess[m]
     for f in range(indices.size):
+        if refused[f]:
+            continue
         own = code[indices[f]]
         number = 0
         weight = 0.0
@@ -77,6 +86,85 @@ def best_sublattice(hkl, excess, count, code, kept, indices, limit):
             found = f
             ratio = value
     return found, ratio
+
+
+@njit(**STRICT)
+def sites_taken(positions, n, lattice, parent, cells):
+    """Share of the parent's sites next to an atom that are taken, against the found lattice's.
+
+    The least over the three shortest vectors of the parent that the found lattice lacks. Missing
+    atoms empty the sites of both lattices alike; where a parent's sites are empty in order, only
+    its own are. `cells` (C, C, C) is work space.
+    """
+    inverse = np.empty((3, 3))
+    found = np.empty((3, 3))
+    inverse3(parent, inverse)
+    inverse3(lattice, found)
+    radius = 0.0
+    for j in range(n):
+        radius = max(radius, positions[j, 0] ** 2 + positions[j, 1] ** 2 + positions[j, 2] ** 2)
+    size = cells.shape[0]
+    cells[:] = 0
+    phase = np.empty(3)
+    for c in range(3):  # sites in the middle of the cells
+        cosine = 0.0
+        sine = 0.0
+        for j in range(n):
+            f = 0.0
+            for k in range(3):
+                f += positions[j, k] * inverse[k, c]
+            cosine += math.cos(2 * math.pi * f)
+            sine += math.sin(2 * math.pi * f)
+        phase[c] = math.atan2(sine, cosine) / (2 * math.pi)
+    place = np.full((n, 3), -1, np.int64)
+    for j in range(n):
+        inside = True
+        for c in range(3):
+            f = -phase[c]
+            for k in range(3):
+                f += positions[j, k] * inverse[k, c]
+            place[j, c] = int(np.rint(f)) + size // 2
+            inside = inside and place[j, c] > 0 and place[j, c] < size - 1
+        if inside:
+            cells[place[j, 0], place[j, 1], place[j, 2]] += 1
+        else:
+            place[j, 0] = -1
+    least = 1e9
+    full = 0.0
+    vector = np.empty(3)
+    for a in range(-1, 2):
+        for b in range(-1, 2):
+            for c in range(-1, 2):
+                if (a * 3 + b) * 3 + c <= 0:
+                    continue
+                own = True  # of the found lattice too
+                for k in range(3):
+                    vector[k] = a * parent[0, k] + b * parent[1, k] + c * parent[2, k]
+                for i in range(3):
+                    f = vector[0] * found[0, i] + vector[1] * found[1, i] + vector[2] * found[2, i]
+                    own = own and abs(f - np.rint(f)) < 1e-3
+                if not own and abs(a) + abs(b) + abs(c) > 1:
+                    continue
+                pairs = 0.0
+                room = 0.0
+                for j in range(n):
+                    if place[j, 0] < 0:
+                        continue
+                    square = 0.0
+                    for k in range(3):
+                        square += (positions[j, k] + vector[k]) ** 2
+                    if square > radius:
+                        continue
+                    room += 1.0
+                    pairs += cells[place[j, 0] + a, place[j, 1] + b, place[j, 2] + c]
+                if room == 0.0:
+                    continue
+                share = pairs / room
+                if own:
+                    full = max(full, share)
+                else:
+                    least = min(least, share)
+    return least / full if full > 0.0 else 1.0
 
 
 @njit(**STRICT)
@@ -163,6 +251,9 @@ def parent_batch(
     code = np.empty((np.max(indices) + 1, MAX_HKL), np.int64)
     basis = np.empty((3, 3))
     finer = np.empty((3, 3))
+    real = np.empty((3, 3))
+    refused = np.zeros(indices.size, np.bool_)
+    cells = np.empty((CELLS, CELLS, CELLS), np.uint8)
     inverse = np.empty((3, 3))
     q = np.empty(3)
     for b in range(start, stop):
@@ -197,23 +288,33 @@ def parent_batch(
         for m in range(count):
             excess[m] = value[m] - 1.0
         residues(hkl, count, code)
-        found, ratio = best_sublattice(hkl, excess, count, code, kept, indices, limit)
-        if found < 0:
-            continue
-        index[b] = indices[found]
-        strength[b] = ratio
-        for i in range(3):
-            for c in range(3):
-                finer[i, c] = 0.0
-                for k in range(3):  # reciprocal basis of the parent: H^T basis
-                    finer[i, c] += bases[found, i, k] * basis[k, c]
-        minkowski(finer)
-        noise = msd[b] if msd[b] > 0.0 else 0.0
-        significance[b] = significance_of(
-            hkl, value, count, basis, finer, kept[found], code[indices[found]], phases, noise
-        )
-        inverse3(finer, inverse)
-        for i in range(3):
-            for j in range(3):
-                parent[b, i, j] = 2 * math.pi * inverse[j, i]
-        minkowski(parent[b])
+        refused[:] = False
+        for _ in range(TRIALS):
+            found, ratio = best_sublattice(
+                hkl, excess, count, code, kept, indices, limit, refused
+            )
+            if found < 0:
+                break
+            for i in range(3):
+                for c in range(3):
+                    finer[i, c] = 0.0
+                    for k in range(3):
+                        finer[i, c] += bases[found, i, k] * basis[k, c]
+            minkowski(finer)
+            inverse3(finer, inverse)
+            for i in range(3):
+                for j in range(3):
+                    real[i, j] = 2 * math.pi * inverse[j, i]
+            minkowski(real)
+            if sites_taken(positions[b], n, lattices[b], real, cells) < LEAST_TAKEN:
+                refused[found] = True
+                continue
+            noise = msd[b] if msd[b] > 0.0 else 0.0
+            own = code[indices[found]]
+            significance[b] = significance_of(
+                hkl, value, count, basis, finer, kept[found], own, phases, noise
+            )
+            index[b] = indices[found]
+            strength[b] = ratio
+            copy3(real, parent[b])
+            break

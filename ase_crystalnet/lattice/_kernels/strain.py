@@ -7,8 +7,16 @@ import math
 import numpy as np
 from numba import njit
 
-from ase_crystalnet._compute.algebra import add_product3, copy3, inverse3, minkowski
+from ase_crystalnet._compute.algebra import copy3, inverse3, minkowski
 from ase_crystalnet._compute.options import JIT, STRICT, f32
+
+
+@njit(**STRICT)
+def product3(a, b, out):
+    """out = a b, whatever `out` held; it is neither of the two."""
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
 @njit(**JIT)
@@ -108,7 +116,7 @@ def stretches(step, axial, lattice, gradient, metric, vectors, length):
 
     An axial parent is given the area of the plane normal to its axis, and the volume, of `lattice`.
     """
-    add_product3(0.0, step, lattice, gradient)
+    product3(step, lattice, gradient)
     squares(gradient, metric)
     if axial:
         area = math.sqrt(metric[0, 0] * metric[1, 1] - metric[0, 1] ** 2)
@@ -213,7 +221,7 @@ def settle(work, operations, undo, strain, quaternion):
             for c in range(3):
                 value += vectors[i, c] * vectors[j, c] / length[c]
             inverse[i, j] = value
-    add_product3(0.0, inverse, gradient, metric)  # R^T
+    product3(inverse, gradient, metric)  # R^T
     sign = 1.0 if inverse3(metric, turned) > 0 else -1.0  # either of T and -T is a basis
     for i in range(3):
         for j in range(3):
@@ -235,7 +243,7 @@ def settle(work, operations, undo, strain, quaternion):
         if trace > largest + 1e-12:
             largest = trace
             pick = o
-    add_product3(0.0, turn, operations[pick], turned)
+    product3(turn, operations[pick], turned)
     quaternion3(turned, quaternion)
     for i in range(3):
         for j in range(3):
