@@ -4,6 +4,11 @@ Order of species or small shifts of sites put weak peaks between the strong ones
 thickness of a film of few layers. The lattice search counts them, as it must: in graphite or dhcp
 such peaks are the structure. Where they are weak, the finer lattice that the strong peaks alone
 span is what the crystal is called by, and what was dropped is a finding of its own.
+
+How weak is weak depends on what they are. A perfect lattice cut to the window's shape has fringes
+that follow from the shape alone, so these are dropped also where they are brighter. What the shape
+does not explain is order or a shift of sites; in bismuth, whose atoms are 0.06 spacings off the
+sites of a simple cubic lattice, it is a structure with a name of its own.
 """
 
 from __future__ import annotations
@@ -48,7 +53,7 @@ class Superlattices:
     significance : (B,) float64 array
         Sum of S over the dropped reflections less what the window's shape, its vacancies and its
         displacements make of a perfect parent lattice there, in standard deviations of that: a
-        film's fringes are near 0, order of species or shifted sites well above 3. nan where nothing
+        film's fringes are within 3 of 0, order of species or shifted sites above. nan where nothing
         was dropped. It is for parents of one atom a cell; others add their own motif.
     """
 
@@ -68,7 +73,11 @@ class SuperlatticeFinder:
     Parameters
     ----------
     limit : float
-        Strength below which reflections are dropped, 0 to 1.
+        Strength below which reflections are dropped that the shape of the window explains, 0 to 1.
+    order_limit : float
+        The same for those that it does not explain.
+    chance : float
+        Significance up to which the shape explains them, standard deviations.
     q_max : float
         Reflections looked at, in units of 1 / nearest-neighbour distance.
 
@@ -78,12 +87,19 @@ class SuperlatticeFinder:
         A parameter is out of range.
     """
 
-    limit: float = 0.12
+    limit: float = 0.16
+    order_limit: float = 0.04
+    chance: float = 4.0
     q_max: float = 10.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.limit < 1:
-            raise InputError(f"limit is {self.limit}; expected a strength of 0 to below 1")
+        if not 0 <= self.order_limit <= self.limit < 1:
+            raise InputError(
+                f"limits are {self.limit} and {self.order_limit} (order); expected strengths of 0 "
+                "to below 1, that for order not the larger"
+            )
+        if not self.chance >= 0:
+            raise InputError(f"chance is {self.chance}; expected a significance of 0 or more")
         if not 5.0 <= self.q_max <= 20.0:
             raise InputError(f"q_max is {self.q_max}; expected 5 to 20 inverse spacings")
 
@@ -134,7 +150,8 @@ class SuperlatticeFinder:
             lattices.nearest_neighbor_distance,
             lattices.mean_square_displacement,
         )
-        constants = (self.q_max, self.limit, LEAST_VOLUME, *_parents())
+        limits = (self.limit, self.order_limit, self.chance)
+        constants = (self.q_max, *limits, LEAST_VOLUME, *_parents())
         results = (index, parent, strength, significance)
 
         def part(start: int, stop: int) -> None:

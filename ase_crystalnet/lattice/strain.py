@@ -1,4 +1,4 @@
-"""Strain of a window: the nearest cubic parent of its lattice, and the window without it.
+"""Strain of a window: the nearest parent of its lattice, and the window without it.
 
 A crystal that is pulled has the symmetry of the pull, and the frame of its reduced cell may jump
 with it. What it *is* shows when the strain is taken out again: of all bases of the lattice the one
@@ -6,8 +6,12 @@ is sought whose metric is nearest to that of a face-centred, body-centred or sim
 the same volume; if the stretch between the two is small, the atoms are moved by its inverse.
 
 The size of the undistorted crystal is not known from one window, so the parent has the volume of
-the lattice and the strain is that of the shape alone. Lattices that are no cubic one's (hexagonal,
-tetragonal far from cubic) are left as they are.
+the lattice and the strain is that of the shape alone.
+
+Where no cubic parent is near enough, a hexagonal, body-centred tetragonal or rhombohedral one may
+be: their c/a is free, and only what departs from the symmetry (a shear, an uneven pull in the plane
+normal to the axis) counts as strain and is undone. So a strained hcp crystal or beta-tin comes to
+the frame of its unstrained self, with the c/a that it has.
 """
 
 from __future__ import annotations
@@ -42,13 +46,14 @@ FARTHEST = 0.17
 
 @dataclass(frozen=True, eq=False)
 class Strains:
-    """Nearest cubic parents of B lattices, and the strain against them.
+    """Nearest parents of B lattices, and the strain against them.
 
     Attributes
     ----------
     parent : (B,) int8 array
-        0 face-centred, 1 body-centred, 2 simple cubic lattice (`PARENTS`); -1 where no parent is
-        within the limit, or there is no lattice.
+        0 face-centred, 1 body-centred, 2 simple cubic lattice; where none of these is within the
+        limit 3 hexagonal, 4 body-centred tetragonal, 5 rhombohedral, with the lattice's own c/a
+        (`PARENTS`); -1 where none is, or there is no lattice.
     undo : (B, 3, 3) float64 array
         Symmetric, of determinant 1: ``positions @ undo`` is free of the strain and not turned;
         the identity without a parent.
@@ -58,9 +63,10 @@ class Strains:
         shape: volumetric strain needs a reference.
     size : (B,) float64 array
         Largest absolute logarithm of the principal stretches against the nearest parent, also
-        where it is beyond the limit; nan without a lattice.
+        where it is beyond the limit (beyond 0.17, of cubic parents, an upper bound); nan without a
+        lattice.
     margin : (B,) float64 array
-        Certainty that the nearest parent is the right one of the two nearest,
+        Certainty that the nearest parent is the right one of the two nearest that were compared,
         1 / (1 + exp(-(d2 - d1) / 0.015)) with d1 and d2 the `size` of each: 1/2 in the middle of
         the Bain path between fcc and bcc, near 1 away from it; nan without a lattice.
     orientation : (B, 4) float64 array
@@ -141,7 +147,7 @@ class ParentFinder:
 
 
 def nearest_parent(lattice: Array, limit: float = 0.10, *, threads: int | None = None) -> Strains:
-    """Nearest cubic parent of each lattice (B, 3, 3), see `ParentFinder`."""
+    """Nearest parent of each lattice (B, 3, 3), see `ParentFinder`."""
     return ParentFinder(limit)(lattice, threads=threads)
 
 

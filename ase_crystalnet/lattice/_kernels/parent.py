@@ -20,7 +20,7 @@ LEAST_TAKEN = 0.58
 #: Cells of the parent along an axis that are counted, about the centre.
 CELLS = 32
 #: Parents tried in turn.
-TRIALS = 4
+TRIALS = 6
 
 
 @njit(**STRICT)
@@ -234,6 +234,8 @@ def parent_batch(
     stop,
     q_max,
     limit,
+    order_limit,
+    chance,
     least_volume,
     kept,
     bases,
@@ -290,9 +292,7 @@ def parent_batch(
         residues(hkl, count, code)
         refused[:] = False
         for _ in range(TRIALS):
-            found, ratio = best_sublattice(
-                hkl, excess, count, code, kept, indices, limit, refused
-            )
+            found, ratio = best_sublattice(hkl, excess, count, code, kept, indices, limit, refused)
             if found < 0:
                 break
             for i in range(3):
@@ -311,9 +311,13 @@ def parent_batch(
                 continue
             noise = msd[b] if msd[b] > 0.0 else 0.0
             own = code[indices[found]]
-            significance[b] = significance_of(
+            above = significance_of(
                 hkl, value, count, basis, finer, kept[found], own, phases, noise
             )
+            if ratio >= order_limit and above > chance:
+                refused[found] = True
+                continue
+            significance[b] = above
             index[b] = indices[found]
             strength[b] = ratio
             copy3(real, parent[b])

@@ -288,7 +288,7 @@ def strain_batch(
             number += 1
         if not sizes[b, found] <= limit:
             for tables, steps, _ in axial:
-                # Layers that slide are a hexagonal crystal's shear before they are another stacking.
+                # Layers that slide are a hexagonal crystal's shear before another stacking.
                 if number == len(cubic) + len(axial) - 1 and sizes[b, found] <= limit:
                     break
                 misfit = np.empty(tables.shape[2], np.float32)
