@@ -7,8 +7,9 @@ span is what the crystal is called by, and what was dropped is a finding of its 
 
 How weak is weak depends on what they are. A perfect lattice cut to the window's shape has fringes
 that follow from the shape alone, so these are dropped also where they are brighter. What the shape
-does not explain is order or a shift of sites; in bismuth, whose atoms are 0.06 spacings off the
-sites of a simple cubic lattice, it is a structure with a name of its own.
+does not explain is order or a shift of sites: an ordered alloy where the parent is fcc or bcc, but
+a structure of its own where it is an open lattice, for bismuth is simple cubic but for shifts of
+0.06 spacings.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ class SuperlatticeFinder:
     limit : float
         Strength below which reflections are dropped that the shape of the window explains, 0 to 1.
     order_limit : float
-        The same for those that it does not explain.
+        The same for those that it does not explain, where the parent is dense (one atom in less
+        than 0.97 cubed spacings: fcc, bcc).
+    open_limit : float
+        The same where the parent is open.
     chance : float
         Significance up to which the shape explains them, standard deviations.
     q_max : float
@@ -88,15 +92,16 @@ class SuperlatticeFinder:
     """
 
     limit: float = 0.16
-    order_limit: float = 0.04
+    order_limit: float = 0.12
+    open_limit: float = 0.04
     chance: float = 4.0
     q_max: float = 10.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.order_limit <= self.limit < 1:
+        if not 0 <= self.open_limit <= self.order_limit <= self.limit < 1:
             raise InputError(
-                f"limits are {self.limit} and {self.order_limit} (order); expected strengths of 0 "
-                "to below 1, that for order not the larger"
+                f"limits are {self.limit}, {self.order_limit} (order), {self.open_limit} (open); "
+                "expected strengths below 1, none above the one before it"
             )
         if not self.chance >= 0:
             raise InputError(f"chance is {self.chance}; expected a significance of 0 or more")
@@ -150,7 +155,7 @@ class SuperlatticeFinder:
             lattices.nearest_neighbor_distance,
             lattices.mean_square_displacement,
         )
-        limits = (self.limit, self.order_limit, self.chance)
+        limits = (self.limit, self.order_limit, self.open_limit, self.chance)
         constants = (self.q_max, *limits, LEAST_VOLUME, *_parents())
         results = (index, parent, strength, significance)
 

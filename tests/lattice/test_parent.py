@@ -135,19 +135,18 @@ def shifted(name, size):
     return cell, sites + size * sign * np.array([[1.0, 0, 0]]) @ np.linalg.inv(cell)
 
 
-@pytest.mark.parametrize(("name", "size"), [("fcc", 0.035), ("bcc", 0.04)])  # L1_0, B2
+@pytest.mark.parametrize(("name", "size"), [("fcc", 0.04), ("fcc", 0.055), ("bcc", 0.05)])
 @pytest.mark.parametrize("sigma", [0.03, 0.06])
 def test_small_shifts_of_sites_are_dropped_and_found(name, size, sigma):
+    """L1_0 and B2: the parent is what it is called by, the order is significant."""
     cell, sites = shifted(name, size)
     _, found = searched(*windows_of(cell, sites, sigma, 30))
     strains = nearest_parent(found.lattice)
-    assert (strains.parent == PARENTS.index(name)).mean() > 0.85
+    assert (strains.parent == PARENTS.index(name)).mean() > 0.9
     dropped = found.index == 2
     assert dropped.mean() > 0.3
-    assert np.median(found.significance[dropped]) > SuperlatticeFinder().chance
-    # By chance the shape of a window explains one.
-    weak = found.strength[dropped] < SuperlatticeFinder().order_limit
-    assert (weak | (found.significance[dropped] <= SuperlatticeFinder().chance)).all()
+    assert (found.strength[dropped] < 0.16).all()
+    assert np.nanpercentile(found.significance, 75) > SuperlatticeFinder().chance
 
 
 def test_large_shifts_are_a_structure():
@@ -225,7 +224,7 @@ def test_wrong_input_is_refused():
     lattices = LatticeFinder()(positions, mask)
     with pytest.raises(InputError, match="for 2 lattices"):
         SuperlatticeFinder()(positions[:1], mask[:1], lattices)
-    with pytest.raises(InputError, match="order"):
+    with pytest.raises(InputError, match="none above"):
         SuperlatticeFinder(limit=0.02)
     with pytest.raises(InputError, match="q_max"):
         SuperlatticeFinder(q_max=2.0)

@@ -19,6 +19,9 @@ LEAST_KEPT = 3
 LEAST_TAKEN = 0.58
 #: Cells of the parent along an axis that are counted, about the centre.
 CELLS = 32
+#: Cell of a dense parent in cubed nearest-neighbour distances: fcc has 0.71, bcc 0.77, sc 1;
+#: sites that shift shorten the distance.
+DENSE = 0.97
 #: Parents tried in turn.
 TRIALS = 6
 
@@ -235,6 +238,7 @@ def parent_batch(
     q_max,
     limit,
     order_limit,
+    open_limit,
     chance,
     least_volume,
     kept,
@@ -314,7 +318,9 @@ def parent_batch(
             above = significance_of(
                 hkl, value, count, basis, finer, kept[found], own, phases, noise
             )
-            if ratio >= order_limit and above > chance:
+            # Volume of the parent's cell: an open lattice whose sites shift is a structure.
+            dense = abs(inverse3(real, inverse)) < DENSE * d**3
+            if ratio >= (order_limit if dense else open_limit) and above > chance:
                 refused[found] = True
                 continue
             significance[b] = above
