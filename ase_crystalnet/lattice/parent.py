@@ -31,10 +31,10 @@ Array = NDArray[np.float64]
 
 #: Largest index of a superlattice in its parent.
 LARGEST_INDEX = 6
-#: Volume of a cell, in cubed nearest-neighbour distances, below which it has no parent: twice the
-#: densest packing has 1.41, the distance from a window's own pair distribution errs by 3 %. Simple
-#: cubic has 1, and the lattices of fcc and bcc 0.71 and 0.77.
-LEAST_VOLUME = 1.25
+#: Volume of a cell, in cubed nearest-neighbour distances, below which it has no parent. Twice the
+#: densest packing has 1.41, twice bcc 1.24 where displacements join its two shells; the lattices of
+#: fcc, bcc and sc have 0.71, 0.77 and 1.
+LEAST_VOLUME = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class SuperlatticeFinder:
         Strength below which reflections are dropped that the shape of the window explains, 0 to 1.
     order_limit : float
         The same for those that it does not explain, where the parent is dense (one atom in less
-        than 0.97 cubed spacings: fcc, bcc).
+        than 0.92 cubed spacings: fcc, bcc).
     open_limit : float
         The same where the parent is open.
     chance : float

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,11 +196,43 @@ def without_strain(
         Where there is no parent both are as given.
     """
     some = np.flatnonzero(strains.parent >= 0)
-    changed = np.full_like(lattices.lattice, np.nan)
-    changed[some] = lattices.lattice[some] @ strains.undo[some]
     moved = np.array(positions, np.float32)
     moved[some] = np.matmul(positions[some], strains.undo[some].astype(np.float32))
-    return reframed(lattices, changed), moved
+    real, frame, scale = lattices.lattice.copy(), lattices.frame.copy(), lattices.scale.copy()
+    turn = Rotation.from_quat(strains.orientation[some]).as_matrix()
+    # In the axes of the parent, then as the parent itself has it: vectors of the found lattice that
+    # are equal by symmetry now differ by rounding alone, which must not choose the frame.
+    inside = lattices.lattice[some] @ strains.undo[some] @ turn
+    bases = _standard_bases(strains.parent[some], inside)
+    real[some] = bases @ turn.transpose(0, 2, 1)
+    frame[some] = _frame(bases[:, 0], bases[:, 1]) @ turn.transpose(0, 2, 1)
+    scale[some] = np.cbrt(np.abs(np.linalg.det(bases)))
+    return replace(lattices, lattice=real, frame=frame, scale=scale), moved
+
+
+def _standard_bases(parent: NDArray[np.int8], inside: Array) -> Array:
+    """Reduced bases (B, 3, 3) of the parents of lattices given in the parents' own axes."""
+    small = np.array(list(product(range(-2, 3), repeat=3)))
+    volume = np.abs(np.linalg.det(inside))
+    result = np.empty_like(inside)
+    for number in np.unique(parent):
+        rows = np.flatnonzero(parent == number)
+        axial = number >= len(_CUBIC)
+        centring, hexagonal, _ = (*_CUBIC, *_AXIAL)[number]
+        template = _CENTRING[centring] @ (_HEX if hexagonal else np.eye(3))
+        stretch = np.ones((len(rows), 3))
+        if axial:
+            # Layers of a lattice are apart along its axis by c, c / 2 or c / 3.
+            height = np.abs(small @ inside[rows, :, 2:])[..., 0]
+            height[height < 0.05 * np.cbrt(volume[rows, None])] = np.inf
+            layer = np.abs(template[:, 2]).max() if number != 3 else 1.0
+            along = height.min(axis=1) / layer
+            across = np.sqrt(volume[rows] / (np.abs(np.linalg.det(template)) * along))
+            stretch[:, 2] = along / across
+        bases = minkowski_reduce(template * stretch[:, None])
+        edge = np.cbrt(volume[rows] / np.abs(np.linalg.det(bases)))
+        result[rows] = bases * edge[:, None, None]
+    return result
 
 
 @cache

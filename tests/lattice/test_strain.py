@@ -254,7 +254,7 @@ def test_names_of_strained_crystals(net: CrystalNet, name, parameters, label, si
     for kind, deformation in DEFORMATIONS.items():
         for size in (0.0, 0.04, 0.08):
             positions, mask = windows_of(name, parameters, deformation(size), sigma, 12)
-            found = net.finder(positions, mask)
+            found = LatticeFinder()(positions, mask)
             lattices, moved = without_strain(found, positions, nearest_parent(found.lattice))
             images = net.fingerprint(lattices.standardize(moved), mask)
             probabilities = net.classifier.predict(images)

@@ -21,7 +21,9 @@ LEAST_TAKEN = 0.58
 CELLS = 32
 #: Cell of a dense parent in cubed nearest-neighbour distances: fcc has 0.71, bcc 0.77, sc 1;
 #: sites that shift shorten the distance.
-DENSE = 0.97
+DENSE = 0.92
+#: Square of the distance, in that of the nearest, to which reflections of a parent are as near.
+NEAR = 1.5
 #: Parents tried in turn.
 TRIALS = 6
 
@@ -182,6 +184,7 @@ def significance_of(hkl, value, count, basis, parent, kept, code, phases, msd):
     inverse = np.empty((3, 3))
     inverse3(parent, inverse)
     q = np.empty(3)
+    k = np.empty(3)
     f = np.empty(3)
     one = np.empty((1, 3), np.float32)
     own = np.empty((3, 3))
@@ -195,16 +198,31 @@ def significance_of(hkl, value, count, basis, parent, kept, code, phases, msd):
         for c in range(3):
             q[c] = hkl[m, 0] * basis[0, c] + hkl[m, 1] * basis[1, c] + hkl[m, 2] * basis[2, c]
             square += q[c] * q[c]
-        # k: what is left beyond the nearest reflection of the parent.
         for c in range(3):
             f[c] = np.rint(q[0] * inverse[0, c] + q[1] * inverse[1, c] + q[2] * inverse[2, c])
-        for c in range(3):
-            q[c] -= f[0] * parent[0, c] + f[1] * parent[1, c] + f[2] * parent[2, c]
-        for c in range(3):
-            one[0, c] = np.rint(q[0] * own[0, c] + q[1] * own[1, c] + q[2] * own[2, c])
+        # k: what is left beyond the nearest reflection of the parent. Several may be as near; of a
+        # perfect lattice they are alike, and shifts of sites show least in the darkest.
+        dark = 1e300
+        nearest = 1e300
+        for turn in range(2):
+            for a in range(-1, 2):
+                for b in range(-1, 2):
+                    for e in range(-1, 2):
+                        length = 0.0
+                        for c in range(3):
+                            k[c] = q[c] - (f[0] + a) * parent[0, c]
+                            k[c] -= (f[1] + b) * parent[1, c] + (f[2] + e) * parent[2, c]
+                            length += k[c] * k[c]
+                        if turn == 0:
+                            nearest = min(nearest, length)
+                        elif length < NEAR * nearest:
+                            for c in range(3):
+                                number = k[0] * own[0, c] + k[1] * own[1, c] + k[2] * own[2, c]
+                                one[0, c] = np.rint(number)
+                            dark = min(dark, scattering(one, phases)[0])
         dimmed = math.exp(-square * msd)
         background = max(1.0 - dimmed, 0.05)
-        shape = scattering(one, phases)[0] * dimmed
+        shape = dark * dimmed
         excess += value[m] - background - shape
         variance += background * background + 2.0 * background * shape
     return excess / math.sqrt(variance)
