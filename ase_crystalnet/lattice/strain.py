@@ -26,8 +26,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_crystalnet._compute.threads import share
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.lattice.finder import Lattices, _frame, minkowski_reduce
-from ase_crystalnet.lattice.orientation import _CENTRING, _HEX, _template
+from ase_crystalnet.lattice.finder import Lattices, minkowski_reduce, standard_frame
+from ase_crystalnet.lattice.orientation import CENTRING, HEXAGONAL_AXES, template_of
 
 __all__ = ["PARENTS", "ParentFinder", "Strains", "nearest_parent", "reframed", "without_strain"]
 
@@ -171,7 +171,7 @@ def reframed(lattices: Lattices, lattice: Array) -> Lattices:
     reduced = minkowski_reduce(lattice[there])
     real, frame, scale = lattices.lattice.copy(), lattices.frame.copy(), lattices.scale.copy()
     real[there] = reduced
-    frame[there] = _frame(reduced[:, 0], reduced[:, 1])
+    frame[there] = standard_frame(reduced[:, 0], reduced[:, 1])
     scale[there] = np.cbrt(np.linalg.det(reduced))
     return replace(lattices, lattice=real, frame=frame, scale=scale)
 
@@ -205,7 +205,7 @@ def without_strain(
     inside = lattices.lattice[some] @ strains.undo[some] @ turn
     bases = _standard_bases(strains.parent[some], inside)
     real[some] = bases @ turn.transpose(0, 2, 1)
-    frame[some] = _frame(bases[:, 0], bases[:, 1]) @ turn.transpose(0, 2, 1)
+    frame[some] = standard_frame(bases[:, 0], bases[:, 1]) @ turn.transpose(0, 2, 1)
     scale[some] = np.cbrt(np.abs(np.linalg.det(bases)))
     return replace(lattices, lattice=real, frame=frame, scale=scale), moved
 
@@ -219,7 +219,7 @@ def _standard_bases(parent: NDArray[np.int8], inside: Array) -> Array:
         rows = np.flatnonzero(parent == number)
         axial = number >= len(_CUBIC)
         centring, hexagonal, _ = (*_CUBIC, *_AXIAL)[number]
-        template = _CENTRING[centring] @ (_HEX if hexagonal else np.eye(3))
+        template = CENTRING[centring] @ (HEXAGONAL_AXES if hexagonal else np.eye(3))
         stretch = np.ones((len(rows), 3))
         if axial:
             # Layers of a lattice are apart along its axis by c, c / 2 or c / 3.
@@ -245,8 +245,8 @@ def _parents(axial: bool) -> tuple[tuple[NDArray[np.float32], Array, Array], ...
     pairs = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
     result = []
     for centring, hexagonal, group in _AXIAL if axial else _CUBIC:
-        changes = _template(centring, hexagonal, axial)[2]
-        primitive = _CENTRING[centring] @ (_HEX if hexagonal else np.eye(3))
+        changes = template_of(centring, hexagonal, axial)[2]
+        primitive = CENTRING[centring] @ (HEXAGONAL_AXES if hexagonal else np.eye(3))
         primitive = primitive / np.cbrt(abs(np.linalg.det(primitive)))
         if not axial:
             # A shortest vector is at most exp(FARTHEST) longer than in the parent, and any vector
