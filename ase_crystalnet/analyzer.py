@@ -17,9 +17,8 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
-from ase_crystalnet.lattice.finder import LatticeFinder
 from ase_crystalnet.local.analysis import LocalAnalysis
-from ase_crystalnet.local.images import ImageMaker
+from ase_crystalnet.local.names import image_maker
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.whole.analysis import WholeAnalysis
@@ -50,6 +49,13 @@ class CrystalNet(Calculator):
         Name of a shipped model or a model folder.
     min_certainty : float, optional
         Labels with a smaller certainty are refused (-1); None refuses none.
+    classes : {'structure', 'symmetry'}, optional
+        What names mean. 'structure' (default): which crystal it is; strain is taken out of a window
+        before it is named, and weak superlattice peaks and thickness fringes are set aside, so that
+        copper pulled by 5 % is fcc. 'symmetry': the symmetry of the window as it is, by which that
+        is ``bct139``; the question of Ziletti et al.
+    strain_limit : float, optional
+        Largest principal logarithmic stretch that is taken for a strain (0.10), with 'structure'.
     window_atoms : int, optional
         Atoms in a window, 64 to 512 (250); the radius follows from the local density.
     on_sparse : {'refuse', 'warn', 'raise'}, optional
@@ -86,6 +92,8 @@ class CrystalNet(Calculator):
         model: str | Path = "local",
         *,
         min_certainty: float | None = None,
+        classes: str | None = None,
+        strain_limit: float | None = None,
         window_atoms: int | None = None,
         on_sparse: str | None = None,
         species: str | None = None,
@@ -93,17 +101,21 @@ class CrystalNet(Calculator):
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
+        naming = {"classes": classes, "strain_limit": strain_limit}
         windowing = {"window_atoms": window_atoms, "on_sparse": on_sparse}
         looking = {"species": species, "divide": divide, "batch_size": batch_size}
         # Options that were not given keep the defaults of their stage.
+        naming = {name: value for name, value in naming.items() if value is not None}
         windowing = {name: value for name, value in windowing.items() if value is not None}
         looking = {name: value for name, value in looking.items() if value is not None}
         windower = Windower(**windowing)  # type: ignore[arg-type]
         self.classifier = Classifier(model)
+        if self.mode == "global" and classes == "symmetry":
+            naming.pop("classes")  # what a model of whole structures names anyway
         self.fingerprint = self._fingerprint_of_card()
         self.method: LocalAnalysis | WholeAnalysis
         if self.mode == "global":
-            if refused := [*windowing, *looking]:
+            if refused := [*naming, *windowing, *looking]:
                 raise InputError(
                     f"model {self.classifier.card.name!r} classifies structures as a whole: "
                     f"{', '.join(refused)} do not apply; leave them out, or use a model of windows"
@@ -113,7 +125,7 @@ class CrystalNet(Calculator):
             self.method = LocalAnalysis(
                 self.classifier,
                 windower,
-                ImageMaker(LatticeFinder(), self.fingerprint),
+                image_maker(self.fingerprint, **naming),  # type: ignore[arg-type]
                 min_certainty=min_certainty,
                 **looking,  # type: ignore[arg-type]
             )

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     given = parser.parse_args()
     model = Path(given.model) if Path(given.model).is_dir() else given.model
-    net = CrystalNet(model)
+    net = CrystalNet(model, classes="symmetry")
     liquids = sorted((given.liquids or given.md).glob("*_liquid_*.npz"))
     result: dict[str, Any] = {"model": net.classifier.card.sha256, "windows": given.windows}
     rows = disorder_table(net, windows=given.windows, seed=given.seed)
@@ -123,7 +123,7 @@ def main() -> None:
     show(f"\n{given.windows} windows a row, {net.window_atoms} atoms\n")
     show(disorder_rows(rows))
     show(f"(disordered: at most {LIQUID_LIMIT} % may be called crystal)")
-    small = CrystalNet(model, window_atoms=64)
+    small = CrystalNet(model, window_atoms=64, classes="symmetry")
     small_rows = disorder_table(small, windows=given.windows, conditions=SMALL, seed=given.seed)
     show(f"\n{given.windows} windows a row, 64 atoms\n")
     show(disorder_rows(small_rows))

@@ -15,6 +15,7 @@ from ovito.traits import OvitoObject
 from traits import api
 
 from ase_crystalnet import CrystalNet, FrameAnalysis
+from ase_crystalnet.classifier import ModelCard, find_model
 from ase_crystalnet.errors import InputError
 from ovito_modifier.convert import selected, to_atoms
 from ovito_modifier.grains import CORRESPONDENCES
@@ -32,7 +33,20 @@ Steps = Generator[str | float, None, Any]
 @lru_cache(maxsize=2)
 def _analyzer(model: str, window_atoms: int) -> CrystalNet:
     """Analyzers in use; loading a network takes seconds."""
-    return CrystalNet(model, window_atoms=window_atoms)
+    return CrystalNet(model, **_options(model, window_atoms))
+
+
+@lru_cache(maxsize=2)
+def _symmetries(model: str, window_atoms: int) -> CrystalNet:
+    """Analyzers that name the symmetry of windows as they are."""
+    return CrystalNet(model, classes="symmetry", **_options(model, window_atoms))
+
+
+def _options(model: str, window_atoms: int) -> dict[str, Any]:
+    """Options that apply to a model: one of whole structures has no windows."""
+    if ModelCard.read(find_model(model)).mode == "global":
+        return {}
+    return {"window_atoms": window_atoms}
 
 
 def _type(name: str) -> OvitoObject:
@@ -66,6 +80,9 @@ class CrystalNetModifier(ModifierInterface):
         Of the grid, Angstrom; 0 for automatic.
     window_atoms : int
         Particles in a window, 64 to 512.
+    names : {'structure', 'symmetry'}
+        What classes mean: the structure, with strain and weak superlattices taken out first, or the
+        symmetry of a window as it is.
     min_certainty : float
         Particles with a smaller certainty are "Other"; 0 refuses none.
     only_selected : bool
@@ -92,6 +109,7 @@ class CrystalNetModifier(ModifierInterface):
     centers = traits.Enum("atoms", "grid", "adaptive", label="Windows at")
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
+    names = traits.Enum("structure", "symmetry", label="Classes are")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
     only_selected = traits.Bool(False, label="Use only selected particles")
     color_by_type = traits.Bool(True, label="Color particles by type")
@@ -138,7 +156,8 @@ class CrystalNetModifier(ModifierInterface):
             )
         indices = selected(data, self.only_selected)
         yield "CrystalNet: loading the model"
-        net = _analyzer(self.model, self.window_atoms)
+        analyzer = _analyzer if self.names == "structure" else _symmetries
+        net = analyzer(self.model, self.window_atoms)
         atoms = analysis = disorder = None
         if len(indices):
             atoms = to_atoms(data, indices)
@@ -158,7 +177,7 @@ class CrystalNetModifier(ModifierInterface):
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
         # Only labels depend on the smallest certainty: it is no part of the key.
-        key = _key(atoms, self.model, self.window_atoms, self.centers, spacing)
+        key = _key(atoms, self.model, self.names, self.window_atoms, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:
             return net.analyze(atoms, centers=self.centers, spacing=spacing, progress=progress)

@@ -42,6 +42,14 @@ def local_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def symmetries(local_model: Path) -> CrystalNet:
+    """Analyzer that names symmetries, as the windows of the training are labelled."""
+    from ase_crystalnet import CrystalNet
+
+    return CrystalNet(local_model, classes="symmetry")
+
+
+@pytest.fixture(scope="session")
 def net(local_model: Path) -> CrystalNet:
     """Analyzer with the defaults; its weights are read once."""
     from ase_crystalnet import CrystalNet

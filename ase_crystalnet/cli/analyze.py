@@ -42,13 +42,21 @@ class Centers(StrEnum):
     adaptive = "adaptive"
 
 
+class Names(StrEnum):
+    """What class names mean."""
+
+    structure = "structure"
+    symmetry = "symmetry"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides the results: it must be the same when a run is resumed.
 
     Attributes
     ----------
-    trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann
+    trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann, names,
+    strain_limit
         Arguments of the command, as given.
     """
 
@@ -60,6 +68,8 @@ class Settings:
     window_atoms: int | None
     min_certainty: float | None
     lindemann: str | None
+    names: str | None = None
+    strain_limit: float | None = None
 
 
 @one_line_errors
@@ -93,7 +103,7 @@ def analyze(
     spacing: Annotated[
         float | None,
         typer.Option(
-            metavar="ANGSTROM", help="Of the grid; by default 2.45 neighbour distances in a metal."
+            metavar="ANGSTROM", help="Of the grid; by default 2.75 cube roots of an atom's volume."
         ),
     ] = None,
     window_atoms: Annotated[
@@ -102,6 +112,21 @@ def analyze(
     min_certainty: Annotated[
         float | None,
         typer.Option(metavar="P", help="Refuse labels less certain than this (0 to 1)."),
+    ] = None,
+    names: Annotated[
+        Names | None,
+        typer.Option(
+            help="What classes mean: the structure, with strain and weak superlattices taken out "
+            "first (default); or the symmetry of a window as it is."
+        ),
+    ] = None,
+    strain_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            show_default="0.1",
+            help="Largest logarithmic stretch that counts as strain of a structure.",
+        ),
     ] = None,
     frames: Annotated[
         str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
@@ -186,7 +211,16 @@ def analyze(
     total = count_frames(trajectory, format=format)
     planned = None if total is None else len(range(*slice(start, stop, step).indices(total)))
     settings = Settings(
-        trajectory, frames, model, centers.value, spacing, window_atoms, min_certainty, lindemann
+        trajectory,
+        frames,
+        model,
+        centers.value,
+        spacing,
+        window_atoms,
+        min_certainty,
+        lindemann,
+        names.value if names else None,
+        strain_limit,
     )
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
     builder: TrajectoryBuilder | None = None
@@ -271,7 +305,11 @@ def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
     from ase_crystalnet.analyzer import CrystalNet
 
     analyzer = CrystalNet(
-        settings.model, window_atoms=settings.window_atoms, min_certainty=settings.min_certainty
+        settings.model,
+        window_atoms=settings.window_atoms,
+        min_certainty=settings.min_certainty,
+        classes=settings.names,
+        strain_limit=settings.strain_limit,
     )
     if not in_workers:
         quiet_tensorflow()

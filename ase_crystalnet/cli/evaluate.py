@@ -77,7 +77,8 @@ def evaluate(
     from ase_crystalnet.analyzer import CrystalNet
     from ase_crystalnet.training.local import evaluate as evaluation
 
-    net = CrystalNet(model, window_atoms=window_atoms)
+    # Its windows are labelled by the symmetry they are drawn with.
+    net = CrystalNet(model, window_atoms=window_atoms, classes="symmetry")
     quiet_tensorflow()
     progress = say_unless(quiet)
     if net.mode == "global":

@@ -77,7 +77,10 @@ class ResultWindow:
         stored = self.analysis.metadata
         if stored.get("centers") == "global":
             return {}
-        return {name: stored[name] for name in ("window_atoms", "species") if name in stored}
+        names = ("window_atoms", "species", "strain_limit")
+        options = {name: stored[name] for name in names if name in stored}
+        # Results of before there was a choice named symmetries.
+        return {"classes": stored.get("names", "symmetry"), **options}
 
     @property
     def title(self) -> str:

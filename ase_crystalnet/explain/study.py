@@ -9,7 +9,7 @@ with the change of the class's logit when the spot is wiped out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -320,6 +320,9 @@ def local_sample(
     labels: list[int] = []
     spots: list[BraggSpots] = []
     method = net.of_windows()
+    # The crystals are unstrained, and the ideal window is turned by hand into the frame of the
+    # disturbed one.
+    plain = replace(method.images, parents=None, strains=None)
     size = int(method.windower.window_atoms / (1 - vacancy_fraction))
     for label, name in enumerate(net.classes):
         if name == "disordered":
@@ -330,7 +333,7 @@ def local_sample(
             moved = ideal + sigma * rng.normal(size=ideal.shape)
             moved = moved[rng.random(len(moved)) >= vacancy_fraction]
             window, every = moved[None].astype(np.float32), np.ones((1, len(moved)), bool)
-            seen = method.images(window, every)
+            seen = plain(window, every)
             lattices = seen.lattices
             if lattices.rank[0] < 3:
                 continue  # no lattice, no spots

@@ -77,7 +77,7 @@ def _window(net: CrystalNet, atoms: Atoms, center: Any) -> Subject:
             "another centre or a smaller window, or set pbc if the structure is periodic"
         )
     seen = method.images_of(atoms, batch)
-    image, lattices = seen.images[0], seen.lattices
+    image, lattices = seen.images[0], seen.frame
     spots = None
     if lattices.rank[0] == 3:
         spots = bragg_spots(

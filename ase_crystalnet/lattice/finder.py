@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ase_crystalnet._compute.batches import first_atoms, per_atom
 from ase_crystalnet._compute.threads import share
 
-__all__ = ["LatticeFinder", "Lattices", "minkowski_reduce"]
+__all__ = ["LatticeFinder", "Lattices", "minkowski_reduce", "standard_frame"]
 
 #: Cube root of the primitive volume in nearest-neighbour distances, taken where there is no
 #: lattice: that of a dense random packing (0.95; 0.89 in fcc, 1.15 in diamond).
@@ -160,8 +160,8 @@ def _lattices(
     real = minkowski_reduce(real)
     frame = np.where(
         found[:, None, None],
-        _frame(real[:, 0], real[:, 1]),
-        _frame(info["first"], info["second"]),
+        standard_frame(real[:, 0], real[:, 1]),
+        standard_frame(info["first"], info["second"]),
     )
     scale = np.where(
         found,
@@ -182,7 +182,7 @@ def _lattices(
     )
 
 
-def _frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+def standard_frame(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotations (B, 3, 3): `first` along x, `second` in the xy plane; the identity if they fail."""
     normal = np.cross(first, second)
     length = np.linalg.norm(normal, axis=1)

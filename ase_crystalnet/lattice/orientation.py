@@ -21,13 +21,13 @@ from ase_crystalnet.lattice._kernels.setting import _best_change
 __all__ = ["Setting", "conventional_setting", "misorientation", "symmetry_rotations"]
 
 # Primitive basis in units of the conventional one (rows), conventional cell with c = 0 and a = 0.
-_CENTRING: dict[str, Array] = {
+CENTRING: dict[str, Array] = {
     "P": np.eye(3),
     "F": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2,
     "I": np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 2,
     "R": np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3,
 }
-_HEX = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, 1]])
+HEXAGONAL_AXES = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, 1]])
 # Class -> Bravais types it may have: (centring, hexagonal axes, c/a is free).
 _BRAVAIS: dict[str, tuple[tuple[str, bool, bool], ...]] = {
     "sc": (("P", False, False),),
@@ -72,10 +72,10 @@ def _integer_matrices() -> NDArray[np.int64]:
 
 
 @cache
-def _template(centring: str, hexagonal: bool, free: bool) -> tuple[Array, Array, Array]:
+def template_of(centring: str, hexagonal: bool, free: bool) -> tuple[Array, Array, Array]:
     """Gram matrices of the primitive basis from a^2 and c^2, and one change of basis per coset."""
-    conventional = _HEX if hexagonal else np.eye(3)
-    primitive = _CENTRING[centring] @ conventional
+    conventional = HEXAGONAL_AXES if hexagonal else np.eye(3)
+    primitive = CENTRING[centring] @ conventional
     gram_a = primitive[:, :2] @ primitive[:, :2].T
     gram_c = np.outer(primitive[:, 2], primitive[:, 2])
     if not free:
@@ -134,14 +134,14 @@ def _settle(
 ) -> None:
     best = np.full(len(lattice), np.inf)
     for centring, hexagonal, free in types:
-        gram_a, gram_c, changes = _template(centring, hexagonal, free)
+        gram_a, gram_c, changes = template_of(centring, hexagonal, free)
         index = np.zeros(len(lattice), np.int64)
         value = np.empty(len(lattice))
         _best_change(np.ascontiguousarray(lattice), gram_a, gram_c, changes, index, value)
         better = value < best
         best[better] = value[better]
         primitive = changes[index[better]] @ lattice[better]
-        conventional = np.linalg.inv(_CENTRING[centring]) @ primitive
+        conventional = np.linalg.inv(CENTRING[centring]) @ primitive
         conventional[np.linalg.det(conventional) < 0] *= -1
         lengths = np.linalg.norm(conventional, axis=2)
         if free:
@@ -149,7 +149,9 @@ def _settle(
             c = lengths[:, 2]
         else:
             a = c = np.cbrt(np.linalg.det(conventional))
-        ideal = (_HEX if hexagonal else np.eye(3)) * np.stack([a, a, c], axis=1)[:, None, :]
+        ideal = (HEXAGONAL_AXES if hexagonal else np.eye(3)) * np.stack([a, a, c], axis=1)[
+            :, None, :
+        ]
         # Rows: conventional = ideal @ F^T with F = R U.
         gradient = np.linalg.solve(ideal, conventional).transpose(0, 2, 1)
         u, s, vt = np.linalg.svd(gradient)

@@ -26,6 +26,7 @@ from ase_crystalnet.local.boundaries import (
     yield_to_disorder,
 )
 from ase_crystalnet.local.images import ImageMaker, WindowImages
+from ase_crystalnet.local.names import naming_of, share_with_rival
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.results.table import WindowTable
@@ -158,15 +159,26 @@ class LocalAnalysis:
             table.set_rows(rows, sparse=batch.sparse, radius=batch.radius)
             good = np.flatnonzero(~batch.sparse)
             if len(good):
-                seen = self.images_of(atoms, batch, good)
-                table.set_rows(
-                    rows.start + good,
-                    seen.lattices,
-                    probabilities=self.classifier.predict(seen.images),
-                )
+                self._fill(table, rows.start + good, self.images_of(atoms, batch, good))
             if progress is not None:
                 progress(before + done, before + total)
         return table
+
+    def _fill(self, table: WindowTable, rows: NDArray[np.intp], seen: WindowImages) -> None:
+        """Write what windows show, and what the network says of them, into their rows."""
+        probabilities = self.classifier.predict(seen.images)
+        table.set_rows(rows, seen.lattices)
+        if seen.strains is not None:
+            share_with_rival(probabilities, self.classes, seen.strains)
+            table.set_rows(rows, strain=seen.strains.strain)
+        if seen.superlattices is not None:
+            table.set_rows(
+                rows,
+                superlattice=seen.superlattices.index,
+                superlattice_strength=seen.superlattices.strength,
+                superlattice_significance=seen.superlattices.significance,
+            )
+        table.set_rows(rows, probabilities=probabilities)
 
     def images_of(
         self, atoms: Atoms, batch: WindowBatch, rows: NDArray[np.intp] | None = None
@@ -277,6 +289,7 @@ class LocalAnalysis:
                 "window_atoms": int(self.windower.window_atoms),
                 "centers": centers,
                 "species": self.species,
+                **naming_of(self.images),
             },
             **columns,
         )

@@ -1,4 +1,9 @@
-"""From windows to what the network sees: lattice, standard frame, fingerprint."""
+"""From windows to what the network sees: lattice, parent lattice, strain out, fingerprint.
+
+The network answers by the symmetry of what it is shown. Shown a window as it is, it names the
+symmetry; shown the window without its strain, in the frame of the lattice behind weak superlattice
+peaks and thickness fringes, it names the structure.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import LatticeFinder, Lattices
+from ase_crystalnet.lattice.parent import SuperlatticeFinder, Superlattices
+from ase_crystalnet.lattice.strain import ParentFinder, Strains, reframed, without_strain
 
 __all__ = ["ImageMaker", "WindowImages"]
 
@@ -35,16 +42,25 @@ class WindowImages:
     Attributes
     ----------
     lattices : Lattices
-        Of the windows as they are.
+        Of the windows as they are; the parent lattice where superlattice peaks were set aside.
     positions : (B, N, 3) float32 array
         In the standard frame, in units of the lattice's scale.
     images : (B, P, P, 3) float32 array
         Diffraction fingerprints D_F.
+    strains : Strains or None
+        What was taken out of the windows; None where nothing was to be.
+    superlattices : Superlattices or None
+        What was set aside; None where nothing was to be.
+    frame : Lattices
+        In whose frame and scale the images are taken: parents, without strain.
     """
 
     lattices: Lattices
     positions: NDArray[np.float32]
     images: NDArray[np.float32]
+    strains: Strains | None
+    superlattices: Superlattices | None
+    frame: Lattices
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,16 @@ class ImageMaker:
     finder : LatticeFinder
     fingerprint : Fingerprint
         With the constants of a model's card, or anything that is called like it.
+    parents : SuperlatticeFinder, optional
+        Finds the lattice behind superlattice peaks; None takes lattices as they are found.
+    strains : ParentFinder, optional
+        Finds the strain that is taken out; None leaves it in.
     """
 
     finder: LatticeFinder
     fingerprint: _Imaging
+    parents: SuperlatticeFinder | None = None
+    strains: ParentFinder | None = None
 
     @classmethod
     def default(cls) -> ImageMaker:
@@ -96,6 +118,15 @@ class ImageMaker:
             Shapes do not fit, or atoms do not come first in their rows.
         """
         lattices = self.finder(positions, mask, weights, threads=threads)
-        standard = lattices.standardize(np.asarray(positions, np.float32))
+        superlattices = strains = None
+        if self.parents is not None:
+            superlattices = self.parents(positions, mask, lattices, threads=threads)
+            dropped = (superlattices.index > 1)[:, None, None]
+            lattices = reframed(lattices, np.where(dropped, superlattices.lattice, np.nan))
+        frame, moved = lattices, np.asarray(positions, np.float32)
+        if self.strains is not None:
+            strains = self.strains(lattices.lattice, threads=threads)
+            frame, moved = without_strain(lattices, moved, strains)
+        standard = frame.standardize(moved)
         images = self.fingerprint(standard, mask, weights, numbers=numbers, threads=threads)
-        return WindowImages(lattices, standard, images)
+        return WindowImages(lattices, standard, images, strains, superlattices, frame)

@@ -95,6 +95,19 @@ class WindowTable:
         Angstrom.
     coherence : (W,) float64 array
         Whether the centres belong to the crystal that the windows show; nan if unknown.
+    strain : (W, 3, 3) float32 array
+        Stretch minus 1 of the lattice against its undistorted parent of the same volume, in the
+        axes of the parent's conventional cell; nan where no parent is near enough, or none was
+        looked for.
+    superlattice : (W,) int8 array
+        Volume of the lattice's cell in that of the parent that gives the name: 1 where they are
+        one, 2 and more where weak superlattice peaks or thickness fringes were set aside, 0 without
+        a lattice.
+    superlattice_strength : (W,) float32 array
+        Mean intensity of the peaks set aside over that of the others; nan where there are none.
+    superlattice_significance : (W,) float32 array
+        How far these peaks exceed what the window's shape, vacancies and displacements make, in
+        standard deviations; nan where there are none.
     sparse : (W,) bool array
         True where a window holds too few atoms.
     radius : (W,) float64 array
@@ -108,6 +121,14 @@ class WindowTable:
     mean_square_displacement: NDArray[np.float32] = quantity(np.float32, "W")
     nearest_neighbor_distance: NDArray[np.float32] = quantity(np.float32, "W")
     coherence: NDArray[np.float64] = quantity(np.float64, "W", stored="f2", required=False)
+    strain: NDArray[np.float32] = quantity(np.float32, "W", 3, 3, required=False)
+    superlattice: NDArray[np.int8] = quantity(np.int8, "W", missing=0, required=False)
+    superlattice_strength: NDArray[np.float32] = quantity(
+        np.float32, "W", stored="f2", required=False
+    )
+    superlattice_significance: NDArray[np.float32] = quantity(
+        np.float32, "W", stored="f2", required=False
+    )
     sparse: NDArray[np.bool_] = quantity(np.bool_, "W", stored="u1", missing=False)
     radius: NDArray[np.float64] = quantity(np.float64, "W", stored="f4", missing=0.0)
 

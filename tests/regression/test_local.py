@@ -54,8 +54,8 @@ def test_stored_numbers_are_right_answers(stored):
 
 # ---------------------------------------------------------------- accuracy
 @pytest.mark.parametrize("condition", CONDITIONS, ids=[name for name, *_ in CONDITIONS])
-def test_accuracy_on_seventy_windows(net, condition):
-    (row,) = disorder_table(net, windows=70, conditions=[condition])
+def test_accuracy_on_seventy_windows(symmetries, condition):
+    (row,) = disorder_table(symmetries, windows=70, conditions=[condition])
     assert row.accuracy >= FLOORS[condition[0]], row.by_class()
 
 
@@ -65,9 +65,9 @@ def test_packings_are_disordered(net):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("condition", CONDITIONS, ids=[name for name, *_ in CONDITIONS])
-def test_accuracy_on_many_windows(net, condition):
+def test_accuracy_on_many_windows(symmetries, condition):
     name, _, wanted = condition
-    (row,) = disorder_table(net, windows=1050, conditions=[condition])
+    (row,) = disorder_table(symmetries, windows=1050, conditions=[condition])
     # Three standard deviations of a thousand windows, and a third of a percent.
     error = 300 * np.sqrt((1 - wanted / 100) * wanted / 100 / 1050)
     assert row.accuracy >= wanted - error - 0.3, f"{name}: {row.by_class()}"
@@ -75,7 +75,7 @@ def test_accuracy_on_many_windows(net, condition):
 
 @pytest.mark.slow
 def test_accuracy_in_small_windows(local_model):
-    small = CrystalNet(local_model, window_atoms=64)
+    small = CrystalNet(local_model, window_atoms=64, classes="symmetry")
     for condition in CONDITIONS:
         if condition[0] in ("clean", "sigma 0.05", "sigma 0.10", "vacancies 40 %"):
             (row,) = disorder_table(small, windows=350, conditions=[condition])

@@ -201,7 +201,7 @@ class Bench:
         """The local model's analyzer."""
         from ase_crystalnet.analyzer import CrystalNet
 
-        return CrystalNet(self._local_model)
+        return CrystalNet(self._local_model, classes="symmetry")
 
     @cached_property
     def sample(self) -> Sample:

@@ -325,7 +325,7 @@ def _evaluate(
     from ase_crystalnet.training.calibration import calibration_error, reliability, risk_coverage
     from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
 
-    net = CrystalNet(out)
+    net = CrystalNet(out, classes="symmetry")
     rows = disorder_table(net, windows=windows, progress=log)
     rows.append(liquid_row(net, md_files, windows=windows))
     images, targets = read_shards(work / "validation", 1)
