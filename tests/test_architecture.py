@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "ase_crystalnet"
 #: What stands in one row may import what stands in the rows above it, and nothing else.
 ORDER = (
     ("errors",),
-    ("classes", "_compute"),
+    ("classes", "inputs", "_compute"),
     ("results", "classifier", "crystals"),
     ("geometry", "lattice", "fingerprint", "io", "plotting"),
     ("windows", "frames", "xrd"),

@@ -17,10 +17,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
-from ase_crystalnet.errors import ModelError
+from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.inputs import open_plain, read_plain, reason_of
 
 __all__ = [
     "CARD_VERSION",
+    "LARGEST_CARD",
     "Card",
     "Mode",
     "ModelCard",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 CARD_VERSION = 1
+#: Bytes of a card, with the history of a training in it.
+LARGEST_CARD = 20_000_000
 
 #: What a network of fingerprints looks at: a window about a place, or the whole structure.
 Mode = Literal["local", "global"]
@@ -58,6 +62,12 @@ def _is_constants(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
+def _shown(value: Any) -> str:
+    """A value of a damaged card, as much of it as fits a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def models_folder() -> Path:
     """Folder of the shipped models: inside the installed package, or beside it in a checkout."""
     package = Path(str(files("ase_crystalnet"))).resolve()
@@ -73,7 +83,8 @@ def list_models(folder: Path | None = None) -> list[ModelCard]:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_plain(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -119,11 +130,15 @@ class Card:
         """
         path = folder / "card.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(read_plain(path, LARGEST_CARD, "a card").decode("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise ModelError(f"{folder} holds no card.json: it is not a model folder") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path} is damaged ({error}): install the model again") from None
+        except InputError as error:
+            raise ModelError(str(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{path} is damaged ({reason_of(error)}): install the model again"
+            ) from None
         return cls.of(folder, data)
 
     @classmethod
@@ -137,14 +152,14 @@ class Card:
         # The version first: another version may mean something else by its fields.
         if data["card_version"] != CARD_VERSION:
             raise ModelError(
-                f"{path} is of card version {data['card_version']}, this program reads "
+                f"{path} is of card version {_shown(data['card_version'])}, this program reads "
                 f"{CARD_VERSION}: use the version of ase-crystalnet the model came with"
             )
         for key, (fits, expected) in cls.needs.items():
             if not fits(data[key]):
                 raise ModelError(
-                    f"{path} is damaged: {key} is {data[key]!r}, expected {expected}; install the "
-                    "model again"
+                    f"{path} is damaged: {key} is {_shown(data[key])}, expected {expected}; "
+                    "install the model again"
                 )
         return cls(folder=folder, data=data, **cls._fields(path, data))
 
@@ -162,9 +177,12 @@ class Card:
             The file is missing, or its hash is not the card's.
         """
         path = self.folder / "model.keras"
-        if not path.is_file():
+        if not path.exists():
             raise ModelError(f"{path} is missing: install the model again")
-        found = file_hash(path)
+        try:
+            found = file_hash(path)
+        except (InputError, IsADirectoryError) as error:
+            raise ModelError(str(error)) from None
         if found != self.sha256:
             raise ModelError(
                 f"{path} does not fit its card (hash {found[:12]}, card says "
@@ -208,8 +226,8 @@ class ModelCard(Card):
         mode = data.get("mode", "local")
         if mode not in ("local", "global"):
             raise ModelError(
-                f"{path} is damaged: mode is {mode!r}, expected 'local' or 'global'; install the "
-                "model again"
+                f"{path} is damaged: mode is {_shown(mode)}, expected 'local' or 'global'; install "
+                "the model again"
             )
         low, high = data["window_atoms"]
         return {

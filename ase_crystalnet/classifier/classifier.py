@@ -46,7 +46,7 @@ class Classifier:
     def __init__(self, model: str | Path = "local") -> None:
         self._model = model if isinstance(model, str) and os.sep not in model else Path(model)
         self.card = ModelCard.read(find_model(model))
-        self._weights = self.card.weights()
+        self.card.weights()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process reads the weights itself, and must find the same ones under the name.
@@ -68,7 +68,8 @@ class Classifier:
             The weights cannot be read, or do not have the card's input and classes.
         """
         shapes = (None, 64, 64, 3), (None, len(self.classes))
-        return load_network(self._weights, shapes=shapes)
+        # The hash again: the file may have changed since, and is opened only if it has not.
+        return load_network(self.card.weights(), shapes=shapes)
 
     @cached_property
     def _predict(self) -> Any:

@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ase_crystalnet.errors import ModelError
+from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.inputs import read_archive, read_plain, reason_of
 
 __all__ = ["import_keras", "load_network"]
 
+#: Bytes of a network, packed and unpacked: a hundred times the largest that is shipped.
+LARGEST = 512_000_000
 Shape = tuple[int | None, ...]
 
 
@@ -47,13 +50,14 @@ def load_network(
     ModelError
         The file cannot be read, or its network has other shapes.
     """
+    _check_sizes(path)
     keras = import_keras()
     try:
         network = keras.saving.load_model(path, compile=compiled, safe_mode=True)
     except Exception as error:
         # Keras raises whatever its readers raise, in many lines; each of them means the same to a
         # user.
-        reason = " ".join(str(error).split())
+        reason = reason_of(error, longest=400)
         raise ModelError(f"{path} cannot be loaded by Keras: {reason}") from error
     found = network.input_shape, network.output_shape
     if shapes is not None and found != shapes:
@@ -62,3 +66,53 @@ def load_network(
             "card: install the model again"
         )
     return network
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse a network that unpacks to more than a network is, or whose weights lie elsewhere.
+
+    Raises
+    ------
+    ModelError
+        It does, or is no archive.
+    """
+    import io
+
+    import h5py
+
+    try:
+        members = read_archive(read_plain(path, LARGEST, "a network"), LARGEST, str(path))
+        weights = members.get("model.weights.h5")
+        if weights is None:
+            raise InputError(f"{path}: holds no model.weights.h5, it is no network of Keras 3")
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            size = _stored_size(file)
+    except FileNotFoundError:
+        raise ModelError(f"{path} cannot be loaded by Keras: it is missing") from None
+    except (InputError, IsADirectoryError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ModelError(f"{path} cannot be loaded by Keras: {reason}") from None
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} cannot be loaded by Keras: damaged weights ({reason_of(error)})"
+        ) from None
+    if size > LARGEST:
+        raise ModelError(f"{path}: weights of {size / 1e6:.0f} MB, expected {LARGEST / 1e6:g}")
+
+
+def _stored_size(group: Any) -> int:
+    """Bytes of all arrays in a group of an HDF5 file, unpacked."""
+    import h5py
+
+    size = 0
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise InputError(f"{group.file.filename}: its weights are links to others")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            size += _stored_size(item)
+        elif item.external or item.is_virtual:
+            raise InputError(f"{group.file.filename}: its weights are links to others")
+        else:
+            size += int(item.nbytes)
+    return size

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import zipfile
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.classifier import card
+from ase_crystalnet.classifier import card, network
+from ase_crystalnet.classifier import classifier as module
 from ase_crystalnet.classifier.card import ModelCard, file_hash, list_models
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import load_network
@@ -174,6 +178,72 @@ def test_weights_that_keras_cannot_load_though_the_hash_fits(copy, damage):
     weights.write_bytes(b"no weights" if damage == "text" else whole[: len(whole) // 2])
     write_card(copy)
     assert "cannot be loaded by Keras" in refusal(copy)
+
+
+def test_weights_are_opened_only_if_their_hash_is_the_cards(copy, monkeypatch):
+    """Also where they were changed after the card was read."""
+    classifier = Classifier(copy)
+    with (copy / "model.keras").open("ab") as file:
+        file.write(b"more")
+    monkeypatch.setattr(module, "load_network", lambda *_, **__: pytest.fail("they were opened"))
+    with pytest.raises(ModelError, match="does not fit its card"):
+        _ = classifier.network
+
+
+def test_weights_that_unpack_to_too_much_are_not_unpacked(copy, monkeypatch):
+    with zipfile.ZipFile(copy / "model.keras", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more", bytes(20_000_000))
+    write_card(copy)
+    monkeypatch.setattr(network, "LARGEST", 10_000_000)
+    monkeypatch.setattr(network, "import_keras", lambda: pytest.fail("Keras was asked"))
+    assert "unpacks to" in refusal(copy)
+
+
+@pytest.mark.parametrize("trick", ["large", "soft link", "external link", "external storage"])
+def test_weights_that_are_large_or_lie_elsewhere_are_not_read(copy, monkeypatch, tmp_path, trick):
+    """A chunked dataset of zeros takes no room in its file, and a link reads another file."""
+    (tmp_path / "secret").write_bytes(bytes(100))
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        if trick == "large":
+            file.create_dataset("a/b", (10**10,), "f4", chunks=True, compression="gzip")
+        elif trick == "soft link":
+            file["a"] = h5py.SoftLink("/b")
+        elif trick == "external link":
+            file["a"] = h5py.ExternalLink(str(tmp_path / "secret"), "/")
+        else:
+            file.create_dataset("a", (100,), "u1", external=[(str(tmp_path / "secret"), 0, 100)])
+    weights = copy / "model.keras"
+    with zipfile.ZipFile(weights) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["model.weights.h5"] = (tmp_path / "w.h5").read_bytes()
+    with zipfile.ZipFile(weights, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    write_card(copy)
+    monkeypatch.setattr(network, "import_keras", lambda: pytest.fail("Keras was asked"))
+    assert ("40000 MB" if trick == "large" else "links to others") in refusal(copy)
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.keras"])
+def test_pipes_and_folders_in_a_model_folder_are_refused(copy, name):
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    assert "is a pipe" in refusal(copy)
+    (copy / name).unlink()
+    (copy / name).mkdir()
+    with pytest.raises((ModelError, IsADirectoryError), match="is a directory"):
+        Classifier(copy)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"card_version": 1' + "0" * 5000 + "}"])
+def test_card_that_no_parser_likes(copy, content):
+    (copy / "card.json").write_text(content)
+    assert "is damaged" in refusal(copy)
+
+
+def test_card_with_a_long_value_is_refused_in_a_short_line(copy):
+    write_card(copy, input="x" * 100_000)
+    assert len(refusal(copy)) < 600
 
 
 def test_weights_with_code_in_them_are_not_loaded(tmp_path):

@@ -17,12 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable, parse_formula
+from ase_crystalnet.atom_probe.files.ranges import MOST_ATOMS, Ion, RangeTable, parse_formula
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import read_plain
 
 __all__ = ["read_ranges"]
 
 _NM3 = 1000.0  # Å^3
+#: Bytes; a file of a thousand ranges has a hundredth of it.
+_LARGEST = 10_000_000
+#: Ions of a file; those of laboratories have dozens.
+_MOST_IONS = 1000
+_LONGEST_FORMULA = 200
+_DIGITS = re.compile(r"[0-9]{1,3}")
 _LFS = "version https://git-lfs"
 
 
@@ -52,7 +59,7 @@ def read_ranges(path: str | Path) -> RangeTable:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: wanted a range file (.rng, .rrng, .env)")
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    text = read_plain(path, _LARGEST, "a range file").decode("utf-8-sig", errors="replace")
     if text.startswith(_LFS):
         raise InputError(
             f"{path}: is a Git LFS pointer, not the file; fetch it with `git lfs pull`"
@@ -99,7 +106,9 @@ class _File:
     def error(self, wanted: str) -> InputError:
         """About the line taken last."""
         line = self.lines[max(self.next - 1, 0)]
-        return InputError(f"{self.path}: line {line.number}: wanted {wanted}, given {line.text!r}")
+        return InputError(
+            f"{self.path}: line {line.number}: wanted {wanted}, given {line.text[:80]!r}"
+        )
 
     def floats(self, words: Iterable[str], wanted: str) -> list[float]:
         try:
@@ -109,8 +118,10 @@ class _File:
 
     def counts(self) -> tuple[int, int]:
         words = self.take("the numbers of ions and ranges").split()
-        if len(words) != 2 or not all(word.isdigit() for word in words):
+        if len(words) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", word) for word in words):
             raise self.error("the numbers of ions and ranges")
+        if int(words[0]) > _MOST_IONS:
+            raise self.error(f"at most {_MOST_IONS} ions")
         return int(words[0]), int(words[1])
 
 
@@ -120,15 +131,19 @@ class _Builder:
 
     ions: list[Ion] = field(default_factory=list)
     ranges: dict[tuple[float, float, int], None] = field(default_factory=dict)
+    places: dict[object, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for place, ion in enumerate(self.ions):
+            self.places.setdefault(ion.key, place)
 
     def index(self, ion: Ion) -> int:
-        for i, known in enumerate(self.ions):
-            if known.key == ion.key:
-                if not known.volume > 0 and ion.volume > 0:
-                    self.ions[i] = replace(known, volume=ion.volume)
-                return i
-        self.ions.append(ion)
-        return len(self.ions) - 1
+        place = self.places.setdefault(ion.key, len(self.ions))
+        if place == len(self.ions):
+            self.ions.append(ion)
+        elif not self.ions[place].volume > 0 and ion.volume > 0:
+            self.ions[place] = replace(self.ions[place], volume=ion.volume)
+        return place
 
     def add(self, low: float, high: float, ion: int) -> None:
         self.ranges[low, high, ion] = None
@@ -226,7 +241,8 @@ def _rng_block(file: _File) -> _RngBlock:
     columns = header.lstrip("-").split()
     order = list(range(count))
     if sorted(columns) == sorted(names) and len(set(names)) == count:
-        order = [columns.index(name) for name in names]
+        place = {name: column for column, name in enumerate(columns)}
+        order = [place[name] for name in names]
     rows: list[tuple[float, float, tuple[int, ...]]] = []
     for _ in range(ranges):
         words = file.take(f"range {len(rows) + 1} of {ranges}").split()
@@ -236,7 +252,7 @@ def _rng_block(file: _File) -> _RngBlock:
         if len(words) != count + 2:
             raise file.error(wanted)
         low, high, *numbers = file.floats(words, wanted)
-        if any(n < 0 or n != int(n) for n in numbers):
+        if not all(n.is_integer() and 0 <= n <= MOST_ATOMS for n in numbers):
             raise file.error(wanted)
         rows.append((low, high, tuple(int(numbers[i]) for i in order)))
     return _RngBlock(ions, formulas, rows)
@@ -244,11 +260,24 @@ def _rng_block(file: _File) -> _RngBlock:
 
 def _in_terms_of(text: str, names: list[str]) -> tuple[tuple[str, int], ...]:
     """Read a molecule as declared ions and numbers, longest names first; empty where it is none."""
-    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    if not known or not re.fullmatch(f"(?:(?:{known})\\d*)+", text):
+    if len(text) > _LONGEST_FORMULA:
         return ()
-    parts = [(s, int(n or 1)) for s, n in re.findall(f"({known})(\\d*)", text)]
-    return Ion.of(parts).composition
+    known, lengths = set(names), sorted({len(name) for name in names if name}, reverse=True)
+    # From the end: what can be read from each place on, so that no place is looked at twice.
+    rest: dict[int, tuple[tuple[str, int], ...]] = {len(text): ()}
+    for start in reversed(range(len(text))):
+        for length in lengths:
+            name = text[start : start + length]
+            if len(name) < length or name not in known:
+                continue
+            stop = start + length
+            digits = _DIGITS.match(text, stop)
+            stop += len(digits[0]) if digits else 0
+            if stop in rest:
+                number = int(digits[0]) if digits else 1
+                rest[start] = ((name, number), *rest[stop])
+                break
+    return Ion.of(rest[0]).composition if text and 0 in rest else ()
 
 
 # ----------------------------------------------------------------------------------------- .rrng
@@ -263,7 +292,10 @@ def _read_rrng(file: _File) -> RangeTable:
         if not equals:
             raise file.error("a line KEY=VALUE or [SECTION]")
         if section == "ranges" and key.lower() == "number":
-            stated = int(file.floats([value], "the number of ranges")[0])
+            number = file.floats([value], "the number of ranges")[0]
+            if not number.is_integer():
+                raise file.error("the number of ranges")
+            stated = int(number)
         elif section == "ranges" and key.lower().startswith("range"):
             found += 1
             _rrng_range(file, value, builder)
@@ -295,7 +327,7 @@ def _rrng_range(file: _File, value: str, builder: _Builder) -> None:
             color = _hex_color(content)
         else:
             number = file.floats([content], wanted)[0]
-            if number != int(number) or number < 1:
+            if not (number.is_integer() and 1 <= number <= MOST_ATOMS):
                 raise file.error(wanted)
             parts.append((key, int(number)))
     if parts:

@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError
 
-__all__ = ["UNRANGED", "Ion", "RangeTable", "parse_formula"]
+__all__ = ["MOST_ATOMS", "UNRANGED", "Ion", "RangeTable", "parse_formula"]
 
 #: Index of the ion of a mass that lies in no range.
 UNRANGED = -1
+#: Atoms of one element in an ion; more are no ion, but would be as many atoms.
+MOST_ATOMS = 1000
 _FORMULA = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
@@ -29,6 +31,8 @@ def parse_formula(text: str) -> tuple[tuple[str, int], ...]:
     if "".join(symbol + number for symbol, number in parts) != text:
         return ()
     if not all(_is_element(symbol) and number != "0" for symbol, number in parts):
+        return ()
+    if any(len(number) > 9 or int(number or 1) > MOST_ATOMS for _, number in parts):
         return ()
     return _merged((symbol, int(number or 1)) for symbol, number in parts)
 

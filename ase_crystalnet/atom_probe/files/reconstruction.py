@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ase_crystalnet.atom_probe.files.range_files import read_ranges
 from ase_crystalnet.atom_probe.files.ranges import UNRANGED, Ion, RangeTable
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import open_plain, reason_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -257,7 +258,7 @@ def read_reconstruction(
 
 def _check_binary(path: Path) -> None:
     """Refuse what is no binary file: a pointer, a table, nothing."""
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         head = file.read(4096)
     if not head:
         raise InputError(f"{path}: is empty")
@@ -320,7 +321,9 @@ def _read_apt(path: Path) -> Reconstruction:
             positions = reader.get_reconstructed_positions()
             mass = reader.get_mass_to_charge_state_ratio()
         except (ValueError, TypeError, IndexError, KeyError, OSError) as error:
-            raise InputError(f"{path}: cannot be read as .apt ({error}); is it whole?") from error
+            raise InputError(
+                f"{path}: cannot be read as .apt ({reason_of(error)}); is it whole?"
+            ) from error
     if positions is None or mass is None:
         raise InputError(f"{path}: has no positions, or no masses; export it with both")
     found_positions, found_mass = positions.to("nanometer").magnitude, mass.to("dalton").magnitude

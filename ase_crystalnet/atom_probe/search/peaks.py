@@ -22,6 +22,8 @@ __all__ = ["LineLevels", "PeakSearch", "follow_lines", "ion_distance", "search_p
 FLOOR = 6.0
 #: Half-axis points of the largest map that is made.
 MOST_HALF = 128
+#: Thinner than this share of its width is no window of a reconstruction.
+FLAT = 1e-4
 #: Peaks kept of each window. A perfect crystal has hundreds; the strongest may lie in one plane.
 KEPT = 40
 
@@ -173,12 +175,15 @@ def follow_lines(
 def ion_distance(positions: Float32, counts: NDArray[np.int64]) -> float:
     """Cube root of the volume per ion, Angstrom: median over windows of 16 ions or more, or nan.
 
-    The volume of a window is that of the ellipsoid with its moments.
+    The volume of a window is that of the ellipsoid with its moments; 0 where it is flat, to the
+    rounding of float32 positions.
     """
     good = counts >= 16
     if not good.any():
         return float("nan")
-    root = np.sqrt(np.linalg.det(_covariance(positions[good], counts[good])))
+    moments = np.maximum(np.linalg.eigvalsh(_covariance(positions[good], counts[good])), 0.0)
+    root = np.sqrt(moments.prod(axis=1))
+    root[moments[:, 0] <= FLAT**2 * moments[:, 2]] = 0.0
     volume = 4 * np.pi / 3 * 5**1.5 * root
     return float(np.median(np.cbrt(volume / counts[good])))
 

@@ -180,6 +180,11 @@ class PlaneFinder:
         apart = ion_distance(positions, counts)
         if not np.isfinite(apart):
             raise InputError("no window holds 16 ions: no range of spacings can be taken from them")
+        if apart == 0.0:
+            raise InputError(
+                "the ions of most windows lie in a plane or on a line and fill no volume; is this "
+                "a whole reconstruction? With a range of spacings it is searched all the same"
+            )
         return 2 * np.pi / (SPACING_RANGE[1] * apart), 2 * np.pi / (SPACING_RANGE[0] * apart)
 
     @property

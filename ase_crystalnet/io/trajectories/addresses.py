@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.trajectories.checks import check_text, check_unpacked
 from ase_crystalnet.io.trajectories.formats import (
     format_of,
     is_compressed,
@@ -26,6 +27,7 @@ from ase_crystalnet.io.trajectories.text_frames import (
     scan_dump,
     scan_xyz,
 )
+from ase_crystalnet.io.trajectories.ulm import check_item, check_table
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -80,9 +82,12 @@ def find_frames(
         with open_compressed(source) as file:
             scan = scan_xyz if kind == "xyz" else scan_dump
             for number, place in enumerate(scan(file)):
+                check_unpacked(source, place[1])
                 yield FrameAddress(source, path, number, name, place), None
     elif kind == "ase":
-        if _ase_format(name).single:
+        single = _ase_format(name).single
+        check_text(source, name)
+        if single:
             yield FrameAddress(source, path, 0, name), None
             return
         for number, atoms in enumerate(_iterate(source, name)):
@@ -120,6 +125,8 @@ class FrameLoader:
             return build_xyz(data, address.format) if kind == "xyz" else build_dump(data)
         if kind == "ase":
             return self._advance(address)
+        if kind == "traj":
+            check_item(address.path, address.number)
         trajectory = self._file(address, lambda: _open(address.path, kind))
         if kind == "gsd":
             return _gsd_atoms(trajectory[address.number])
@@ -177,6 +184,7 @@ def _open(source: str, kind: str) -> Any:
     if kind == "traj":
         from ase.io.trajectory import Trajectory
 
+        check_table(source)
         return Trajectory(source, "r")
     try:
         hoomd = importlib.import_module("gsd.hoomd")

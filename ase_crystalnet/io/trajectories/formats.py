@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import io
+import lzma
 import re
-from typing import IO, Any
+import zlib
+from typing import IO, Any, cast
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import check_plain, open_plain
 
-__all__ = ["FrameError", "format_of", "is_compressed", "open_compressed", "reader_of"]
+__all__ = ["DAMAGE", "FrameError", "format_of", "is_compressed", "open_compressed", "reader_of"]
 
 _HEAD = 4096
+#: What a damaged .gz, .bz2 or .xz file makes its reader raise.
+DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 
 
 class FrameError(ValueError):
@@ -23,10 +28,14 @@ def format_of(source: str, format: str | None) -> str:
     Raises
     ------
     InputError
-        If the file is empty, or its format is not recognised.
+        If the file is empty, no plain file, or its format is not recognised.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        If it cannot be opened.
     """
     from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
+    # Not recognised is what can be looked at: that a file may not be read is said as such.
+    open_plain(source).close()
     if format is not None:
         return format
     if source.lower().endswith(".gsd"):
@@ -34,21 +43,22 @@ def format_of(source: str, format: str | None) -> str:
     try:
         with open_compressed(source) as file:
             head = file.read(_HEAD).decode(errors="replace")
-    except (EOFError, OSError):
+    except DAMAGE:
         head = ""  # binary or damaged: the name has to tell
-    if re.search(r"^\s*\d+\s+atoms\s*$", head, re.M) and re.search(r"\bxlo\s+xhi\b", head):
+    if re.search(r"^[ \t]*\d+[ \t]+atoms\s*$", head, re.M) and re.search(r"\bxlo\s+xhi\b", head):
         return "lammps-data"
     if head.startswith("ITEM: TIMESTEP"):
         return "lammps-dump-text"
-    if os.path.getsize(source) == 0:
+    if check_plain(source) == 0:
         raise InputError(f"{source}: the file is empty")
     try:
         try:
             name = str(filetype(source))
-        except EOFError:  # a compressed file cut short: its beginning may still be read
+        except (EOFError, zlib.error, lzma.LZMAError):
+            # A compressed file, cut short or damaged: its beginning may still be read.
             name = str(filetype(source, read=False))
         get_ioformat(name)
-    except (UnknownFileTypeError, OSError, UnicodeDecodeError) as error:
+    except (UnknownFileTypeError, *DAMAGE) as error:
         raise InputError(
             f"{source}: format not recognised; name it as ASE does, for example format "
             "extxyz, lammps-dump-text, lammps-data, vasp or traj (`ase info --formats` lists them)"
@@ -71,7 +81,10 @@ def open_compressed(source: str) -> IO[Any]:
     """Open a file for reading bytes; .gz, .bz2 and .xz are unpacked on the way."""
     from ase.io.formats import open_with_compression
 
-    return open_with_compression(source, "rb")
+    check_plain(source)
+    file = open_with_compression(source, "rb")
+    # Python's own readers of compressed files are slow at giving out lines.
+    return cast(IO[Any], io.BufferedReader(file)) if is_compressed(source) else file
 
 
 def is_compressed(source: str) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import open_plain, reason_of
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader, find_frames
 from ase_crystalnet.io.trajectories.formats import FrameError, format_of, reader_of
 
@@ -211,6 +212,7 @@ def _file_list(sources: Path | Sequence[Path]) -> list[str]:
             raise IsADirectoryError(f"{file}: is a directory, not a trajectory")
         if not os.path.exists(file):
             raise FileNotFoundError(f"{file}: no such file")
+        open_plain(file).close()
     return files
 
 
@@ -228,4 +230,5 @@ def _count(source: str, format: str | None) -> int:
 
 def _reason(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    first = reason_of(ValueError(first)) if first else ""
     return first if isinstance(error, FrameError) else f"{type(error).__name__}: {first}"

@@ -10,11 +10,11 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
-from itertools import islice
+from functools import partial
+from itertools import islice, takewhile
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
+from ase_crystalnet.inputs import LONGEST_LINE
 from ase_crystalnet.io.trajectories.atom_table import Column, NotPlain, read_table
 from ase_crystalnet.io.trajectories.formats import FrameError
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["build_dump", "build_xyz", "scan_dump", "scan_xyz"]
 
+#: Atom lines looked at together.
+_BLOCK = 256
+_FIRST = b"ITEM: TIMESTEP"
+
 
 def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
     """Yield first byte and number of bytes of each frame of an (extended) XYZ file.
@@ -30,22 +34,26 @@ def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
     Raises
     ------
     FrameError
-        If a frame does not begin with a number of atoms, or has fewer lines.
+        If a frame does not begin with a number of atoms, or has fewer lines, or a line has no end
+        in sight.
     """
     offset = 0
-    while header := file.readline():
+    while header := _line(file):
         if not header.strip():
             offset += len(header)
             continue
         if not header.strip().isdigit():
             found = header.decode(errors="replace").strip()[:40]
             raise FrameError(f"wanted a number of atoms, found {found!r}")
-        wanted, size = int(header), len(header) + len(file.readline())
-        lines, body = _pass_over(file, wanted)
+        wanted, size = int(header), len(header) + len(_line(file))
+        lines = 0
+        while lines < wanted and (block := _block(file, wanted - lines)):
+            lines += len(block)
+            size += sum(map(len, block))
         if lines < wanted:
             raise FrameError(f"cut short, {lines} of {wanted} atom lines are there")
-        yield offset, size + body
-        offset += size + body
+        yield offset, size
+        offset += size
 
 
 def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
@@ -54,23 +62,23 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
     Raises
     ------
     FrameError
-        If there is something before the first frame, or a frame is at odds with its own header: ASE
-        accepts fewer lines in silence.
+        If there is something before the first frame, a frame is at odds with its own header (ASE
+        accepts fewer lines in silence), or a line has no end in sight.
     """
     offset = 0
-    line = file.readline()
+    line = _line(file)
     while line:
-        if not line.startswith(b"ITEM: TIMESTEP"):
+        if not line.startswith(_FIRST):
             if not line.isspace():
                 found = line.decode(errors="replace").strip()[:40]
                 raise FrameError(f"wanted 'ITEM: TIMESTEP', found {found!r}")
             offset += len(line)
-            line = file.readline()
+            line = _line(file)
             continue
         wanted, size, before = -1, len(line), line
         while not line.startswith(b"ITEM: ATOMS"):
-            line = file.readline()
-            if not line or line.startswith(b"ITEM: TIMESTEP"):
+            line = _line(file)
+            if not line or line.startswith(_FIRST):
                 raise FrameError("cut short, it has no complete header")
             if before.startswith(b"ITEM: NUMBER OF ATOMS"):
                 wanted = int(line)
@@ -78,31 +86,55 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             before = line
         if wanted < 0:
             raise FrameError("cut short, it has no complete header")
-        rows, body = _pass_over(file, wanted)
-        line = file.readline()
-        if rows < wanted or (line and not line.startswith(b"ITEM: TIMESTEP")):
-            # Not so many rows, or blank lines between them: look at each.
-            rows, body, line = _count_rows(file, offset + size)
-            if rows != wanted:
-                raise FrameError(f"cut short, {rows} of {wanted} atom lines are there")
+        rows, body, line = _rows(file, wanted)
+        if rows != wanted:
+            raise FrameError(f"cut short, {rows} of {wanted} atom lines are there")
         yield offset, size + body
         offset += size + body
 
 
-def _pass_over(file: IO[bytes], lines: int) -> tuple[int, int]:
-    """Read on by so many lines; how many there were, and their bytes."""
-    sizes = np.fromiter(map(len, islice(file, lines)), np.int64)
-    return len(sizes), int(sizes.sum())
+def _line(file: IO[bytes]) -> bytes:
+    """The next line, of bounded length."""
+    line = file.readline(LONGEST_LINE + 1)
+    _check_length(len(line))
+    return line
 
 
-def _count_rows(file: IO[bytes], offset: int) -> tuple[int, int, bytes]:
-    """Lines that are not blank and all bytes up to the next frame, and its first line."""
-    file.seek(offset)
+def _check_length(longest: int) -> None:
+    if longest > LONGEST_LINE:
+        raise FrameError(f"a line is longer than {LONGEST_LINE} bytes; expected a text file")
+
+
+def _block(file: IO[bytes], lines: int) -> list[bytes]:
+    """The next lines, not more than so many, fewer only at the end."""
+    read = partial(file.readline, LONGEST_LINE + 1)
+    block = list(islice(iter(read, b""), min(lines, _BLOCK)))
+    _check_length(max(map(len, block), default=0))
+    return block
+
+
+def _rows(file: IO[bytes], wanted: int) -> tuple[int, int, bytes]:
+    """Lines that are not blank and all bytes up to the next frame, and its first line.
+
+    The file is read forwards alone: going back in a compressed one means unpacking it anew.
+    """
     rows = size = 0
-    while (line := file.readline()) and not line.startswith(b"ITEM: TIMESTEP"):
-        rows += not line.isspace()
+    while rows < wanted and (block := _block(file, wanted - rows)):
+        if b"ITEM:" in b"".join(block) and any(map(_is_item, block)):
+            # The next frame begins before this one is full.
+            inside = list(takewhile(lambda line: not _is_item(line), block))
+            return rows + len(inside) - sum(map(bytes.isspace, inside)), size, b""
+        rows += len(block) - sum(map(bytes.isspace, block))
+        size += sum(map(len, block))
+    while (line := _line(file)) and not line.startswith(_FIRST):
+        if not line.isspace():
+            raise FrameError(f"it has more than the {wanted} atom lines that it states")
         size += len(line)
     return rows, size, line
+
+
+def _is_item(line: bytes) -> bool:
+    return line.startswith(b"ITEM:")
 
 
 def build_xyz(data: bytes, format: str, *, fast: bool = True) -> Atoms:

@@ -9,21 +9,20 @@ zero-point errors are found by shifting. A search is one matrix product.
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.inputs import read_arrays
 from ase_crystalnet.xrd.pattern import POINTS, STEP, TWO_THETA
 
 if TYPE_CHECKING:
@@ -49,6 +48,19 @@ WEAKEST = 0.01
 MOST_LINES = 100
 #: Entries of one space group that correlate above this are one: the same mineral again.
 SAME = 0.99
+#: Bytes that an array of a library may take: thousands of times the shipped ones.
+LARGEST = 1_000_000_000
+_BUILDER = "crystalnet xrd library"
+#: Kinds of the arrays: unsigned and signed integers, text.
+_KINDS = {
+    "angle": "u",
+    "height": "u",
+    "offsets": "iu",
+    "space_group": "iu",
+    "identifier": "U",
+    "mineral": "U",
+    "formula": "U",
+}
 _UNNAMED = ("", "<missing>")
 
 
@@ -131,16 +143,22 @@ class PatternLibrary:
         """
         if path is None:
             path = Path(str(files("ase_crystalnet.xrd").joinpath("data/minerals.npz")))
+        again = f"install the package again, or build it anew by `{_BUILDER}`"
         try:
-            with np.load(path) as data:
-                version = int(data["version"])
-                content = {f.name: data[f.name] for f in fields(cls)} if version == VERSION else {}
+            version = read_arrays(path, ("version",), LARGEST)["version"]
+            if version.shape != () or version.dtype.kind not in "iu":
+                raise InputError("its version is no number")
+            if int(version) != VERSION:
+                raise ModelError(
+                    f"{path} is of version {int(version)}, this program reads {VERSION}"
+                )
+            content = read_arrays(path, [f.name for f in fields(cls)], LARGEST)
         except FileNotFoundError:
             raise ModelError(f"{path} is missing: install the package again") from None
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ModelError(f"{path} is no library of patterns ({error})") from None
-        if not content:
-            raise ModelError(f"{path} is of version {version}, this program reads {VERSION}")
+        except InputError as error:
+            raise ModelError(f"{path} is no library of patterns ({error}): {again}") from None
+        if problem := _problem(content):
+            raise ModelError(f"{path} is damaged ({problem}): {again}")
         return cls(**content)
 
     def save(self, path: Path) -> None:
@@ -362,11 +380,36 @@ def build_library(
     return PatternLibrary.from_structures(found, formulas, log)
 
 
+def _problem(content: Mapping[str, NDArray[Any]]) -> str:
+    """What is wrong with the arrays of a library, in words; empty if nothing is."""
+    for name, kinds in _KINDS.items():
+        if content[name].ndim != 1 or content[name].dtype.kind not in kinds:
+            return f"{name} is of type {content[name].dtype} and shape {content[name].shape}"
+    angle, height, offsets = content["angle"], content["height"], content["offsets"]
+    entries, lines = len(content["space_group"]), len(angle)
+    if entries == 0:
+        return "it has no entry"
+    if len(height) != lines:
+        return f"{lines} angles and {len(height)} heights"
+    for name in ("identifier", "mineral", "formula"):
+        if len(content[name]) != entries:
+            return f"{entries} space groups and {len(content[name])} in {name}"
+    if len(offsets) != entries + 1:
+        return f"{len(offsets)} offsets of {entries} entries"
+    if offsets[0] != 0 or offsets[-1] != lines or (np.diff(offsets.astype(np.int64)) < 0).any():
+        return f"offsets that do not rise from 0 to the {lines} lines"
+    groups = content["space_group"]
+    if groups.min() < 1 or groups.max() > 230:
+        return f"space groups from {groups.min()} to {groups.max()}"
+    return ""
+
+
 def _given_formulas(path: Path) -> dict[str, str]:
     """Identifier -> formula as the database writes it."""
-    with gzip.open(path, "rt") as file:
-        records = [record for record in map(json.loads, file) if "amcsd_id" in record]
-    return {f"amcsd{r['amcsd_id']}": " ".join(r["formula"].split()) for r in records}
+    from ase_crystalnet.xrd.simulated.sources import read_lines, record_of
+
+    records = [record for record in map(record_of, read_lines(path)) if "amcsd_id" in record]
+    return {f"amcsd{r['amcsd_id']}": " ".join(str(r.get("formula", "")).split()) for r in records}
 
 
 def _bins(covered: tuple[float, float]) -> tuple[int, int]:

@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet.classifier.card import Card, Need, find_model, models_folder
+from ase_crystalnet.classifier.card import LARGEST_CARD, Card, Need, find_model, models_folder
 from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import ModelError
+from ase_crystalnet.inputs import read_plain, reason_of
 from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.xrd.answer.combination import Combination
 from ase_crystalnet.xrd.pattern import INPUT_POINTS, POINTS, network_input
@@ -115,14 +116,15 @@ class PowderNetwork:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.card = PowderCard.read(folder)
-        self._weights = self.card.weights()
+        self.card.weights()
 
     @cached_property
     def _predict(self) -> Any:
         import tensorflow as tf
 
         shapes = (None, INPUTS[self.card.input]), (None, self.card.classes)
-        network = load_network(self._weights, shapes=shapes)
+        # The hash again: the file may have changed since, and is opened only if it has not.
+        network = load_network(self.card.weights(), shapes=shapes)
         signature = [tf.TensorSpec(shapes[0], tf.float32)]
         return tf.function(
             lambda x: network(x, training=False), input_signature=signature, autograph=False
@@ -170,11 +172,11 @@ def read_combination(network: PowderNetwork | None) -> Combination:
     path, sha256 = _combination_file(network)
     again = "`crystalnet xrd calibrate` makes it"
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(read_plain(path, LARGEST_CARD, "a combination"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing: {again}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is damaged ({error}): {again}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged ({reason_of(error)}): {again}") from None
     if not isinstance(data, dict) or data.get("sha256") != sha256:
         raise ModelError(f"{path} belongs to other weights: {again}")
     return Combination.from_dict(data.get("combination"))

@@ -6,15 +6,18 @@ two-theta and intensity; the wavelength, which it leaves alone, is looked up her
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import read_archive, read_arrays, read_plain, reason_of
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import POINTS, WAVELENGTH
 
@@ -24,21 +27,31 @@ __all__ = ["SUFFIXES", "read_scan", "stated_wavelength"]
 SUFFIXES = ".xy, .xye, .dat, .csv, .txt, .xrdml, .raw, .cif, .ras, .rasx, .brml, .uxd, .chi, .gsas"
 #: Larger files hold no powder pattern, bytes.
 _LARGEST = 200_000_000
-_NUMBER = r"([0-9]*\.?[0-9]+)"
+#: Bytes of an array of measured patterns.
+_LARGEST_SET = 2_000_000_000
+#: The same for what is in a zipped one, all members together.
+_LARGEST_UNPACKED = 200_000_000
+#: All that is repeated has a bound: a search takes a time in proportion to the text, whatever is in
+#: it.
+_NUMBER = r"([0-9]{0,20}\.?[0-9]{1,20})"
+_ATTRIBUTES = r"[^>]{0,300}"
 #: Where text formats state the wavelength, in Angstrom, the most exact statement first.
 _STATEMENTS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for pattern in (
-        rf"<kAlpha1[^>]*>\s*{_NUMBER}",  # XRDML
-        rf"WaveLengthAlpha1[^>]*Value=\"{_NUMBER}",  # BRML
-        rf"<WavelengthKalpha1[^>]*>\s*{_NUMBER}",  # RASX
-        rf"^\*\S*WAVE_LENGTH_ALPHA1\s+\"?{_NUMBER}",  # RAS
-        rf"^_WL1\s*=\s*{_NUMBER}",  # UXD
-        rf"^\s*_(?:diffrn|pd)_\w*wavelength\s+['\"]?{_NUMBER}",  # CIF, one wavelength
+        rf"<kAlpha1{_ATTRIBUTES}>\s{{0,40}}{_NUMBER}",  # XRDML
+        rf"WaveLengthAlpha1{_ATTRIBUTES}Value=\"{_NUMBER}",  # BRML
+        rf"<WavelengthKalpha1{_ATTRIBUTES}>\s{{0,40}}{_NUMBER}",  # RASX
+        rf"^\*\S{{0,40}}WAVE_LENGTH_ALPHA1\s{{1,40}}\"?{_NUMBER}",  # RAS
+        rf"^_WL1\s{{0,40}}=\s{{0,40}}{_NUMBER}",  # UXD
+        # CIF, one wavelength; on a line of its own it may be the first column of a loop's row.
+        rf"^[ \t]{{0,40}}_(?:diffrn|pd)_\w{{0,40}}wavelength[ \t]{{1,40}}['\"]?{_NUMBER}",
         rf"(?:wavelength|lambda)\b[^0-9\n]{{0,40}}{_NUMBER}",  # comments, also RRUFF's
     )
 )
-_CIF_LOOP = re.compile(r"^\s*loop_\s*((?:^\s*_\S+\s*$\s*)+)^([^_\n].*)$", re.MULTILINE)
+_LOOPED = "_diffrn_radiation_wavelength"
+#: Columns of a CIF loop; longer ones are no loop over wavelengths.
+_MOST_COLUMNS = 100
 _PLAUSIBLE = (0.1, 5.0)
 
 
@@ -61,7 +74,11 @@ def read_scan(path: str | Path, wavelength: float | None = None) -> Scan:
         From the system.
     """
     path = Path(path)
-    data = _bytes_of(path)
+    data = read_plain(path, _LARGEST, "one powder pattern, not images")
+    if not data:
+        raise InputError(f"{path}: the file is empty; expected two columns, angle and intensity")
+    if data[:2] == b"PK":
+        data = _repacked(path, data)
     x, y = _profile(path, data)
     if wavelength is None:
         wavelength = stated_wavelength(data) or WAVELENGTH
@@ -79,27 +96,29 @@ def measured_patterns(
         The file holds something else.
     """
     try:
-        with np.load(path) as data:
-            x, groups, ids = (np.asarray(data[k]) for k in ("X", "space_group", "ids"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        found = read_arrays(path, ("X", "space_group", "ids"), _LARGEST_SET)
+    except InputError as error:
         raise InputError(
             f"{path}: expected a .npz file with X, space_group and ids ({error})"
         ) from None
+    x, groups, ids = found["X"], found["space_group"], found["ids"]
+    if x.dtype.kind not in "fiu" or groups.dtype.kind not in "iu" or ids.dtype.kind not in "iu":
+        raise InputError(f"{path}: expected numbers in X and whole ones in space_group and ids")
+    if groups.ndim != 1 or ids.ndim != 1:
+        raise InputError(f"{path}: expected one space group and one id for each pattern")
     if x.ndim != 2 or x.shape[1] != POINTS or len(groups) != len(x) or len(ids) != len(x):
         raise InputError(f"{path}: X has shape {x.shape}; expected (B, {POINTS}) and B labels, ids")
     x = np.asarray(x, np.float32)
     return x / x.max(axis=1, keepdims=True), groups.astype(np.int64), ids % 2 == 0
 
 
-def _bytes_of(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError(f"{path}: the file is empty; expected two columns, angle and intensity")
-    if size > _LARGEST:
-        raise InputError(f"{path}: {size / 1e6:.0f} MB; expected one powder pattern, not images")
-    return path.read_bytes()
+def _repacked(path: Path, data: bytes) -> bytes:
+    """A zipped file (.brml, .rasx) with the same members, whose sizes are now known."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in read_archive(data, _LARGEST_UNPACKED, str(path)).items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 def _profile(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +133,7 @@ def _profile(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
                 raise
             pattern = geddes.read_bytes(changed, path.name)
     except ValueError as error:
-        raise InputError(f"{path}: {_in_our_words(str(error), path, data)}") from None
+        raise InputError(f"{path}: {_in_our_words(reason_of(error), path, data)}") from None
     return np.array(pattern.x, np.float64), np.array(pattern.y, np.float64)
 
 
@@ -186,34 +205,46 @@ def stated_wavelength(data: bytes) -> float | None:
     return None
 
 
-def _texts(data: bytes) -> list[str]:
+def _texts(data: bytes) -> Iterator[str]:
     """The text of a file, or of the small XML members of a zipped one (.brml, .rasx)."""
     if data[:2] != b"PK":
         encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-        return [data.decode(encoding, errors="replace")]
-    import io
-
+        yield data.decode(encoding, errors="replace")
+        return
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return [
-                archive.read(member).decode("utf-8", errors="replace")
-                for member in archive.infolist()
-                if member.filename.lower().endswith(".xml") and member.file_size < 20_000_000
-            ]
-    except zipfile.BadZipFile:
-        return []
+        members = read_archive(data, _LARGEST_UNPACKED, "")
+    except InputError:
+        return
+    for name, content in members.items():
+        if name.lower().endswith(".xml") and len(content) < 20_000_000:
+            yield content.decode("utf-8", errors="replace")
 
 
 def _cif_loop_wavelength(text: str) -> float | None:
     """First row of a CIF loop over wavelengths (K-alpha 1 and 2 with their weights)."""
-    for loop in _CIF_LOOP.finditer(text):
-        names = loop.group(1).split()
-        for column, name in enumerate(names):
-            if re.fullmatch(r"_diffrn_radiation_wavelength", name, re.IGNORECASE):
-                row = loop.group(2).split()
-                number = re.match(_NUMBER, row[column]) if column < len(row) else None
+    columns: list[str] | None = None
+    quoted = False
+    for line in text.splitlines():
+        if line.startswith(";"):  # a field of text begins or ends: no loop is in it
+            quoted, columns = not quoted, None
+            continue
+        words = line.split(maxsplit=_MOST_COLUMNS) if not quoted else []
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0].lower() == "loop_":
+            columns, words = [], words[1:]
+        elif columns is None and len(words) == 1 and words[0].startswith("_"):
+            columns = []  # its value is on the next line, as of a loop with one column
+        if columns is None:
+            continue
+        while words and words[0].startswith("_"):
+            columns.append(words.pop(0).lower())
+        if words:
+            if _LOOPED in columns and (column := columns.index(_LOOPED)) < len(words):
+                number = re.match(_NUMBER, words[column].strip("'\""))
                 if number and _PLAUSIBLE[0] <= float(number.group(1)) <= _PLAUSIBLE[1]:
                     return float(number.group(1))
+            columns = None
     return None
 
 

@@ -31,6 +31,10 @@ G_MAX = 0.965
 S2_STEP = 1.6e-4
 #: Cells beyond this have tens of thousands of reflections and no use in training, Angstrom^3.
 LARGEST_VOLUME = 20_000.0
+#: Sets of Miller indices that are looked at, and those times the atoms: a long cell that is nearly
+#: flat, or a reduced one that is not, has billions.
+MOST_INDICES = 5_000_000
+MOST_TERMS = 3_000_000_000
 
 
 @dataclass(frozen=True)
@@ -113,30 +117,46 @@ def reflections(
         )
     if not (np.isfinite(x).all() and np.isfinite(occupancy).all()):
         raise InputError("positions or occupancies are not finite numbers")
-    volume = abs(float(np.linalg.det(cell)))
-    if not 1.0 < volume < LARGEST_VOLUME:
-        raise InputError(
-            f"the cell's volume is {volume:.4g} Angstrom^3; expected 1 to {LARGEST_VOLUME:g} "
-            "(a crystal, periodic in three directions)"
-        )
+    _check_volume(cell)
     kinds, species = np.unique(z, return_inverse=True)
     factors = np.array([_form_factors(int(kind)) for kind in kinds])
-    limits = np.floor(G_MAX * np.linalg.norm(cell, axis=1)).astype(np.int64)
-    size = int((limits[0] + 1) * (2 * limits[1] + 1) * (2 * limits[2] + 1))
+    reach = np.floor(G_MAX * np.linalg.norm(cell, axis=1))
+    with np.errstate(over="ignore"):
+        size = float(np.prod(np.array([1.0, 2.0, 2.0]) * reach + 1.0))
+    if not (size <= MOST_INDICES and size * len(z) <= MOST_TERMS):
+        raise InputError(
+            f"{len(z)} atoms in a cell with vectors of {', '.join(_lengths(cell))} Angstrom need "
+            f"{size * len(z):.1e} terms; reduce the cell to one with short vectors"
+        )
     vectors, strengths = kernels.structure_factors(
         np.ascontiguousarray(np.linalg.inv(cell).T),
-        limits,
+        reach.astype(np.int64),
         G_MAX,
         species.astype(np.int64),
         x,
         occupancy,
         factors,
         S2_STEP,
-        size,
+        int(size),
     )
     if not len(strengths) or not strengths.max() > 0:
         raise InputError("the crystal has no reflection within 96 degrees")
     return Reflections(vectors.copy(), strengths.copy())
+
+
+def _check_volume(cell: NDArray[np.float64]) -> None:
+    """Refuse the cell of what is no crystal, before anything is divided by its volume."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = abs(float(np.linalg.det(cell)))
+    if not 1.0 < volume < LARGEST_VOLUME:
+        raise InputError(
+            f"the cell's volume is {volume:.4g} Angstrom^3; expected 1 to {LARGEST_VOLUME:g} "
+            "(a crystal, periodic in three directions)"
+        )
+
+
+def _lengths(cell: NDArray[np.float64]) -> list[str]:
+    return [f"{length:.4g}" for length in np.linalg.norm(cell, axis=1)]
 
 
 def sites_of(
@@ -146,7 +166,13 @@ def sites_of(
 
     ASE's CIF reader lists a site once, with its most frequent element, and keeps the shares of
     all its elements in ``atoms.info["occupancy"]``; here each has its own row.
+
+    Raises
+    ------
+    InputError
+        The cell has no volume.
     """
+    _check_volume(atoms.cell.array)
     positions = atoms.get_scaled_positions(wrap=False)
     occupancy = atoms.info.get("occupancy")
     kinds = atoms.arrays.get("spacegroup_kinds")

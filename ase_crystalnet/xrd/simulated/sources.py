@@ -11,21 +11,25 @@ import gzip
 import json
 import re
 import warnings
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import bounded_lines, open_plain, reason_of
 from ase_crystalnet.xrd.simulated.reflections import sites_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
+    "ODDITIES",
     "SETTINGS",
     "SYMPREC",
     "Crystal",
@@ -34,6 +38,8 @@ __all__ = [
     "from_atoms",
     "parse_operation",
     "read_cif",
+    "read_lines",
+    "record_of",
     "site_element",
     "strain_projector",
     "translations",
@@ -43,6 +49,7 @@ __all__ = [
 SYMPREC = 0.01
 #: Table of the settings of space groups that goes with a list of asymmetric units.
 SETTINGS = "amcsd_spacegroup_settings.json.gz"
+_LARGEST_SETTINGS = 100_000_000
 _SIX = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -108,25 +115,57 @@ def from_arrays(record: dict[str, Any]) -> Crystal:
     )  # fmt: skip
 
 
+#: What structures that are at odds with themselves make the arithmetic of their reading raise.
+ODDITIES = (
+    KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, ZeroDivisionError,
+    RecursionError,
+)  # fmt: skip
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines of a ``.gz`` list of structures.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or a line has no end in sight.
+    """
+    try:
+        with gzip.open(open_plain(path)) as file:
+            for line in bounded_lines(cast(IO[bytes], file), str(path)):
+                yield line.decode("utf-8", errors="replace")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: damaged, it cannot be unpacked ({reason_of(error)})") from None
+
+
+def record_of(row: str) -> dict[str, Any]:
+    """A line of a list; empty where it holds no record."""
+    try:
+        record = json.loads(row)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def read_cif(path: Path) -> Atoms:
     """First structure of a CIF, or one clear error."""
-    from ase.io import read
+    from ase_crystalnet.io.trajectories.stream import TruncatedTrajectoryError, iter_frames
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            atoms = read(path, index=0)
-        except Exception as error:
-            # ASE's reader raises whatever the file makes it stumble on.
+            return next(iter_frames(path, 0, 1, format="cif")).atoms
+        except TruncatedTrajectoryError as error:
+            # Without the file's name: these are counted by their reason.
+            raise InputError(f"unreadable CIF ({error.reason.split(':')[0]})") from error
+        except (StopIteration, InputError) as error:
             raise InputError(f"unreadable CIF ({type(error).__name__})") from error
-    assert not isinstance(atoms, list)
-    return atoms
 
 
 def from_atoms(atoms: Atoms, identifier: str) -> Crystal:
     """Of ASE's atoms; sites that hold other elements or other shares of them are different."""
-    lattice = np.asarray(atoms.cell.array)
     numbers, positions, shares = sites_of(atoms)
+    lattice = np.asarray(atoms.cell.array)
     held: dict[tuple[float, ...], list[tuple[int, float]]] = {}
     for number, position, share in zip(numbers, positions, shares, strict=True):
         held.setdefault(tuple(position), []).append((int(number), round(float(share), 4)))
@@ -184,8 +223,12 @@ def _setting(folder: Path, number: str) -> tuple[NDArray[np.float64], NDArray[np
 
 @cache
 def _settings(folder: Path) -> dict[str, Any]:
-    with gzip.open(folder / SETTINGS, "rt") as file:
-        return dict(json.load(file))
+    try:
+        with gzip.open(open_plain(folder / SETTINGS)) as file:
+            content = file.read(_LARGEST_SETTINGS)
+        return dict(json.loads(content))
+    except (EOFError, gzip.BadGzipFile, zlib.error, TypeError, ValueError) as error:
+        raise InputError(f"{folder / SETTINGS}: damaged ({reason_of(error)})") from None
 
 
 def site_element(site: str, elements: set[str]) -> int:

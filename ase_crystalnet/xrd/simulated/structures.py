@@ -9,8 +9,6 @@ two flat arrays, with label, symmetry of the strain, and what is needed for hone
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
@@ -22,14 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import read_arrays
 from ase_crystalnet.io.whole_files import whole_file
 from ase_crystalnet.xrd.simulated.reflections import Reflections, reflections, reflections_of
 from ase_crystalnet.xrd.simulated.sources import (
+    ODDITIES,
     Crystal,
     from_amcsd,
     from_arrays,
     from_atoms,
     read_cif,
+    read_lines,
+    record_of,
     strain_projector,
     translations,
 )
@@ -43,6 +45,8 @@ __all__ = ["StructureSet", "build_structure_set", "structure_set_of"]
 WEAKEST = 5e-4
 #: Larger cells are left out: tens of thousands of reflections each.
 LARGEST = (8000.0, 1200)
+#: Bytes that an array of a stored set may take.
+LARGEST_ARRAY = 16_000_000_000
 
 
 @dataclass(frozen=True)
@@ -138,13 +142,13 @@ class StructureSet:
             There is no such file, or it holds something else.
         """
         try:
-            with np.load(path) as data:
-                return cls(**{f.name: data[f.name] for f in fields(cls)})
+            names = [f.name for f in fields(cls)]
+            return cls(**read_arrays(path, names, LARGEST_ARRAY))
         except FileNotFoundError:
             raise InputError(
                 f"{path} does not exist: `crystalnet xrd train` makes it of a folder of structures"
             ) from None
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except InputError as error:
             raise InputError(
                 f"{path} holds no set of structures ({error}): delete it and make it again"
             ) from None
@@ -191,15 +195,12 @@ def _as_set(crystal: Crystal, found: Reflections, source: str) -> StructureSet:
     )
 
 
-def _read_lines(path: Path) -> list[str]:
-    with gzip.open(path, "rt") as file:
-        return list(file)
-
-
 def _crystal_of(path: Path, row: str) -> Crystal:
     if path.suffix == ".cif":
         return from_atoms(read_cif(path), path.stem)
-    record = json.loads(row)
+    record = record_of(row)
+    if not record:
+        raise InputError("a line that is no record")
     return from_amcsd(record, path.parent) if "amcsd_id" in record else from_arrays(record)
 
 
@@ -210,7 +211,12 @@ def _work(job: tuple[Path, list[str]]) -> tuple[StructureSet | None, dict[str, i
     refused: dict[str, int] = {}
     for row in rows:
         try:
-            crystal = _crystal_of(path, row)
+            try:
+                crystal = _crystal_of(path, row)
+            except ODDITIES as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"a damaged record ({type(error).__name__})") from None
             volume = abs(np.linalg.det(crystal.lattice))
             if volume > LARGEST[0] or len(crystal.numbers) > LARGEST[1]:
                 raise InputError(f"cell above {LARGEST[0]:g} Angstrom^3 or {LARGEST[1]} atoms")
@@ -264,7 +270,7 @@ def build_structure_set(
     """
     jobs: list[tuple[Path, list[str]]] = []
     for path in sorted(folder.glob("*.jsonl.gz")):
-        rows = _read_lines(path)
+        rows = list(read_lines(path))
         jobs += [(path, rows[i : i + 500]) for i in range(0, len(rows), 500)]
     jobs += [(path, [""]) for path in sorted(folder.rglob("*.cif"))]
     if not jobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -264,3 +265,39 @@ def test_ranging_agrees_with_the_definition(bounds, masses):
 )
 def test_formulas(text, parts):
     assert parse_formula(text) == parts
+
+
+# ------------------------------------------------------------------------------------ hostile files
+@pytest.mark.parametrize("name", ["a.rrng", "a.rng", "a.env"])
+def test_pipes_and_large_files_are_refused(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is a pipe"):
+        read_ranges(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).write_bytes(b"# \n" * 4_000_000)
+    with pytest.raises(InputError, match="expected a range file"):
+        read_ranges(tmp_path / name)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1.5", "-1", "1e300", "1e9"])
+def test_multiplicities_that_are_no_numbers_of_atoms(tmp_path, number):
+    (tmp_path / "a.rng").write_text(RNG.replace("1 1\n", f"1 {number}\n"))
+    (tmp_path / "a.rrng").write_text(RRNG.replace("O:1", f"O:{number}"))
+    (tmp_path / "b.rrng").write_text(RRNG.replace("Number=3", f"Number={number}"))
+    for name in ("a.rng", "a.rrng", "b.rrng"):
+        with pytest.raises(InputError, match=name):
+            read_ranges(tmp_path / name)
+
+
+def test_an_ion_of_a_billion_atoms_is_no_formula():
+    assert parse_formula("Al999") == (("Al", 999),)
+    assert parse_formula("Al999999999") == () and parse_formula("Al" + "9" * 5000) == ()
+
+
+def test_names_of_ions_cannot_make_the_reading_of_a_molecule_take_for_ever(tmp_path):
+    """A and AA in A...A!: a regular expression tried every way to divide it."""
+    names = ["A", "AA", "AAA", "A" * 60 + "!"]
+    ions = "".join(f"{name}\n{name} 0 0 0\n" for name in names)
+    rows = ". 1 2 1 0 0 0\n. 3 4 0 1 0 0\n. 5 6 0 0 1 0\n"
+    (tmp_path / "a.rng").write_text(f"4 3\n{ions}---- {' '.join(names)}\n{rows}")
+    assert len(read_ranges(tmp_path / "a.rng")) == 3

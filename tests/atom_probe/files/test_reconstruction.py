@@ -16,6 +16,7 @@ from ase_crystalnet.atom_probe.files.reconstruction import (
     write_pos,
 )
 from ase_crystalnet.errors import InputError
+from tests.support.apt_files import write_apt
 
 RRNG = """[Ions]
 Number=2
@@ -36,33 +37,6 @@ def files(tmp_path):
     write_pos(tmp_path / "a.pos", POSITIONS, MASS)
     (tmp_path / "a.rrng").write_text(RRNG)
     return tmp_path / "a.pos", tmp_path / "a.rrng"
-
-
-def write_apt(path, positions_nm, mass, *, sections=("Mass", "Position")):
-    """Write an .apt file of APSuite 6: a header, then sections with headers of their own.
-
-    Layout as published with the reader of the IFES APT TC: little-endian, names in UTF-16.
-    """
-    count = len(mass)
-
-    def text(name, length):
-        return name.encode("utf-16-le").ljust(2 * length, b"\0")
-
-    content = b"APT\0" + struct.pack("<ii", 540, 2) + text(path.name, 256)
-    content += struct.pack("<QQ", 0, count)
-    box = np.column_stack([positions_nm.min(axis=0), positions_nm.max(axis=0)]).ravel()
-    payload = {
-        "Mass": ("Da", mass.astype("<f4"), b""),
-        "Position": ("nm", positions_nm.astype("<f4"), box.astype("<f4").tobytes()),
-    }
-    for name in sections:
-        unit, values, extra = payload[name]
-        content += b"SEC\0" + struct.pack("<ii", 148 + len(extra), 2) + text(name, 32)
-        # version, one-to-one relation, fixed size, floats of 32 bits, bytes an ion
-        width = values.nbytes // count
-        content += struct.pack("<iIIIii", 1, 1, 1, 3, 32, width) + text(unit, 16)
-        content += struct.pack("<QQ", count, values.nbytes) + extra + values.tobytes()
-    path.write_bytes(content)
 
 
 # -------------------------------------------------------------------------------------- .pos, .epos
@@ -225,3 +199,17 @@ def test_ase_reads_and_writes_by_entry_point(files, tmp_path):
     np.testing.assert_allclose(
         ase.io.read(tmp_path / "c.pos").arrays["mass_to_charge"], [28.085, 15.999]
     )
+
+
+@pytest.mark.parametrize("name", ["a.pos", "a.epos", "a.apt"])
+def test_pipes_devices_and_folders_are_refused(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is a pipe"):
+        read_reconstruction(tmp_path / name)
+    assert not is_reconstruction(tmp_path / name)
+    (tmp_path / f"link-{name}").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is a device"):
+        read_reconstruction(tmp_path / f"link-{name}")
+    (tmp_path / f"folder-{name}").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_reconstruction(tmp_path / f"folder-{name}")

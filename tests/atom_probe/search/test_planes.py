@@ -9,6 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import binomtest
 
+from ase_crystalnet.atom_probe.analysis import AtomProbeOptions, analyze_windows
+from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction
 from ase_crystalnet.atom_probe.search import background as background_module
 from ase_crystalnet.atom_probe.search import statistics
 from ase_crystalnet.atom_probe.search.background import Background
@@ -17,6 +19,7 @@ from ase_crystalnet.atom_probe.search.peaks import ion_distance
 from ase_crystalnet.atom_probe.search.planes import PlaneFinder
 from ase_crystalnet.atom_probe.search.poles import find_poles
 from ase_crystalnet.atom_probe.search.spectra import burst_ions, jittered, mean_spectrum
+from ase_crystalnet.atom_probe.windows import IonWindower
 from ase_crystalnet.crystals.disordered import cut_gas, random_packing
 from ase_crystalnet.crystals.pools import Pool
 from ase_crystalnet.errors import InputError
@@ -284,6 +287,27 @@ def test_windows_of_few_ions_are_nothing(rng):
     found = PlaneFinder()(positions, mask)
     assert (found.rank[5:] == 0).all() and (found.p_value[5:] == 1).all()
     assert np.isnan(found.detection_limit[5:]).all()
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_ions_on_a_line_or_in_a_plane_are_refused(axes, rng):
+    """They fill no volume: a distance between ions cannot be had from it."""
+    flat = [window * ([1, 1, 0] if axes == 2 else [0, 0, 1]) for window in gas(6, 200, rng)]
+    tilted = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    for turn in (np.eye(3), tilted):
+        positions, mask = pad_windows([window @ turn for window in flat])
+        for search in (PlaneFinder(), PlaneFinder().reference):
+            with pytest.raises(InputError, match="in a plane or on a line"):
+                search(positions, mask)
+
+
+@pytest.mark.parametrize("name", ["line.pos", "flat.pos"])
+@pytest.mark.parametrize("radius", [None, 30.0])
+def test_files_of_ions_on_a_line_or_in_a_plane(data_dir, name, radius):
+    ions = read_reconstruction(data_dir / "cases" / name)
+    with pytest.raises(InputError) as error:
+        analyze_windows(IonWindower(1000, radius).prepare(ions), AtomProbeOptions())
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_no_windows_and_joined_batches(rng):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +187,67 @@ def test_damaged_and_missing_files(tmp_path: Path, minerals: PatternLibrary) -> 
     np.savez(tmp_path / "other.npz", version=99)
     with pytest.raises(ModelError, match="version 99"):
         PatternLibrary.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("place", np.linspace(0.02, 0.98, 20))
+@pytest.mark.parametrize("damage", ["cut", "noise"])
+def test_a_damaged_library_is_refused_in_one_line(tmp_path, minerals, place, damage):
+    minerals.subset(np.arange(50)).save(tmp_path / "a.npz")
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    at = int(place * len(data))
+    if damage == "cut":
+        del data[at:]
+    else:
+        data[at : at + 40] = np.random.default_rng(at).bytes(40)
+    (tmp_path / "a.npz").write_bytes(data)
+    with contextlib.suppress(ModelError):  # a name or a time in an archive may be anything
+        PatternLibrary.load(tmp_path / "a.npz")
+        assert damage == "noise"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("angle", lambda a: a.astype(float), "angle is of type float64"),
+        ("angle", lambda a: a[:-1], "angles and"),
+        ("height", lambda a: a.reshape(1, -1), "shape"),
+        ("offsets", lambda a: a[:-1], "offsets of"),
+        ("offsets", lambda a: a + 1, "do not rise"),
+        ("offsets", lambda a: np.concatenate([a[:1], a[-2:0:-1], a[-1:]]), "do not rise"),
+        ("space_group", lambda a: a * 0, "space groups from 0"),
+        ("space_group", lambda a: a * 0 + 231, "to 231"),
+        ("space_group", lambda a: a[:0], "no entry"),
+        ("mineral", lambda a: a[1:], "in mineral"),
+        ("formula", lambda a: a.astype("S"), "formula is of type"),
+        ("identifier", lambda a: a.astype(object), "objects"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, minerals, name, change, words):
+    minerals.subset(np.arange(50)).save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as data:
+        content = dict(data)
+    content[name] = change(content[name])
+    np.savez(tmp_path / "b.npz", **content)
+    with pytest.raises(ModelError, match=words):
+        PatternLibrary.load(tmp_path / "b.npz")
+
+
+def test_a_library_that_is_a_pipe_or_a_single_array(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", np.arange(3))
+    for name, words in (("a.npz", "is a pipe"), ("b.npy", "no library")):
+        with pytest.raises(ModelError, match=words):
+            PatternLibrary.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ["cut", "no json", "no record", "other fields"])
+def test_damaged_lists_of_structures_are_refused_in_one_line(tmp_path, content):
+    rows = {"no json": b"{", "no record": b"[1]", "other fields": b'{"amcsd_id": 1}'}
+    packed = gzip.compress(rows.get(content, bytes(range(256)) * 100) + b"\n")
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[:-20] if content == "cut" else packed)
+    with pytest.raises(InputError) as error:
+        build_library([tmp_path])
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

@@ -149,6 +149,24 @@ def test_bad_structures(lattice, numbers, positions, words: str) -> None:
         reflections(lattice, numbers, positions)
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (np.zeros((3, 3)), "volume is 0"),
+        ([[5, 0, 0], [5, 0, 0], [0, 0, 5]], "volume is 0"),
+        ([[5, 0, 0], [0, 5, 0], [0, 0, np.nan]], "volume is nan"),
+        ([[1e200, 0, 0], [0, 1e200, 0], [0, 0, 1e200]], "volume is inf"),
+        # Long vectors that are nearly parallel: 500 cubic Angstrom, and 10^10 Miller indices.
+        ([[1e30, 0, 0], [0, 1e-29, 0], [0, 0, 50]], "reduce the cell"),
+        ([[1e5, 0, 0], [1e5, 1e-3, 0], [0, 0, 5]], "reduce the cell"),
+    ],
+)
+def test_cells_without_a_volume_or_that_take_for_ever(cell, words: str) -> None:
+    atoms = Atoms("Si", [[0, 0, 0]], cell=cell, pbc=True)
+    with pytest.raises(InputError, match=words):
+        reflections_of(atoms)
+
+
 @pytest.mark.parametrize("angles", [(5, 170), (40, 30), (-1, 20)])
 def test_bad_ranges(angles: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="two-theta"):
