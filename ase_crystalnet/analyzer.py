@@ -251,6 +251,7 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         overwrite: bool = False,
+        resume: bool = False,
     ) -> Observer:
         """Analyse ASE dynamics while it runs, every `interval` steps, into an HDF5 file.
 
@@ -262,7 +263,7 @@ class CrystalNet(Calculator):
             Result file to make.
         interval : int
             Steps from one analysis to the next.
-        lindemann, centers, spacing, overwrite
+        lindemann, centers, spacing, overwrite, resume
             As of `ase_crystalnet.frames.Observer`.
 
         Returns
@@ -282,6 +283,7 @@ class CrystalNet(Calculator):
             centers=centers,
             spacing=spacing,
             overwrite=overwrite,
+            resume=resume,
         )
         dynamics.attach(observer, interval=interval)
         return observer
@@ -295,6 +297,7 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         overwrite: bool = False,
+        resume: bool = False,
     ) -> Observer:
         """An observer to attach by hand (`observe` does both): `ase_crystalnet.frames.Observer`."""
         from ase_crystalnet.frames.observer import Observer
@@ -307,6 +310,7 @@ class CrystalNet(Calculator):
             centers=centers,
             spacing=spacing,
             overwrite=overwrite,
+            resume=resume,
         )
 
     # ------------------------------------------------------------------ ASE calculator

@@ -46,6 +46,8 @@ class Settings:
     ----------
     trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann
         Arguments of the command, as given.
+    model_sha256
+        Hash of the model's weights, by its card.
     """
 
     trajectory: list[str]
@@ -56,6 +58,7 @@ class Settings:
     window_atoms: int | None
     min_certainty: float | None
     lindemann: str | None
+    model_sha256: str | None = None
 
 
 @one_line_errors
@@ -150,8 +153,10 @@ def analyze(
     crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
     ```
     """
+    from ase_crystalnet.classifier.card import ModelCard, find_model
     from ase_crystalnet.frames.run import analyze_frames
     from ase_crystalnet.io.results.outputs import Outputs
+    from ase_crystalnet.io.results.same_frames import check_same_frames
     from ase_crystalnet.io.trajectories.stream import count_frames, parse_frames
     from ase_crystalnet.results.trajectory import TrajectoryBuilder
 
@@ -171,7 +176,15 @@ def analyze(
     total = count_frames(trajectory, format=format)
     planned = None if total is None else len(range(*slice(start, stop, step).indices(total)))
     settings = Settings(
-        trajectory, frames, model, centers.value, spacing, window_atoms, min_certainty, lindemann
+        trajectory,
+        frames,
+        model,
+        centers.value,
+        spacing,
+        window_atoms,
+        min_certainty,
+        lindemann,
+        ModelCard.read(find_model(model)).sha256,
     )
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
     builder: TrajectoryBuilder | None = None
@@ -179,6 +192,7 @@ def analyze(
     failure: InputError | None = None
     try:
         if earlier := outputs.earlier():
+            check_same_frames(outputs.contents(), trajectory, start, stop, step, format=format)
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
         finished = outputs.done
