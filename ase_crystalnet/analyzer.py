@@ -263,6 +263,7 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         overwrite: bool = False,
+        resume: bool = False,
     ) -> Observer:
         """Analyse ASE dynamics while it runs, every `interval` steps, into an HDF5 file.
 
@@ -274,7 +275,7 @@ class CrystalNet(Calculator):
             Result file to make.
         interval : int
             Steps from one analysis to the next.
-        lindemann, centers, spacing, overwrite
+        lindemann, centers, spacing, overwrite, resume
             As of `ase_crystalnet.frames.Observer`.
 
         Returns
@@ -294,6 +295,7 @@ class CrystalNet(Calculator):
             centers=centers,
             spacing=spacing,
             overwrite=overwrite,
+            resume=resume,
         )
         dynamics.attach(observer, interval=interval)
         return observer
@@ -307,6 +309,7 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         overwrite: bool = False,
+        resume: bool = False,
     ) -> Observer:
         """An observer to attach by hand (`observe` does both): `ase_crystalnet.frames.Observer`."""
         from ase_crystalnet.frames.observer import Observer
@@ -319,6 +322,7 @@ class CrystalNet(Calculator):
             centers=centers,
             spacing=spacing,
             overwrite=overwrite,
+            resume=resume,
         )
 
     # ------------------------------------------------------------------ ASE calculator

@@ -553,9 +553,14 @@ def test_observer_writes_a_running_simulation(net, tmp_path):
         dynamics.run(4)
         observer.close()
     assert observer.frames == 3
+    with VelocityVerlet(atoms, 2e-16 * 1e15) as dynamics:
+        path = tmp_path / "run.h5"
+        with net.observe(dynamics, path, 2, centers=[0, 30], resume=True) as observer:
+            dynamics.run(2)
+    assert observer.frames == 5
     assert isinstance(atoms.calc, EMT)
     with ResultFile(tmp_path / "run.h5") as results:
-        assert len(results) == 3
+        assert len(results) == 5
         last = results[2]
     assert (last.labels == FCC).all()
     assert last.classes == net.classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.atom_probe.windows import WindowMeasures
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.hdf5_reader import damage, member
+from ase_crystalnet.io.results.held_file import refuse_other_than_file
+from ase_crystalnet.io.whole_files import write_whole
 
 if TYPE_CHECKING:
     from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
@@ -163,7 +167,14 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
     """Write an analysis as HDF5; `read_analysis` gives it back.
 
     One group for the windows (``/windows/<quantity>``, W rows), one for each pole and each set of
-    spectra; what is no array is JSON in the attributes of the file.
+    spectra; what is no array is JSON in the attributes of the file. It is made in memory, which
+    holds the analysis already: HDF5 cannot recover from a failed write to disk, it takes the
+    process with it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, for example on a full disk; a file that was there is untouched.
     """
     import h5py
 
@@ -180,7 +191,9 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
         "settings": dict(analysis.settings),
         "units": {"length": "Angstrom", "density": "ions/Angstrom^3"},
     }
-    with h5py.File(path, "w") as file:
+    # v110 has checksums of all that HDF5 itself relies upon: damage is noticed.
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=("v110", "v110")) as file:
         file.attrs["format"] = _SCHEMA
         file.attrs["head"] = json.dumps(head)
         file["species_counts"] = analysis.species_counts
@@ -201,6 +214,7 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
                     group.create_dataset(item.name, data=value, compression="gzip", shuffle=True)
                 else:
                     group[item.name] = np.asarray(value)
+    write_whole(path, image.getvalue())
 
 
 def read_analysis(path: Path) -> AtomProbeAnalysis:
@@ -209,7 +223,7 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     Raises
     ------
     InputError
-        If it is another file.
+        If it is another file, or a damaged one.
     FileNotFoundError
         If it does not exist.
     """
@@ -219,37 +233,44 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     from ase_crystalnet.atom_probe.search.findings import WindowFindings
     from ase_crystalnet.atom_probe.search.poles import Pole
 
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: not there")
+    refuse_other_than_file(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(f"{path}: is no HDF5 file, or a damaged one") from error
-    with file:
+    with file, damage(path):
         if file.attrs.get("format") != _SCHEMA:
-            raise InputError(f"{path}: is no result of `crystalnet apt`")
+            raise InputError("no result of `crystalnet apt`")
         head = json.loads(file.attrs["head"])
 
         def part(kind: Any, place: str) -> Any:
-            return kind(**{item.name: _value(file[place][item.name]) for item in fields(kind)})
+            return kind(
+                **{item.name: _value(member(file, f"{place}/{item.name}")) for item in fields(kind)}
+            )
 
         def parts(kind: Any, place: str) -> tuple[Any, ...]:
-            return tuple(part(kind, f"{place}/{name}") for name in file.get(place, ()))
+            found: list[Any] = []
+            while member(file, name := f"{place}/{len(found):03d}") is not None:
+                found.append(part(kind, name))
+            return tuple(found)
 
+        classes = None
+        if member(file, "windows/classes") is not None:
+            classes = part(ClassFindings, "windows/classes")
         return AtomProbeAnalysis(
             source=head["source"],
             ranges=head["ranges"],
             species=tuple(head["species"]),
-            species_counts=file["species_counts"][()],
+            species_counts=_value(member(file, "species_counts")),
             composition=head["composition"],
             radius=head["radius"],
             spacing=head["spacing"],
             density=head["density"],
-            centers=file["windows/center"][()],
+            centers=_value(member(file, "windows/center")),
             refused=head["refused"],
             measures=part(WindowMeasures, "windows/measures"),
             findings=part(WindowFindings, "windows/findings"),
-            classes=part(ClassFindings, "windows/classes") if "windows/classes" in file else None,
+            classes=classes,
             class_names=tuple(head["class_names"]),
             poles=parts(Pole, "poles"),
             depth=parts(DepthSpectra, "depth"),
@@ -258,5 +279,7 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
 
 
 def _value(dataset: Any) -> Any:
+    if dataset is None:
+        raise InputError("a quantity is missing")
     value = dataset[()]
     return value if isinstance(value, np.ndarray) else value.item()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.classifier.card import ModelCard, find_model
-from ase_crystalnet.classifier.network import load_network
+from ase_crystalnet.classifier.network import load_network, refuse_forked
 from ase_crystalnet.errors import InputError, ModelError
 
 __all__ = ["Classifier"]
@@ -101,7 +101,13 @@ class Classifier:
         (B, C) float32 array
             Rows sum to 1; calibrated on held-out windows (see the card). On one machine they
             depend on the number of images and of threads by 1e-6 at most.
+
+        Raises
+        ------
+        WorkerError
+            This process was forked from one that has a network in use.
         """
+        refuse_forked()
         fingerprints = np.asarray(fingerprints, np.float32)
         if fingerprints.ndim != 4 or fingerprints.shape[1:] != (64, 64, 3):
             raise InputError(

@@ -6,14 +6,36 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.errors import InputError, ModelError, WorkerError
 from ase_crystalnet.inputs import read_archive, read_plain, reason_of
 
-__all__ = ["import_keras", "load_network"]
+__all__ = ["import_keras", "load_network", "refuse_forked"]
 
 #: Bytes of a network, packed and unpacked: a hundred times the largest that is shipped.
 LARGEST = 512_000_000
 Shape = tuple[int | None, ...]
+
+#: The process in which a network was first read; its threads are there and nowhere else.
+_home: int | None = None
+
+
+def refuse_forked() -> None:
+    """Refuse to run a network in a process that was forked after one was in use.
+
+    TensorFlow's threads are not copied by a fork, and it would wait for them for ever.
+
+    Raises
+    ------
+    WorkerError
+        This is such a process.
+    """
+    if _home not in (None, os.getpid()):
+        raise WorkerError(
+            f"expected a process that starts its own network, got process {os.getpid()}, forked "
+            f"from {_home}, which has one in use; start processes with the method 'spawn' "
+            "(multiprocessing.get_context('spawn')), fork before the first analysis, or use "
+            "workers=..."
+        )
 
 
 def import_keras() -> Any:
@@ -49,7 +71,12 @@ def load_network(
     ------
     ModelError
         The file cannot be read, or its network has other shapes.
+    WorkerError
+        This process was forked from one that has a network in use.
     """
+    global _home
+    refuse_forked()
+    _home = os.getpid()
     _check_sizes(path)
     keras = import_keras()
     try:

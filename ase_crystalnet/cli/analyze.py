@@ -58,6 +58,8 @@ class Settings:
     trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann, names,
     strain_limit
         Arguments of the command, as given.
+    model_sha256
+        Hash of the model's weights, by its card.
     """
 
     trajectory: list[str]
@@ -70,6 +72,7 @@ class Settings:
     lindemann: str | None
     names: str | None = None
     strain_limit: float | None = None
+    model_sha256: str | None = None
 
 
 @one_line_errors
@@ -188,8 +191,10 @@ def analyze(
     crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
     ```
     """
+    from ase_crystalnet.classifier.card import ModelCard, find_model
     from ase_crystalnet.frames.run import analyze_frames
     from ase_crystalnet.io.results.outputs import Outputs
+    from ase_crystalnet.io.results.same_frames import check_same_frames
     from ase_crystalnet.io.trajectories.stream import count_frames, parse_frames
     from ase_crystalnet.results.trajectory import TrajectoryBuilder
 
@@ -221,6 +226,7 @@ def analyze(
         lindemann,
         names.value if names else None,
         strain_limit,
+        ModelCard.read(find_model(model)).sha256,
     )
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
     builder: TrajectoryBuilder | None = None
@@ -228,6 +234,7 @@ def analyze(
     failure: InputError | None = None
     try:
         if earlier := outputs.earlier():
+            check_same_frames(outputs.contents(), trajectory, start, stop, step, format=format)
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
         finished = outputs.done

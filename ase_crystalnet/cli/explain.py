@@ -13,7 +13,7 @@ import typer
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.inputs import read_structure, read_window
-from ase_crystalnet.cli.options import Format, Model, Overwrite
+from ase_crystalnet.cli.options import Format, Model, Overwrite, Trajectory
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import whole_file, write_whole
 
@@ -79,6 +79,7 @@ def explain(
         Pooling, typer.Option(help="Back through a pooling: to the pixel that won, or to all.")
     ] = Pooling.switches,
     format: Format = None,
+    trajectory: Trajectory = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Show what in a diffraction fingerprint decides the class: attentive response maps.
@@ -96,7 +97,7 @@ def explain(
     ```
     """
     check_outputs(output, overwrite, _KINDS)
-    atoms, middle, stored, title = _read(what, center, window, frame, format)
+    atoms, middle, stored, title = _read(what, center, window, frame, format, trajectory)
     from ase_crystalnet.analyzer import CrystalNet
     from ase_crystalnet.explain.explainer import Explainer
     from ase_crystalnet.explain.subjects import subject
@@ -128,6 +129,7 @@ def _read(
     window: int | None,
     frame: int,
     format: str | None,
+    trajectory: str | None,
 ) -> tuple[Atoms, Any, dict[str, Any], str]:
     """Atoms, the window's centre (index or point), how a result cut it, and words for them."""
     result = _is_result(what)
@@ -136,7 +138,9 @@ def _read(
     if result:
         if center:
             raise InputError("--center is of a structure; use --window for a RESULT.h5")
-        return _read_result(Path(what), frame, window or 0)
+        return _read_result(Path(what), frame, window or 0, trajectory)
+    if trajectory is not None:
+        raise InputError(f"--trajectory is of a RESULT.h5, got {what}; leave it out")
     if not os.path.exists(what) and (prototype := _prototype(what)) is not None:
         return prototype, center, {}, what
     atoms = read_structure(what, frame, format)
@@ -161,11 +165,13 @@ def _prototype(name: str) -> Atoms | None:
         ) from None
 
 
-def _read_result(path: Path, frame: int, window: int) -> tuple[Atoms, Any, dict[str, Any], str]:
+def _read_result(
+    path: Path, frame: int, window: int, trajectory: str | None
+) -> tuple[Atoms, Any, dict[str, Any], str]:
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
     with ResultFile(path) as file:
-        found = read_window(file, frame, window)
+        found = read_window(file, frame, window, trajectory)
     return found.atoms, found.center, found.options, found.title
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.held_file import refuse_other_than_file
+from ase_crystalnet.io.results.same_frames import content_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["ResultWindow", "check_frame", "read_structure", "read_window"]
+__all__ = ["ResultWindow", "check_frame", "is_own_place", "read_structure", "read_window"]
 
 
 def read_structure(name: str, frame: int, format: str | None = None) -> Atoms:
@@ -89,22 +92,59 @@ class ResultWindow:
         return f"{stored['source']}, frame {stored['frame']}, window {self.number}"
 
 
-def read_window(file: ResultFile, frame: int, window: int) -> ResultWindow:
+def is_own_place(name: str) -> bool:
+    """Whether a name that stands in a file may be opened without asking.
+
+    A result may come from anywhere, and with it the names in it. Those that lead to the folder at
+    hand, or below, are followed; others only when the user gives them.
+    """
+    return (
+        not os.path.isabs(name)
+        and not os.path.splitdrive(name)[0]
+        and Path(name).resolve().is_relative_to(Path.cwd().resolve())
+    )
+
+
+def read_window(
+    file: ResultFile, frame: int, window: int, trajectory: str | None = None
+) -> ResultWindow:
     """A window of a result; its atoms are read from the trajectory that was analysed.
+
+    Parameters
+    ----------
+    file : ResultFile
+    frame, window : int
+    trajectory : str, optional
+        That trajectory. By default the one that the result names, if that is in or below the
+        current folder.
 
     Raises
     ------
     InputError
-        There is no such frame or window, or the trajectory is not there.
+        There is no such frame or window, or the trajectory is not there, is not to be opened
+        without asking, or holds another frame.
     """
     check_frame(file, frame)
     analysis = file[frame]
     if not 0 <= window < analysis.number_of_windows:
         raise InputError(f"--window: wanted 0 to {analysis.number_of_windows - 1}, given {window}")
     source, number = analysis.metadata["source"], analysis.metadata["frame"]
-    if not os.path.exists(source):
+    if trajectory is None and not is_own_place(source):
         raise InputError(
-            f"{file.path}: its trajectory {source!r} is not there, so the window's atoms cannot be "
-            "read; run from the folder where it was analysed"
+            f"{file.path}: expected a trajectory in or below this folder, got {source!r}; give "
+            f"--trajectory with the name of that file to have it opened"
         )
-    return ResultWindow(analysis, window, read_structure(source, number))
+    place = source if trajectory is None else trajectory
+    if not os.path.exists(place):
+        raise InputError(
+            f"{file.path}: its trajectory {place!r} is not there, so the window's atoms cannot be "
+            "read; run from the folder where it was analysed, or give --trajectory"
+        )
+    refuse_other_than_file(place)
+    atoms = read_structure(place, number)
+    if file.contents[frame] not in ("", content_of(atoms)):
+        raise InputError(
+            f"{file.path}: expected the frame that was analysed, got another one: frame {number} "
+            f"of {place!r} has changed; give --trajectory with the file that was analysed"
+        )
+    return ResultWindow(analysis, window, atoms)

@@ -24,6 +24,7 @@ __all__ = [
     "Quiet",
     "QuietBar",
     "QuietRemarks",
+    "Trajectory",
     "Wavelength",
     "lindemann_window",
     "number",
@@ -67,6 +68,14 @@ PowderModel = Annotated[
         metavar="NAME",
         help="Network, by name or folder; 'none' asks the library of known patterns alone. "
         "Default: the shipped one, if there is one.",
+    ),
+]
+Trajectory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Trajectory that the result is of. Default: the one it names, if that is in or below "
+        "this folder.",
     ),
 ]
 Wavelength = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +13,9 @@ import typer
 from ase_crystalnet.cli.errors import one_line_errors
 from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.fingerprint import window_image
-from ase_crystalnet.cli.inputs import check_frame, read_window
-from ase_crystalnet.cli.options import overwrite_option
-from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.cli.inputs import check_frame, is_own_place, read_window
+from ase_crystalnet.cli.options import Trajectory, overwrite_option
+from ase_crystalnet.errors import CrystalNetError, InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
 __all__ = ["model_of", "plot"]
+
+
+#: What Matplotlib and NumPy raise at the numbers of a damaged result.
+_UNDRAWABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class Kind(StrEnum):
@@ -74,6 +80,15 @@ def plot(
     window: Annotated[
         int, typer.Option(metavar="I", help="Window of the fingerprint; reads the trajectory.")
     ] = 0,
+    trajectory: Trajectory = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model of the fingerprint, by name or folder. Default: the one that the result "
+            "names, if it is shipped, or in or below this folder.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, overwrite_option("existing figures")] = False,
 ) -> None:
     """Draw phase fractions, slices and fingerprints of a result.
@@ -84,6 +99,7 @@ def plot(
     crystalnet plot run.h5
     crystalnet plot run.h5 --kind slice --frame 12 --axis x --position 20 -o slice.pdf
     crystalnet plot run.h5 --kind fingerprint --window 100 -o figures
+    crystalnet plot run.h5 --kind fingerprint --trajectory /data/md.lammpstrj
     ```
     """
     from ase_crystalnet import plotting
@@ -94,15 +110,31 @@ def plot(
     with ResultFile(result) as file:
         check_frame(file, frame)
         for drawn, place in places.items():
-            if drawn is Kind.fractions:
-                figure = plotting.plot_trajectory(file.trajectory())
-            elif drawn is Kind.slice:
-                normal = axis.value if axis else None
-                figure = plotting.plot_slice(file[frame], normal, position, thickness)
-            else:
-                figure = _window_figure(file, frame, window)
-            save_figure(figure, place)
+            with _drawable(result):
+                if drawn is Kind.fractions:
+                    figure = plotting.plot_trajectory(file.trajectory())
+                elif drawn is Kind.slice:
+                    normal = axis.value if axis else None
+                    figure = plotting.plot_slice(file[frame], normal, position, thickness)
+                else:
+                    figure = _window_figure(file, frame, window, trajectory, model)
+                save_figure(figure, place)
             typer.echo(str(place))
+
+
+@contextmanager
+def _drawable(result: Path) -> Iterator[None]:
+    """Name the result where the numbers of a damaged one cannot be drawn."""
+    try:
+        yield
+    except CrystalNetError:
+        raise
+    except _UNDRAWABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{result}: expected numbers that can be drawn, got others ({reason}); the file may be "
+            "damaged: analyse again"
+        ) from error
 
 
 def _figure_places(result: Path, output: Path | None, kinds: Sequence[Kind]) -> dict[Kind, Path]:
@@ -116,12 +148,14 @@ def _figure_places(result: Path, output: Path | None, kinds: Sequence[Kind]) -> 
     return {kind: folder / f"{result.stem}-{kind}.png" for kind in kinds}
 
 
-def _window_figure(file: ResultFile, frame: int, number: int) -> Figure:
+def _window_figure(
+    file: ResultFile, frame: int, number: int, trajectory: str | None, model: str | None
+) -> Figure:
     """Fingerprint of a window, as the model of the result sees it."""
     from ase_crystalnet.plotting.trajectory import plot_fingerprint
 
-    window = read_window(file, frame, number)
-    image = window_image(model_of(file, window), window.atoms, window.center)
+    window = read_window(file, frame, number, trajectory)
+    image = window_image(model_of(file, window, model), window.atoms, window.center)
     analysis, label = window.analysis, int(window.analysis.labels[number])
     name = analysis.classes[label] if label >= 0 else "refused"
     return plot_fingerprint(
@@ -129,10 +163,11 @@ def _window_figure(file: ResultFile, frame: int, number: int) -> Figure:
     )
 
 
-def model_of(file: ResultFile, window: ResultWindow) -> CrystalNet:
+def model_of(file: ResultFile, window: ResultWindow, model: str | None = None) -> CrystalNet:
     """The analyzer that a window of a result was made with.
 
     A result knows the name and the hash of its model; that of a command, also the model's place.
+    Without `model`, only shipped models are looked at, and places in or below the current folder.
 
     Raises
     ------
@@ -144,7 +179,11 @@ def model_of(file: ResultFile, window: ResultWindow) -> CrystalNet:
     stored = window.analysis.metadata
     name, wanted = str(stored.get("model")), stored.get("model_sha256")
     reasons = []
-    for place in dict.fromkeys((str(file.settings.get("model", name)), name)):
+    named = (str(file.settings.get("model", name)), name) if model is None else (model,)
+    for place in dict.fromkeys(named):
+        if model is None and not is_own_place(place):
+            reasons.append(f"model {place!r} is not in or below this folder: give --model")
+            continue
         try:
             net = CrystalNet(place, **window.options)
         except (InputError, ModelError) as error:

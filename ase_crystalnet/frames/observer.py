@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.frames.lindemann import LindemannWindow, tracker_of, with_lindemann
@@ -41,11 +44,18 @@ class Observer:
         As in `CrystalNet.analyze`.
     overwrite : bool
         Replace an existing file.
+    resume : bool
+        Go on after the last frame of an existing file, if there is one, of a simulation that goes
+        on from where it was. The Lindemann parameter starts anew: an observer sees no frames
+        before its own.
 
     Raises
     ------
     OutputExistsError, OutputLockedError
         If the file exists, or another process is writing it.
+    InputError
+        With `resume`, if the file cannot be read or was made with other options; later, at the
+        first frame, if it was made by another model.
     """
 
     def __init__(
@@ -58,17 +68,19 @@ class Observer:
         centers: Any = "atoms",
         spacing: float | None = None,
         overwrite: bool = False,
+        resume: bool = False,
     ) -> None:
         from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
 
         self.analyzer, self.atoms = analyzer, atoms
         self.centers, self.spacing = centers, spacing
         self._tracker = tracker_of(lindemann)
-        self._writer = HDF5Writer(path, overwrite=overwrite)
+        settings = {"centers": _words(centers), "spacing": spacing, "lindemann": lindemann}
+        self._writer = HDF5Writer(path, settings=settings, overwrite=overwrite, resume=resume)
 
     @property
     def frames(self) -> int:
-        """Number of frames written."""
+        """Number of frames in the file."""
         return self._writer.frames
 
     def __call__(self, atoms: Atoms | None = None) -> FrameAnalysis:
@@ -104,3 +116,12 @@ class Observer:
         trace: TracebackType | None,
     ) -> None:
         self._writer.__exit__(kind, error, trace)
+
+
+def _words(centers: Any) -> str:
+    """A choice of centres, as what is stored; many points or indices by their hash."""
+    if isinstance(centers, str):
+        return str(centers)
+    values = np.ascontiguousarray(centers)
+    content = hashlib.blake2b(values.tobytes(), digest_size=8).hexdigest()
+    return f"{values.dtype.name} array {values.shape} {content}"

@@ -136,8 +136,9 @@ def analyze_frames(
     if workers is not None and dask is not None:
         raise InputError("workers and dask exclude each other: give one of them")
     tracker = tracker_of(lindemann)
-    # A running window reaches no further back than its length.
-    back = skip if lindemann == "all" else min(skip, (lindemann or 1) - 1)
+    # All frames before, also for a running window: its sums keep the rounding of what has left it,
+    # and a run that is resumed gives what one run gives, to the last bit.
+    back = 0 if tracker is None else skip
     if start >= 0 and (stop is None or stop >= 0):
         start, skip = start + step * (skip - back), back
     job = FrameJob(analyzer, centers, spacing)

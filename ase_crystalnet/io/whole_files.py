@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["part_of", "whole_file", "write_whole"]
+__all__ = ["part_of", "to_disk", "whole_file", "write_whole"]
 
 
 def part_of(path: Path) -> Path:
@@ -62,9 +62,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield part
         if target.exists():
             shutil.copymode(target, part)
-        _to_disk(part)
+        to_disk(part)
         os.replace(part, target)
-        _to_disk(target.parent)
+        to_disk(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -75,7 +75,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Have the operating system write what it keeps of a file, or the names in a folder, to disk.
 
     A rename may otherwise reach the disk before the content does.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
 import zipfile
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -21,6 +24,7 @@ from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import load_network
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.xrd.answer.network import PowderCard, find_xrd_model
+from tests.support import REPOSITORY
 from tests.support.tiny_models import CLASSES, write_card, write_network
 
 FIELDS = ("card_version", "name", "classes", "sha256", "input", "fingerprint", "window_atoms")
@@ -338,3 +342,46 @@ def test_a_prediction_does_not_depend_on_its_company(net, rng):
         np.testing.assert_allclose(alone, together[:size], rtol=0, atol=1e-6)
         np.testing.assert_array_equal(alone.argmax(axis=1), together[:size].argmax(axis=1))
     assert net.classifier.predict(images[:0]).shape == (0, len(net.classes))
+
+
+FORKED = """
+    import os, signal, sys
+    sys.path[:0] = [{root!r}]
+    import numpy as np
+    from ase_crystalnet.classifier import Classifier
+    from ase_crystalnet.errors import WorkerError
+
+    images = np.zeros((3, 64, 64, 3), np.float32)
+    classifier = Classifier({model!r})
+
+    def in_child(classifier):
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            assert os.waitpid(pid, 0)[1] == 0
+            return
+        signal.alarm(120)  # what waits for ever is ended
+        try:
+            print(classifier.predict(images).shape, flush=True)
+        except WorkerError as error:
+            print(error, flush=True)
+        os._exit(0)
+
+    in_child(classifier)  # nothing has been started yet
+    classifier.predict(images)
+    in_child(classifier)
+    in_child(Classifier({model!r}))  # nor by another one
+    print(classifier.predict(images).shape)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX")
+def test_a_forked_process_says_so_and_does_not_hang(tiny):
+    code = textwrap.dedent(FORKED.format(root=str(REPOSITORY), model=str(tiny)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    before, after, fresh, parent = done.stdout.splitlines()
+    assert before == parent == "(3, 8)"
+    for line in (after, fresh):
+        assert line.startswith("expected a process that starts its own network, got process ")
+        assert "'spawn'" in line

@@ -25,6 +25,7 @@ from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from tests.support import REPOSITORY
 from tests.support.commands import files, refused, run
 from tests.support.fakes import FakeAnalyzer, frames
+from tests.support.tiny_models import write_card, write_network
 
 
 def test_a_structure_is_answered_with_the_table_of_phases(folder: Path) -> None:
@@ -279,6 +280,57 @@ def test_resume_of_a_finished_run_takes_new_frames(folder: Path) -> None:
     assert run(*command).exit_code == 0  # nothing new is no error
     with ResultFile("a.h5") as file:
         assert file.trajectory().frames.tolist() == list(range(8))
+
+
+def test_resume_refuses_another_trajectory_of_the_same_name(folder: Path) -> None:
+    command = ["analyze", "md.extxyz", "--resume", "-o", "a.h5"]
+    assert run(*command).exit_code == 0
+    before = Path("a.h5").read_bytes()
+    same = read("md.extxyz", ":")
+    for number, changed in ((0, frames(9, seed=1)), (5, [*same[:5], *frames(4, seed=2)])):
+        write("md.extxyz", changed)
+        message = refused(run(*command))
+        assert "md.extxyz: expected the trajectory whose first 6 frames are done" in message
+        assert f"frame {number} (from 0) differs" in message
+    write("md.extxyz", same[:4])
+    assert "got one of 4 frames" in refused(run(*command))
+    assert files() == {"a.h5"} and Path("a.h5").read_bytes() == before
+    write("md.extxyz", [*same, *frames(2, seed=3)])
+    assert run(*command).exit_code == 0
+    with ResultFile("a.h5") as file:
+        assert len(file) == 8
+
+
+def test_resume_refuses_other_weights_in_the_same_folder(folder: Path) -> None:
+    Path("tiny").mkdir()
+    for seed in (0, 1):
+        write_network(Path("tiny/model.keras"), seed=seed)
+        write_card(Path("tiny"))
+        result = run("analyze", "md.extxyz", "--resume", "--model", "./tiny", "-o", "a.h5")
+        if seed == 0:
+            assert result.exit_code == 0, result.output
+    assert "cannot be resumed, model_sha256 was '" in refused(result)
+
+
+@pytest.mark.parametrize("window", ["3", "all"])
+def test_the_lindemann_parameter_of_a_resumed_run_is_the_same_to_the_bit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, window: str
+) -> None:
+    # More frames than the window holds: its sums keep the rounding of those that have left it.
+    write("md.extxyz", frames(12))
+    command = ["analyze", "md.extxyz", "--lindemann", window, "--resume", "-o"]
+    assert run(*command, "whole.h5").exit_code == 0
+    for fail_at in (1, 4, 5):
+        monkeypatch.setattr(
+            analyze, "make_analyzer", lambda *_, n=fail_at, **__: FakeAnalyzer(fail_at=n)
+        )
+        assert isinstance(run(*command, "a.h5").exception, RuntimeError)
+    monkeypatch.setattr(analyze, "make_analyzer", lambda *_, **__: FakeAnalyzer())
+    assert run(*command, "a.h5").exit_code == 0
+    with ResultFile("whole.h5") as whole, ResultFile("a.h5") as parts:
+        one, two = whole.trajectory(), parts.trajectory()
+        np.testing.assert_array_equal(one.lindemann_index, two.lindemann_index)
+        assert np.isfinite(one.lindemann_index[1:]).all()
 
 
 def test_interrupt_keeps_what_resume_asked_to_keep(

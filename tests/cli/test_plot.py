@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from ase import Atoms
@@ -14,6 +16,7 @@ from ase_crystalnet import CrystalNet
 from ase_crystalnet.cli.fingerprint import window_image
 from ase_crystalnet.crystals.structures import supercell, unit_cell
 from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
+from ase_crystalnet.io.results.same_frames import content_of
 from ase_crystalnet.plotting import trajectory as plotting
 from tests.support.commands import files, refused, run
 from tests.support.tiny_models import write_card, write_network
@@ -123,3 +126,63 @@ def test_another_model_of_the_same_name_is_refused(structure: Atoms) -> None:
     assert "model './tiny' has other weights" in message
     assert "crystalnet fingerprint --model" in message
     assert not Path("y.png").exists()
+
+
+def test_only_what_the_user_names_is_opened(net: CrystalNet, structure: Atoms) -> None:
+    """The trajectory that a result names may lie anywhere: a result may come from anybody."""
+    Path("below").mkdir()
+    Path("cu.extxyz").rename("below/cu.extxyz")
+    outside = Path.cwd() / "below" / "cu.extxyz"
+    for name, source in (("abs.h5", str(outside)), ("up.h5", "below/../../x/cu.extxyz")):
+        with HDF5Writer(Path(name)) as file:
+            file.append(net.analyze(structure, centers=[3]), 0, source, content_of(structure))
+        arguments = ("plot", name, "--kind", "fingerprint", "--overwrite")
+        message = refused(run(*arguments))
+        assert f"expected a trajectory in or below this folder, got {source!r}" in message
+        result = run(*arguments, "--trajectory", outside)
+        assert result.exit_code == 0, result.output
+    moved = structure.copy()
+    moved.positions[0] += 0.1
+    write("other.extxyz", moved)
+    message = refused(run(*arguments, "--trajectory", "other.extxyz"))
+    assert "expected the frame that was analysed, got another one" in message
+    os.mkfifo("pipe")
+    assert "expected a file, got a pipe" in refused(run(*arguments, "--trajectory", "pipe"))
+    assert "expected a file, got a pipe" in refused(run("plot", "pipe"))
+
+
+def test_a_model_elsewhere_is_opened_only_when_it_is_given(
+    structure: Atoms, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tiny = tmp_path_factory.mktemp("models") / "tiny"
+    write_model(tiny)
+    write_result("a.h5", CrystalNet(tiny), structure, model=str(tiny))
+    arguments = ("plot", "a.h5", "--kind", "fingerprint")
+    message = refused(run(*arguments), code=1)
+    assert f"model {str(tiny)!r} is not in or below this folder: give --model" in message
+    result = run(*arguments, "--model", tiny)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_damaged_result_is_named_when_it_is_drawn(folder: Path, rng: np.random.Generator) -> None:
+    assert run("analyze", "md.extxyz", "-o", "a.h5", "-q").exit_code == 0
+    content = np.frombuffer(Path("a.h5").read_bytes(), dtype=np.uint8)
+    outcomes = []
+    for trial in range(16):
+        bad = content.copy()
+        begin = rng.integers(0, len(bad))
+        length = [1, 40, 4000][trial % 3]
+        bad[begin : begin + length] = rng.integers(0, 256, len(bad[begin : begin + length]))
+        Path("bad.h5").write_bytes(bad.tobytes())
+        result = run("plot", "bad.h5", "--overwrite")
+        assert result.exit_code == 0 or refused(result)
+        outcomes.append(result.exit_code)
+    # The numbers themselves: whatever they are, one line or a figure.
+    for name, value in (("class_fractions", np.nan), ("certainty", np.nan), ("frames", -(2**62))):
+        Path("bad.h5").write_bytes(content.tobytes())
+        with h5py.File("bad.h5", "r+") as file:
+            place = file["frames"] if name in file["frames"] else file["windows"]
+            place[name][...] = value
+        result = run("plot", "bad.h5", "--overwrite")
+        assert result.exit_code == 0 or refused(result)
+    assert 2 in outcomes and 0 in outcomes

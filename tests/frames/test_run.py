@@ -309,3 +309,38 @@ def test_observer_without_atoms(tmp_path: Path) -> None:
             call(observer)
         observer(frames(1)[0])
         assert observer.frames == 1
+
+
+def test_an_observer_goes_on_where_another_ended(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    structures = frames(5)
+    for part in (structures[:2], structures[2:2], structures[2:]):
+        with Observer(FakeAnalyzer(), path, centers="grid", lindemann=3, resume=True) as observer:
+            for atoms in part:
+                observer(atoms)
+    assert observer.frames == 5
+    with ResultFile(path) as result:
+        assert result.trajectory().frames.tolist() == [0, 1, 2, 3, 4]
+        for frame, atoms in zip(result, structures, strict=True):
+            np.testing.assert_allclose(frame.centers, atoms.positions[::4], atol=1e-5)
+        # The average begins anew with each observer.
+        index = result.trajectory().lindemann_index
+        assert np.isnan(index).tolist() == [True, False, True, False, False]
+    with pytest.raises(InputError, match="lindemann was 3 and is now None"):
+        Observer(FakeAnalyzer(), path, centers="grid", resume=True)
+    with (
+        pytest.raises(InputError, match="model was 'local' and is now 'other'"),
+        Observer(FakeAnalyzer("other"), path, centers="grid", lindemann=3, resume=True) as observer,
+    ):
+        observer(structures[0])
+    with ResultFile(path) as result:
+        assert len(result) == 5
+
+
+def test_an_observer_tells_apart_the_points_it_looks_at(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with Observer(FakeAnalyzer(), path, centers=[0, 1], resume=True) as observer:
+        observer(frames(1)[0])
+    with pytest.raises(InputError, match="cannot be resumed, centers was"):
+        Observer(FakeAnalyzer(), path, centers=[0, 2], resume=True)
+    Observer(FakeAnalyzer(), path, centers=np.array([0, 1]), resume=True).close()

@@ -24,34 +24,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.held_file import refuse_other_than_file
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["SCHEMA", "ResultFile"]
+__all__ = ["SCHEMA", "ResultFile", "damage", "member"]
 
 SCHEMA = 1
 MARK = "ase-crystalnet"
+
+#: What h5py, NumPy and json raise on damaged files, as it happened.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def _open_result(path: str | os.PathLike[str]) -> h5py.File:
     """Open for reading, also a file that its writer left without closing, or still writes."""
     import h5py
 
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: no such file")
+    refuse_other_than_file(path)
     try:
         file = h5py.File(path, "r", swmr=_is_open_elsewhere(path))
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable HDF5 file ({reason})") from error
     try:
-        with _damage(path):
-            ours = file.attrs.get("format") == MARK and "complete" in file
+        with damage(path):
+            ours = file.attrs.get("format") == MARK and member(file, "complete") is not None
             schema = int(file.attrs["schema"]) if ours else 0
         if not ours:
             raise InputError(f"{path}: an HDF5 file, but not one with CrystalNet results")
@@ -66,14 +79,38 @@ def _open_result(path: str | os.PathLike[str]) -> h5py.File:
     return file
 
 
+def member(group: h5py.Group, path: str) -> Any:
+    """A group or dataset by its path; None if it is not there.
+
+    Only by name: HDF5 1.14 crashes when it lists a group of a damaged file.
+
+    Raises
+    ------
+    InputError
+        On the way is a soft or external link, or the data lie in another file.
+    """
+    import h5py
+
+    for name in path.split("/"):
+        links, key = group.id.links, name.encode()
+        if not links.exists(key):
+            return None
+        if links.get_info(key).type != h5py.h5l.TYPE_HARD:  # asked without following it
+            raise InputError(f"expected data, got a link to other data at {path!r}")
+        group = group[name]
+    if isinstance(group, h5py.Dataset) and (group.external or group.is_virtual):
+        raise InputError(f"expected data, got those of another file at {path!r}")
+    return group
+
+
 @contextlib.contextmanager
-def _damage(path: str | os.PathLike[str]) -> Iterator[None]:
+def damage(path: str | os.PathLike[str]) -> Iterator[None]:
     """Name the file in whatever a damaged one makes HDF5 raise."""
     try:
         yield
     except InputError as error:  # arrays that do not fit each other
         raise InputError(f"{path}: damaged, it cannot be read ({error})") from error
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except _DAMAGE as error:
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path}: damaged, it cannot be read ({reason})") from error
 
@@ -109,20 +146,47 @@ class ResultFile:
         self.path = Path(path)
         self._file = _open_result(path)
         try:
-            with _damage(self.path):
+            with damage(self.path):
                 attributes = self._file.attrs
                 self.classes: tuple[str, ...] = tuple(json.loads(attributes["classes"]))
                 self.metadata: dict[str, Any] = json.loads(attributes["metadata"])
                 self.settings: dict[str, Any] = json.loads(attributes["settings"])
                 threshold = attributes.get("min_certainty")
                 self.min_certainty = None if threshold is None else float(threshold)
+                # What this version knows of; others of its schema may hold less, or more.
+                names = [f"frames/{name}" for name in _rows()]
+                names += map(place, FrameAnalysis.quantities())
+                found = {name: member(self._file, name) for name in names}
+                self._data = {name: data for name, data in found.items() if data is not None}
                 self._length = int(self._file["complete"][0])
-                rows = self._file["frames"]
-                self._window_end = rows["window_end"][: self._length]
-                self._atom_end = rows["atom_end"][: self._length]
+                self._window_end = self._row("window_end")
+                self._atom_end = self._row("atom_end")
+                self._check()
         except InputError:
             self._file.close()
             raise
+
+    def _check(self) -> None:
+        """Refuse numbers of rows that do not fit each other, before they are relied upon."""
+        names = self.classes
+        if not names or not all(isinstance(name, str) for name in names):
+            raise InputError(f"expected the names of the classes, got {names!r}")
+        if not isinstance(self.metadata, dict) or not isinstance(self.settings, dict):
+            raise InputError("expected metadata and settings by name")
+        for group, ends in (("windows", self._window_end), ("atoms", self._atom_end)):
+            if not 0 <= self._length == len(ends):
+                raise InputError(f"expected {self._length} frames, got {len(ends)}")
+            steps = np.diff(ends, prepend=0)
+            if (steps < 0).any():
+                raise InputError(f"expected rows of {group} in order, got {ends[steps < 0][0]}")
+            last = int(ends[-1]) if len(ends) else 0
+            for name, data in self._data.items():
+                if name.startswith(group) and len(data) < last:
+                    raise InputError(f"expected {last} rows of {name}, got {len(data)}")
+
+    def _row(self, name: str) -> NDArray[Any]:
+        """One quantity of all complete frames."""
+        return np.asarray(self._data[f"frames/{name}"][: self._length])
 
     def __len__(self) -> int:
         return self._length
@@ -137,20 +201,20 @@ class ResultFile:
                 f"{self.path}: wanted a frame from 0 to {len(self) - 1}, given {index}"
             )
         values: dict[str, Any] = {}
-        with _damage(self.path):
-            rows = self._file["frames"]
+        with damage(self.path):
             for name, quantity in FrameAnalysis.quantities().items():
                 ends = self._atom_end if quantity.of_atoms else self._window_end
                 begin, end = int(ends[position - 1]) if position else 0, int(ends[position])
-                if place(name) not in self._file:  # a quantity that its writer did not know
+                if place(name) not in self._data:  # a quantity that its writer did not know
                     sizes = {"W": end - begin, "N": end - begin, "C": len(self.classes)}
                     values[name] = quantity.empty(sizes)
                     continue
-                stored = self._file[place(name)][begin:end]
+                stored = self._data[place(name)][begin:end]
                 values[name] = np.asarray(stored).astype(quantity.dtype, copy=False)
-            if not rows["has_lindemann"][position]:
+            if not self._row("has_lindemann")[position]:
                 values["lindemann"] = None
-            origin = {"source": self.sources[position], "frame": int(rows["frames"][position])}
+            number = int(self._row("frames")[position])
+            origin = {"source": self.sources[position], "frame": number}
             return FrameAnalysis(
                 classes=self.classes,
                 min_certainty=self.min_certainty,
@@ -161,22 +225,43 @@ class ResultFile:
     @property
     def sources(self) -> tuple[str, ...]:
         """File that each frame came from."""
-        names = self._file["frames"]["sources"][: len(self)]
-        return tuple(name.decode("utf-8", errors="replace") for name in names)
+        with damage(self.path):
+            names = self._row("sources")
+            return tuple(name.decode("utf-8", errors="replace") for name in names)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """What `content_of` said of the atoms of each frame; "" where its writer did not ask."""
+        with damage(self.path):
+            if "frames/content" not in self._data:
+                return ("",) * len(self)
+            return tuple(name.decode("ascii") for name in self._row("content"))
 
     def trajectory(self) -> TrajectoryAnalysis:
         """Return the summaries of all frames; reads one row a frame."""
         names = TrajectoryBuilder(self.classes).row_names()
-        with _damage(self.path):
-            rows = self._file["frames"]
-            values = {name: rows[name][: len(self)] for name in names if name != "sources"}
+        with damage(self.path):
+            values = {name: self._row(name) for name in names if name != "sources"}
             return TrajectoryAnalysis(
                 classes=self.classes, sources=self.sources, metadata=self.metadata, **values
             )
 
     def copy_to(self, target: h5py.File) -> None:
-        """Copy the complete frames, and no more, into an open, empty file."""
-        for name, value in self._file.attrs.items():
+        """Copy the complete frames, and no more, into an open, empty file.
+
+        Raises
+        ------
+        InputError
+            If this file is damaged.
+        OSError
+            If the other one cannot be written.
+        """
+        with damage(self.path):
+            names = ("format", "schema", "code_version", "classes", "metadata", "settings")
+            attributes = {name: self._file.attrs[name] for name in names}
+            if self.min_certainty is not None:
+                attributes["min_certainty"] = self.min_certainty
+        for name, value in attributes.items():
             target.attrs[name] = value
         target.create_dataset("complete", data=np.array([len(self)], dtype=np.int64))
         lengths = {
@@ -184,14 +269,17 @@ class ResultFile:
             "windows": int(self._window_end[-1]) if len(self) else 0,
             "atoms": int(self._atom_end[-1]) if len(self) else 0,
         }
-        for group, length in lengths.items():
-            for name, data in self._file[group].items():
-                copy = target.create_dataset_like(f"{group}/{name}", data)
+        for name, data in self._data.items():
+            length = lengths[name.split("/")[0]]
+            with damage(self.path):
+                copy = target.create_dataset_like(name, data)
                 copy.resize(length, axis=0)
                 block = data.chunks[0] * 16
-                for begin in range(0, length, block):
-                    part = slice(begin, min(begin + block, length))
-                    copy[part] = data[part]
+            for begin in range(0, length, block):
+                part = slice(begin, min(begin + block, length))
+                with damage(self.path):
+                    rows = data[part]
+                copy[part] = rows
 
     def close(self) -> None:
         """Close the file."""
@@ -202,6 +290,12 @@ class ResultFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _rows() -> tuple[str, ...]:
+    """Names of what is stored for each frame as one row."""
+    ends = ("window_end", "atom_end", "has_lindemann", "content")
+    return (*TrajectoryBuilder(()).row_names(), *ends)
 
 
 def place(name: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +21,14 @@ from ase_crystalnet.io.results.hdf5_reader import (
     ResultFile,
     place,
 )
+from ase_crystalnet.io.results.held_file import (
+    HeldFile,
+    link_target,
+    own_folder,
+    refuse_other_than_file,
+)
 from ase_crystalnet.io.results.lock import FileLock
+from ase_crystalnet.io.results.same_frames import CONTENT_BYTES
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.trajectory import TrajectoryBuilder
 
@@ -34,6 +39,7 @@ __all__ = ["HDF5Writer"]
 
 _ROWS = 32768  # rows of a chunk at most: 0.5 MB of float16 probabilities
 _SOURCE_BYTES = 255
+_MODEL = ("model", "model_sha256")  # of the metadata: what makes two frames those of one model
 _OVERHEAD = 2**20  # HDF5's own bookkeeping for one frame, generously
 
 
@@ -51,6 +57,19 @@ class HDF5Writer:
         Replace an existing file.
     resume : bool
         Go on after the last complete frame of an existing file, if there is one.
+    earlier : path, optional
+        With `resume`, the file whose frames come first, which is not touched; by default the one
+        at `path`.
+    lock : FileLock, optional
+        A lock that the caller holds, and gives back after the writer is closed; a symbolic link at
+        `path` is then not followed. By default the writer takes and gives back its own.
+
+    Attributes
+    ----------
+    frames : int
+        Number of complete frames in the file.
+    held : HeldFile or None
+        The file, from the first frame on until the writer is closed.
 
     Raises
     ------
@@ -60,6 +79,12 @@ class HDF5Writer:
         If another process is writing it.
     InputError
         With `resume`, if the file cannot be read or was made with other settings.
+
+    Notes
+    -----
+    A symbolic link at `path` is kept; the file it points to is what is written. The file is made
+    in a folder of its own and then given its name, so that nothing is ever written through a link
+    or into a file that somebody else has put there.
     """
 
     def __init__(
@@ -69,25 +94,38 @@ class HDF5Writer:
         settings: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        earlier: Path | None = None,
+        lock: FileLock | None = None,
     ) -> None:
-        self.path = Path(path)
+        # A caller with a lock has found the place; a link at that name is not ours.
+        self.path = link_target(Path(path)) if lock is None else Path(path)
         # What is compared later has been through JSON, where a tuple becomes a list.
         self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings or {})))
         self.frames = 0
+        self.held: HeldFile | None = None
         self._file: h5py.File | None = None
         self._classes: tuple[str, ...] = ()
-        if self.path.exists() and not (overwrite or resume):
-            raise OutputExistsError(f"{self.path}: exists already; overwrite or resume it")
-        self._lock = FileLock(self.path)
-        self._lock.acquire()
+        self._model: dict[str, Any] = {}
+        self._lock = FileLock(self.path) if lock is None else None
+        if self._lock is not None:
+            self._lock.acquire()
         try:
-            if resume and self.path.exists():
-                self._reopen()
+            if os.path.lexists(self.path) and not (overwrite or resume):
+                raise OutputExistsError(f"{self.path}: exists already; overwrite or resume it")
+            source = self.path if earlier is None else earlier
+            if resume and os.path.lexists(source):
+                self._reopen(source)
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
-    def append(self, frame: FrameAnalysis, number: int | None = None, source: str = "") -> None:
+    def append(
+        self,
+        frame: FrameAnalysis,
+        number: int | None = None,
+        source: str = "",
+        content: str = "",
+    ) -> None:
         """Write one frame and commit it.
 
         Parameters
@@ -99,19 +137,27 @@ class HDF5Writer:
         source : str
             The file it came from.
 
+        content : str
+            What `content_of` says of its atoms; tells on `resume` whether they are still the same.
+
         Raises
         ------
         OSError
             If it cannot be written, for example on a full disk; earlier frames are still there.
+            Or if the file was moved, deleted or replaced meanwhile.
+        InputError
+            If it has other classes than the frames before it, or is of another model.
         """
+        self._check_model(frame)
         if self._file is None:
             self._classes = frame.classes
             self._create(frame)
         if frame.classes != self._classes:
-            raise InputError(f"{self.path}: wanted classes {self._classes}, given {frame.classes}")
-        assert self._file is not None
-        file = self._file
-        _reserve(self.path, _upper_bound(frame), file.id.get_filesize())
+            raise InputError(f"{self.path}: expected classes {self._classes}, got {frame.classes}")
+        assert self._file is not None and self.held is not None
+        file, held = self._file, self.held
+        held.check()
+        held.reserve(_upper_bound(frame), file.id.get_filesize())
         number = self.frames if number is None else number
         ends = {of_atoms: self._end(of_atoms) for of_atoms in (False, True)}
         for name, quantity in FrameAnalysis.quantities().items():
@@ -120,28 +166,66 @@ class HDF5Writer:
                 values = quantity.empty({"N": frame.number_of_atoms})
             if place(name) in file:  # a file that is resumed keeps the quantities it began with
                 _extend(file[place(name)], values, ends[quantity.of_atoms])
-        for name, value in _frame_row(frame, number, source, self._ends(frame)).items():
-            _extend(file["frames"][name], np.asarray(value)[None], self.frames)
+        for name, value in _frame_row(frame, number, source, content, self._ends(frame)).items():
+            if name in file["frames"]:
+                _extend(file["frames"][name], np.asarray(value)[None], self.frames)
         file.flush()
         # The mark goes last and alone: a frame without it does not exist.
         file["complete"][0] = self.frames + 1
         file.flush()
-        os.truncate(self.path, file.id.get_filesize())  # what was reserved and not used
+        held.cut(file.id.get_filesize())
         self.frames += 1
 
-    def close(self) -> None:
-        """Close the file and give the lock back."""
+    def complete(self) -> None:
+        """Close what HDF5 has open and bring it to disk; the file is held, and locked, until close.
+
+        Raises
+        ------
+        OSError
+            If that fails, or the file was moved, deleted or replaced meanwhile.
+        """
         file, self._file = self._file, None
+        if file is not None:
+            file.close()
+        if self.held is not None:
+            os.fsync(self.held.handle)
+            self.held.check()
+
+    def close(self) -> None:
+        """Bring the file to disk, close it and give the lock back.
+
+        Raises
+        ------
+        OSError
+            As `complete`.
+        """
         try:
-            if file is not None:
-                file.close()
+            self.complete()
         finally:
-            self._lock.release()
+            self._release()
 
     def abandon(self) -> None:
         """Close after a failed write, when closing may fail for the same reason."""
         with contextlib.suppress(Exception):
             self.close()
+
+    def _release(self) -> None:
+        if self.held is not None:
+            self.held.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _check_model(self, frame: FrameAnalysis) -> None:
+        """Refuse a frame of another model than the frames before it."""
+        model = {name: frame.metadata[name] for name in _MODEL if name in frame.metadata}
+        for name in self._model.keys() & model.keys():
+            if model[name] != self._model[name]:
+                raise InputError(
+                    f"{self.path}: expected frames of the model before, got others: {name} was "
+                    f"{self._model[name]!r} and is now {model[name]!r}; use that model or another "
+                    "output"
+                )
+        self._model = {**self._model, **model}
 
     def __enter__(self) -> Self:
         return self
@@ -170,9 +254,7 @@ class HDF5Writer:
         return windows, self._end(of_atoms=True) + frame.number_of_atoms
 
     def _create(self, frame: FrameAnalysis) -> None:
-        _reserve(self.path, _upper_bound(frame))
-        file = _open(self.path, "w")
-        try:
+        def fill(file: h5py.File) -> None:
             file.attrs["format"] = MARK
             file.attrs["schema"] = SCHEMA
             file.attrs["code_version"] = _code_version()
@@ -199,7 +281,7 @@ class HDF5Writer:
                     compression_opts=1,
                     shuffle=True,
                 )
-            for name, value in _frame_row(frame, 0, "", (0, 0)).items():
+            for name, value in _frame_row(frame, 0, "", "", (0, 0)).items():
                 item = np.asarray(value)
                 file.create_dataset(
                     f"frames/{name}",
@@ -208,17 +290,13 @@ class HDF5Writer:
                     chunks=(64, *item.shape),
                     dtype=item.dtype,
                 )
-            file.flush()
-            file.swmr_mode = True
-        except BaseException:
-            with contextlib.suppress(Exception):
-                file.close()
-            raise
-        self._file = file
 
-    def _reopen(self) -> None:
-        """Copy the complete frames into a sound file, put it in place and open it."""
-        with ResultFile(self.path) as old:
+        self._make(fill, _upper_bound(frame))
+
+    def _reopen(self, source: Path) -> None:
+        """Copy the complete frames of a file into a new one."""
+        refuse_other_than_file(source, links=False)
+        with ResultFile(source) as old:
             for name in sorted(set(old.settings) | set(self.settings)):
                 was, now = old.settings.get(name), self.settings.get(name)
                 if was != now:
@@ -226,27 +304,44 @@ class HDF5Writer:
                         f"{self.path}: cannot be resumed, {name} was {was!r} and is now {now!r}; "
                         "use the same options or another output"
                     )
-            self.frames, self._classes = len(old), old.classes
-            if self.frames == 0:
-                return  # made anew with the first frame
-            fresh = self.path.with_name(self.path.name + ".resumed")
+            self._classes = old.classes
+            self._model = {name: old.metadata[name] for name in _MODEL if name in old.metadata}
+            if len(old):  # else it is made anew with the first frame
+                self._make(old.copy_to, source.stat().st_size + _OVERHEAD)
+                self.frames = len(old)
+
+    def _make(self, fill: Callable[[h5py.File], None], size: int) -> None:
+        """Make the file with what `fill` puts into it, and only then give it its name."""
+        with own_folder(self.path) as folder:
+            held = HeldFile(folder / self.path.name)
             try:
-                _reserve(fresh, self.path.stat().st_size + _OVERHEAD)
-                with _open(fresh, "w") as file:
-                    old.copy_to(file)
-                os.replace(fresh, self.path)
+                held.reserve(size)
+                file = _open(held.path, "w")
+                try:
+                    held.reserve(size)  # opening has cut it off
+                    fill(file)
+                    file.flush()
+                    held.cut(file.id.get_filesize())
+                    if os.name == "nt":  # an open file cannot be renamed there
+                        file.close()
+                        os.replace(held.path, self.path)
+                        file = _open(self.path, "r+")
+                    else:
+                        os.replace(held.path, self.path)
+                    held.path = self.path
+                    file.swmr_mode = True
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        file.close()
+                    raise
             except BaseException:
-                fresh.unlink(missing_ok=True)
+                # Once it has the name, it is all there is of the frames before.
+                if held.path == self.path:
+                    held.close()
+                else:
+                    held.remove()
                 raise
-        self._file = _open(self.path, "r+")
-        self._file.swmr_mode = True
-
-
-def _code_version() -> str:
-    try:
-        return version("ase-crystalnet")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"
+        self._file, self.held = file, held
 
 
 def _open(path: str | os.PathLike[str], mode: str) -> h5py.File:
@@ -256,38 +351,17 @@ def _open(path: str | os.PathLike[str], mode: str) -> h5py.File:
     return h5py.File(path, mode, libver=("v110", "v110"))
 
 
+def _code_version() -> str:
+    try:
+        return version("ase-crystalnet")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
+
+
 def _upper_bound(frame: FrameAnalysis) -> int:
     """Bytes that a frame can take at most: as in memory, uncompressed, twice for chunk edges."""
     arrays = (getattr(frame, name) for name in FrameAnalysis.quantities())
     return _OVERHEAD + 2 * sum(int(array.nbytes) for array in arrays if array is not None)
-
-
-def _reserve(path: Path, size: int, begin: int = 0) -> None:
-    """Make sure of room for `size` bytes from `begin` on before HDF5 writes to a file.
-
-    HDF5 cannot recover from a failed write: it loses the file, and takes the process with it when
-    that is closed. So the disk is asked first.
-
-    Raises
-    ------
-    OSError
-        If there is no room; the file is as long as before, and gone if it held nothing.
-    """
-    if not hasattr(os, "posix_fallocate"):  # Windows, macOS
-        if shutil.disk_usage(path.parent).free < size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        os.posix_fallocate(handle, begin, size)
-    except OSError as error:
-        if begin:
-            os.ftruncate(handle, begin)
-        else:
-            path.unlink()
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
-    finally:
-        os.close(handle)
 
 
 def _extend(dataset: h5py.Dataset, values: NDArray[Any], begin: int) -> None:
@@ -299,12 +373,13 @@ def _extend(dataset: h5py.Dataset, values: NDArray[Any], begin: int) -> None:
 
 
 def _frame_row(
-    frame: FrameAnalysis, number: int, source: str, ends: tuple[int, int]
+    frame: FrameAnalysis, number: int, source: str, content: str, ends: tuple[int, int]
 ) -> dict[str, Any]:
     row = TrajectoryBuilder.row(frame, number, source)
     # A long path keeps its end, which tells files apart.
     name = source.encode()[-_SOURCE_BYTES:]
     row["sources"] = np.array(name, dtype=f"S{_SOURCE_BYTES}")
+    row["content"] = np.array(content.encode(), dtype=f"S{CONTENT_BYTES}")
     row["frames"], row["atoms"] = np.int64(number), np.int64(frame.number_of_atoms)
     row["window_end"], row["atom_end"] = np.int64(ends[0]), np.int64(ends[1])
     row["has_lindemann"] = np.uint8(frame.lindemann is not None)

@@ -42,7 +42,8 @@ class FileLock:
         if not self.target.parent.is_dir():
             raise FileNotFoundError(f"{self.target}: the folder {self.target.parent} is not there")
         while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            handle = os.open(self.path, flags, 0o666)
             try:
                 _lock(handle)
             except OSError as error:

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
+from ase_crystalnet.io.results.held_file import HeldFile, link_target
 from ase_crystalnet.io.results.lock import FileLock
+from ase_crystalnet.io.results.same_frames import content_of
 from ase_crystalnet.io.trajectories.stream import StreamFrame
 from ase_crystalnet.io.whole_files import part_of
 from ase_crystalnet.results.frame import FrameAnalysis
@@ -34,57 +36,65 @@ _KINDS = {
 
 
 class Output(Protocol):
-    """One output file."""
+    """One output file, made as `part_of` its name."""
 
     path: Path
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         """Take one frame."""
 
-    def finish(self, summary: TrajectoryAnalysis) -> None:
-        """Write what is left and close."""
+    def complete(self, summary: TrajectoryAnalysis) -> None:
+        """Write what is left."""
+
+    def rename(self) -> None:
+        """Give the file its name."""
 
     def discard(self) -> None:
-        """Close after an error."""
+        """Close, and remove what is not kept for resuming; nothing is left to do after `rename`."""
 
 
 class _Hdf5:
-    def __init__(self, path: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], resume: bool, lock: FileLock
+    ) -> None:
         self.path, self.resume = path, resume
         part = part_of(path)
-        # A finished run goes on too: its trajectory may have grown.
-        self.finished = resume and path.exists() and not part.exists()
-        if self.finished:
-            os.replace(path, part)
-        try:
-            self.writer = HDF5Writer(part, settings=settings, overwrite=True, resume=resume)
-        except BaseException:
-            self._restore()
-            raise
+        self.had_part = os.path.lexists(part)
+        # A finished run goes on too: its trajectory may have grown. It stays as it is until then.
+        earlier = path if resume and not self.had_part and path.exists() else None
+        self.writer = HDF5Writer(
+            part, settings=settings, overwrite=True, resume=resume, earlier=earlier, lock=lock
+        )
+        self.begun_with = self.writer.frames
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
-        self.writer.append(analysis, frame.number, frame.source)
+        self.writer.append(analysis, frame.number, frame.source, content_of(frame.atoms))
 
-    def finish(self, summary: TrajectoryAnalysis) -> None:
+    def complete(self, summary: TrajectoryAnalysis) -> None:
+        self.writer.complete()
+
+    def rename(self) -> None:
+        assert self.writer.held is not None
+        self.writer.held.rename(self.path)
         self.writer.close()
 
     def discard(self) -> None:
+        held = self.writer.held
+        kept = self.resume and (self.had_part or self.writer.frames > self.begun_with)
+        if not kept and held is not None and held.path != self.path:
+            with contextlib.suppress(Exception):
+                self.writer.complete()
+            held.remove()
         self.writer.abandon()
-        if not self.resume:
-            part_of(self.path).unlink(missing_ok=True)
-        self._restore()
-
-    def _restore(self) -> None:
-        if self.finished:
-            os.replace(part_of(self.path), self.path)
 
 
 class _Extxyz:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lock = FileLock(part_of(path))
-        self.lock.acquire()
-        self.file = open(part_of(path), "w", encoding="utf-8")  # noqa: SIM115 (held for the run)
+        self.held = _part(path)
+        self.file = open(  # noqa: SIM115 (held for the run)
+            os.dup(self.held.handle), "w", encoding="utf-8"
+        )
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         from ase.io import write
@@ -98,45 +108,65 @@ class _Extxyz:
         with _named(self.path):
             write(self.file, atoms, format="extxyz")
 
-    def finish(self, summary: TrajectoryAnalysis) -> None:
+    def complete(self, summary: TrajectoryAnalysis) -> None:
         with _named(self.path):
-            self.file.flush()
-            os.fsync(self.file.fileno())
             self.file.close()
-        self.lock.release()
+
+    def rename(self) -> None:
+        with _named(self.path):
+            self.held.rename(self.path)
+        self.held.close()
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):  # closing writes, and may fail as the write did
             self.file.close()
-        part_of(self.path).unlink(missing_ok=True)
-        self.lock.release()
+        _remove(self.held, self.path)
 
 
 class _Csv:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lock = FileLock(part_of(path))
-        self.lock.acquire()
+        self.held: HeldFile | None = None
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         """Nothing yet: the rows come from the summary."""
 
-    def finish(self, summary: TrajectoryAnalysis) -> None:
+    def complete(self, summary: TrajectoryAnalysis) -> None:
+        self.held = _part(self.path)
         with (
             _named(self.path),
-            open(part_of(self.path), "w", encoding="utf-8", newline="") as file,
+            open(os.dup(self.held.handle), "w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)
             writer.writerow(summary.columns())
             for row in summary.rows():
                 writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-            file.flush()
-            os.fsync(file.fileno())
-        self.lock.release()
+
+    def rename(self) -> None:
+        assert self.held is not None
+        with _named(self.path):
+            self.held.rename(self.path)
+        self.held.close()
 
     def discard(self) -> None:
-        part_of(self.path).unlink(missing_ok=True)
-        self.lock.release()
+        if self.held is not None:
+            _remove(self.held, self.path)
+
+
+def _part(path: Path) -> HeldFile:
+    """A new file under the temporary name, in place of what an earlier run has left there."""
+    part = part_of(path)
+    if os.path.lexists(part):
+        part.unlink()  # a link itself, not what it points to
+    return HeldFile(part)
+
+
+def _remove(held: HeldFile, path: Path) -> None:
+    """Remove a file that has not got its final name."""
+    if held.path == path:
+        held.close()
+    else:
+        held.remove()
 
 
 @contextlib.contextmanager
@@ -145,6 +175,8 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # a sentence of ours
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -187,13 +219,20 @@ class Outputs:
             raise InputError(
                 "resume: an extxyz output cannot be resumed; write .h5 and .csv, or start anew"
             )
-        for path, kind in zip(paths, kinds, strict=True):
-            _check(path, kind, overwrite, resume)
+        # Of a symbolic link, the file that it points to is written and replaced.
+        targets = [link_target(path) for path in paths]
         self._outputs: list[Output] = []
         self._hdf5: _Hdf5 | None = None
+        self._locks = [FileLock(part_of(target)) for target in targets]
         try:
-            for path, kind in zip(paths, kinds, strict=True):
-                self._outputs.append(self._make(path, kind, settings, resume))
+            # Before looking at what is there, and until all files have their names: another
+            # process sees all of that as one step.
+            for lock in self._locks:
+                lock.acquire()
+            for target, kind in zip(targets, kinds, strict=True):
+                _check(target, kind, overwrite, resume)
+            for target, kind, lock in zip(targets, kinds, self._locks, strict=True):
+                self._outputs.append(self._make(target, kind, settings, resume, lock))
         except BaseException:
             self.discard()
             raise
@@ -210,33 +249,63 @@ class Outputs:
         with ResultFile(part_of(self._hdf5.path)) as file:
             return file.trajectory()
 
+    def contents(self) -> tuple[str, ...]:
+        """What `content_of` said of the atoms of those frames; "" where it is not known."""
+        if self._hdf5 is None or not self.done:
+            return ()
+        with ResultFile(part_of(self._hdf5.path)) as file:
+            return file.contents
+
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         """Take one frame into every file."""
         for output in self._outputs:
             output.append(frame, analysis)
 
     def finish(self, summary: TrajectoryAnalysis) -> None:
-        """Complete all files, then give them their names."""
+        """Complete all files, then give them their names, then the locks back.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be written, or was moved, deleted or replaced meanwhile.
+        """
         try:
             for output in self._outputs:
-                output.finish(summary)
+                self._step(f"complete {output.path.name}")
+                output.complete(summary)
+            for output in self._outputs:
+                self._step(f"rename {output.path.name}")
+                output.rename()
+            self._step("unlock")
         except BaseException:
             self.discard()
             raise
-        for output in self._outputs:
-            os.replace(part_of(output.path), output.path)
+        self._unlock()
+        self._step("end")
 
     def discard(self) -> None:
         """Remove what is unfinished (an HDF5 file that is being resumed stays)."""
-        for output in self._outputs:
-            output.discard()
+        try:
+            for output in self._outputs:
+                output.discard()
+        finally:
+            self._unlock()
 
-    def _make(self, path: Path, kind: str, settings: Mapping[str, Any], resume: bool) -> Output:
+    def _step(self, name: str) -> None:
+        """Does nothing: here tests hold one of two writers while the other goes on."""
+
+    def _unlock(self) -> None:
+        for lock in self._locks:
+            lock.release()
+
+    def _make(
+        self, path: Path, kind: str, settings: Mapping[str, Any], resume: bool, lock: FileLock
+    ) -> Output:
         if kind == "extxyz":
             return _Extxyz(path)
         if kind == "csv":
             return _Csv(path)
-        self._hdf5 = _Hdf5(path, settings, resume)
+        self._hdf5 = _Hdf5(path, settings, resume, lock)
         return self._hdf5
 
 
@@ -254,7 +323,7 @@ def _check(path: Path, kind: str, overwrite: bool, resume: bool) -> None:
         raise OutputExistsError(f"{path}: is a folder; give the name of a file")
     if path.exists() and not overwrite and not resume:
         raise OutputExistsError(f"{path}: exists already; --overwrite replaces it")
-    if kind == "hdf5" and part_of(path).exists() and not overwrite and not resume:
+    if kind == "hdf5" and os.path.lexists(part_of(path)) and not overwrite and not resume:
         raise OutputExistsError(
             f"{part_of(path)}: an interrupted run; --resume continues it, --overwrite starts anew"
         )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.classifier.card import LARGEST_CARD, Card, Need, find_model, models_folder
-from ase_crystalnet.classifier.network import load_network
+from ase_crystalnet.classifier.network import load_network, refuse_forked
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.inputs import read_plain, reason_of
 from ase_crystalnet.io.whole_files import write_whole
@@ -142,7 +142,13 @@ class PowderNetwork:
         Returns
         -------
         (B, 230) or (B, 7) float32 array
+
+        Raises
+        ------
+        WorkerError
+            This process was forked from one that has a network in use.
         """
+        refuse_forked()
         seen = network_input(patterns)
         if self.card.input == "linear_8500":
             seen = np.asarray(patterns, np.float32)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 
@@ -27,6 +32,7 @@ from ase_crystalnet.atom_probe.search.findings import WindowFindings
 from ase_crystalnet.atom_probe.search.poles import Pole
 from ase_crystalnet.atom_probe.windows import IonWindower
 from ase_crystalnet.errors import InputError, OutputExistsError
+from tests.support import REPOSITORY
 
 RANGES = RangeTable(
     (Ion("Si", (("Si", 1),), volume=20.0), Ion("CrO", (("Cr", 1), ("O", 1)), volume=40.0)),
@@ -167,6 +173,63 @@ def test_other_files_are_no_results(tmp_path):
         read_analysis(tmp_path / "other.h5")
     with pytest.raises(FileNotFoundError):
         read_analysis(tmp_path / "none.h5")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource limits are POSIX")
+def test_a_full_disk_is_an_error_and_no_crash(found, tmp_path):
+    """HDF5 itself takes the process with it."""
+    (tmp_path / "found.pickle").write_bytes(pickle.dumps(found))
+    write_analysis(tmp_path / "whole.h5", found)
+    code = f"""
+        import pickle, resource, sys
+        from pathlib import Path
+        sys.path[:0] = [{str(REPOSITORY)!r}]
+        from ase_crystalnet.atom_probe.output.files import write_outputs
+        found = pickle.loads(Path("found.pickle").read_bytes())
+        size = Path("whole.h5").stat().st_size
+        for limit in (0, 1, 1000, 3000, size // 2, size - 1):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            try:
+                write_outputs([Path("a.h5")], found, None)
+            except OSError as error:
+                print(error.strerror)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["File too large"] * 6
+    assert {path.name for path in tmp_path.iterdir()} == {"found.pickle", "whole.h5"}
+
+
+def test_a_damaged_result_is_named(found, tmp_path, rng):
+    write_analysis(tmp_path / "whole.h5", found)
+    content = np.frombuffer((tmp_path / "whole.h5").read_bytes(), np.uint8)
+    outcomes = []
+    for trial in range(40):
+        bad = content.copy()
+        begin = rng.integers(0, len(bad))
+        length = [1, 40, 2000][trial % 3]
+        bad[begin : begin + length] = rng.integers(0, 256, len(bad[begin : begin + length]))
+        path = tmp_path / f"{trial}.h5"
+        path.write_bytes(bad.tobytes())
+        try:
+            read_analysis(path)
+            outcomes.append("read")
+        except InputError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            outcomes.append("named")
+    assert outcomes.count("named") > 3 and outcomes.count("read") > 3
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file.attrs["format"] = "crystalnet-atom-probe-1"
+        file.attrs["head"] = "{}"
+        file["species_counts"] = h5py.ExternalLink("whole.h5", "species_counts")
+    with pytest.raises(InputError, match="damaged"):
+        read_analysis(tmp_path / "linked.h5")
 
 
 # ----------------------------------------------------------------------------- extxyz and VTK

@@ -1,0 +1,1 @@
+"""Crash test of what commands write: ``python -m tests.crash --seconds 60``."""
