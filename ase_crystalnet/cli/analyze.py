@@ -210,7 +210,7 @@ def analyze(
     if dask_security is not None and dask is None:
         raise InputError("--dask-security is for --dask: give the address of the scheduler with it")
     if workers is not None and workers < 1:
-        raise InputError(f"--workers: wanted a number from 1 on, given {workers}")
+        raise InputError(f"--workers: expected a number from 1 on, got {workers}")
     start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
     # Reads the file names, and for common formats counts the frames.
     total = count_frames(trajectory, format=format)

@@ -127,7 +127,7 @@ def read_window(
     check_frame(file, frame)
     analysis = file[frame]
     if not 0 <= window < analysis.number_of_windows:
-        raise InputError(f"--window: wanted 0 to {analysis.number_of_windows - 1}, given {window}")
+        raise InputError(f"--window: expected 0 to {analysis.number_of_windows - 1}, got {window}")
     source, number = analysis.metadata["source"], analysis.metadata["frame"]
     if trajectory is None and not is_own_place(source):
         raise InputError(

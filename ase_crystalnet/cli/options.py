@@ -100,7 +100,7 @@ def lindemann_window(text: str | None) -> LindemannWindow:
         return text  # type: ignore[return-value]
     if not text.isdigit() or int(text) < 2:
         raise InputError(
-            f"--lindemann: wanted a number of frames from 2 on, or 'all', given {text!r}"
+            f"--lindemann: expected a number of frames from 2 on, or 'all', got {text!r}"
         )
     return int(text)
 

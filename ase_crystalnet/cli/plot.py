@@ -143,7 +143,7 @@ def _figure_places(result: Path, output: Path | None, kinds: Sequence[Kind]) -> 
             raise InputError(f"--output: one file cannot hold {len(kinds)} figures; name a folder")
         return {kinds[0]: output}
     if output is not None and output.suffix and not output.is_dir():
-        raise InputError(f"--output: wanted a folder or a name in {', '.join(FIGURES)}")
+        raise InputError(f"--output: expected a folder or a name in {', '.join(FIGURES)}")
     folder = result.parent if output is None else output
     return {kind: folder / f"{result.stem}-{kind}.png" for kind in kinds}
 

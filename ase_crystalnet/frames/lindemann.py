@@ -83,9 +83,9 @@ class LindemannTracker:
 
     def __init__(self, window: int | None = None, *, on_change: str = "raise") -> None:
         if window is not None and window < 2:
-            raise InputError(f"Lindemann window: wanted at least 2 frames or None, given {window}")
+            raise InputError(f"Lindemann window: expected at least 2 frames or None, got {window}")
         if on_change not in ("raise", "reset"):
-            raise InputError(f"on_change: wanted 'raise' or 'reset', given {on_change!r}")
+            raise InputError(f"on_change: expected 'raise' or 'reset', got {on_change!r}")
         self.window = window
         self.on_change = on_change
         self.reset()
@@ -137,8 +137,8 @@ class LindemannTracker:
         """
         if not nearest_neighbor_distance > 0:
             raise InputError(
-                "Lindemann parameter: wanted a positive nearest-neighbour distance, "
-                f"given {nearest_neighbor_distance}"
+                "Lindemann parameter: expected a positive nearest-neighbour distance, "
+                f"got {nearest_neighbor_distance}"
             )
         order = _identity_order(atoms)
         numbers = atoms.numbers[order]

@@ -60,7 +60,7 @@ class WorkerPool:
 
     def __init__(self, job: FrameJob, workers: int) -> None:
         if workers < 1:
-            raise InputError(f"workers: wanted a number from 1 on, given {workers}")
+            raise InputError(f"workers: expected a number from 1 on, got {workers}")
         try:
             payload = pickle.dumps(job)
         except Exception as error:

@@ -148,7 +148,7 @@ def _knock(where: str) -> None:
     import dask
     from distributed.comm.addressing import get_address_host_port
 
-    wanted = "wanted an address such as tcp://10.0.0.1:8786, as `dask scheduler` prints it"
+    wanted = "expected an address such as tcp://10.0.0.1:8786, as `dask scheduler` prints it"
     if "://" in where and not where.startswith(("tcp://", "tls://")):
         return
     try:

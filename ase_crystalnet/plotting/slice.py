@@ -57,7 +57,7 @@ def plot_slice(
         reach = np.ptp(frame.centers, axis=0).round(-int(np.floor(np.log10(_spacing(frame)))))
         axis = "zyx"[int(np.argmin(reach[::-1]))]
     if axis not in ("x", "y", "z"):
-        raise InputError(f"slice: wanted axis x, y or z, given {axis!r}")
+        raise InputError(f"slice: expected axis x, y or z, got {axis!r}")
     normal, points, spacing = "xyz".index(axis), frame.centers, _spacing(frame)
     across, up = (i for i in range(3) if i != normal)
     heights = points[:, normal]

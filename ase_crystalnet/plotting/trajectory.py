@@ -118,7 +118,7 @@ def plot_fingerprint(image: ArrayLike, title: str = "", pixel: float = 0.503) ->
 
     values = np.asarray(image, dtype=np.float64)
     if values.ndim != 3 or values.shape[0] != values.shape[1] or values.shape[2] != 3:
-        raise InputError(f"fingerprint: wanted shape (P, P, 3), given {values.shape}")
+        raise InputError(f"fingerprint: expected shape (P, P, 3), got {values.shape}")
     values = np.sqrt(np.clip(values, 0, 1)).transpose(1, 0, 2)  # keeps weak spots visible
     reach = values.shape[0] / 2 * pixel
     figure = new_figure(11.0, 3.55 if title else 3.3)
@@ -149,7 +149,7 @@ def _abscissa(
     if x is not None:
         values = np.asarray(x, dtype=np.float64)
         if values.shape != (len(trajectory),):
-            raise InputError(f"plot: x wanted shape ({len(trajectory)},), given {values.shape}")
+            raise InputError(f"plot: x expected shape ({len(trajectory)},), got {values.shape}")
         return values, x_label or ""
     if np.all(np.diff(trajectory.frames) > 0):
         return trajectory.frames, x_label or "frame"

@@ -71,7 +71,7 @@ class TrajectoryAnalysis:
         validate_arrays(self, sizes)
         if len(self.sources) != sizes["F"]:
             raise InputError(
-                f"TrajectoryAnalysis.sources: wanted {sizes['F']} names, given {len(self.sources)}"
+                f"TrajectoryAnalysis.sources: expected {sizes['F']} names, got {len(self.sources)}"
             )
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ class TrajectoryBuilder:
     def append(self, frame: FrameAnalysis, number: int | None = None, source: str = "") -> None:
         """Add one frame; `number` is its number in `source` (default: how many came before)."""
         if frame.classes != self.classes:
-            raise InputError(f"append: wanted classes {self.classes}, given {frame.classes}")
+            raise InputError(f"append: expected classes {self.classes}, got {frame.classes}")
         row = self.row(frame, len(self) if number is None else number, source)
         for name, value in row.items():
             self._rows[name].append(value)
@@ -149,7 +149,7 @@ class TrajectoryBuilder:
     def extend(self, earlier: TrajectoryAnalysis) -> None:
         """Add the rows of an earlier run, such as the one that is being resumed."""
         if earlier.classes != self.classes:
-            raise InputError(f"extend: wanted classes {self.classes}, given {earlier.classes}")
+            raise InputError(f"extend: expected classes {self.classes}, got {earlier.classes}")
         for name, values in self._rows.items():
             values.extend(getattr(earlier, name))
 

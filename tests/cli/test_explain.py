@@ -82,7 +82,7 @@ def test_a_window_of_a_result(folder: Path, net: CrystalNet, model: Path) -> Non
     assert window["what"] == "md.extxyz, frame 0, window 1"
     assert window["probabilities"] == atom["probabilities"]
     arguments = ("run.h5", "--model", model, "-o", "x.png")
-    assert "--window: wanted 0 to 1, given 2" in refused(explain(*arguments, "--window", 2))
+    assert "--window: expected 0 to 1, got 2" in refused(explain(*arguments, "--window", 2))
     assert "holds frames 0 to 0, given 1" in refused(explain(*arguments, "--frame", 1))
     assert "use --window" in refused(explain(*arguments, "--center", 3))
     Path("md.extxyz").unlink()

@@ -94,7 +94,7 @@ def test_fingerprint_of_a_window(
     np.testing.assert_allclose(image, window_image(net, structure, 40), atol=1e-5)
     assert title.startswith("cu.extxyz, frame 0, window 1: fcc, certainty ")
     message = refused(run(*arguments, "--window", 2, "-o", "y.png"))
-    assert "--window: wanted 0 to 1, given 2" in message
+    assert "--window: expected 0 to 1, got 2" in message
     Path("cu.extxyz").unlink()
     message = refused(run(*arguments, "-o", "y.png"))
     assert "trajectory 'cu.extxyz' is not there" in message

@@ -138,7 +138,7 @@ class _Unreadable(FakeAnalyzer):
 
 
 def test_arguments_and_analyzers_that_will_not_do(trajectory: Path) -> None:
-    with pytest.raises(InputError, match="workers: wanted a number from 1 on, given 0"):
+    with pytest.raises(InputError, match="workers: expected a number from 1 on, got 0"):
         list(run(FakeAnalyzer(), trajectory, workers=0))
     with pytest.raises(InputError, match="exclude each other"):
         list(run(FakeAnalyzer(), trajectory, workers=1, dask="tcp://nowhere:1"))
@@ -243,7 +243,7 @@ def test_files_are_the_same_with_workers(folder: Path) -> None:
 
 
 def test_the_command_refuses(folder: Path) -> None:
-    assert "--workers: wanted a number from 1 on, given 0" in refused(
+    assert "--workers: expected a number from 1 on, got 0" in refused(
         command("analyze", "md.extxyz", "--workers", "0")
     )
     assert "exclude each other" in refused(

@@ -53,7 +53,7 @@ def test_parse_frames(text: str, expected: slice) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "1:2:3:4", "1,2", "::0", "::-1", "1.5"])
 def test_parse_frames_refuses(text: str) -> None:
-    with pytest.raises(InputError, match="frames: wanted"):
+    with pytest.raises(InputError, match="frames: expected"):
         parse_frames(text)
 
 

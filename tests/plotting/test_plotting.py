@@ -70,7 +70,7 @@ def test_trajectory_figure_holds_the_data() -> None:
 def test_trajectory_against_temperature() -> None:
     figure = plot_trajectory(trajectory(4), x=[300, 600, 900, 1200], x_label="temperature (K)")
     assert figure.axes[-1].get_xlabel() == "temperature (K)"
-    with pytest.raises(InputError, match=r"wanted shape \(4,\), given \(2,\)"):
+    with pytest.raises(InputError, match=r"expected shape \(4,\), got \(2,\)"):
         plot_trajectory(trajectory(4), x=[1, 2])
 
 

@@ -151,5 +151,5 @@ def test_trajectory_of_nothing() -> None:
 
 
 def test_trajectory_refuses_other_classes() -> None:
-    with pytest.raises(InputError, match="wanted classes"):
+    with pytest.raises(InputError, match="expected classes"):
         TrajectoryBuilder(("fcc", "bcc")).append(fake_frame(frames(1)[0]))

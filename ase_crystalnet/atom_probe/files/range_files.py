@@ -58,21 +58,21 @@ def read_ranges(path: str | Path) -> RangeTable:
     readers = {".rng": _read_rng, ".rrng": _read_rrng, ".env": _read_env}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path}: wanted a range file (.rng, .rrng, .env)")
+        raise InputError(f"{path}: expected a range file (.rng, .rrng, .env)")
     text = read_plain(path, _LARGEST, "a range file").decode("utf-8-sig", errors="replace")
     if text.startswith(_LFS):
         raise InputError(
             f"{path}: is a Git LFS pointer, not the file; fetch it with `git lfs pull`"
         )
     if "\0" in text:
-        raise InputError(f"{path}: is binary; wanted a text file of ranges")
+        raise InputError(f"{path}: is binary; expected a text file of ranges")
     lines = [
         _Line(number, line.strip())
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if not lines:
-        raise InputError(f"{path}: is empty; wanted a {path.suffix.lower()} range file")
+        raise InputError(f"{path}: is empty; expected a {path.suffix.lower()} range file")
     return reader(_File(str(path), lines))
 
 
@@ -107,7 +107,7 @@ class _File:
         """About the line taken last."""
         line = self.lines[max(self.next - 1, 0)]
         return InputError(
-            f"{self.path}: line {line.number}: wanted {wanted}, given {line.text[:80]!r}"
+            f"{self.path}: line {line.number}: expected {wanted}, got {line.text[:80]!r}"
         )
 
     def floats(self, words: Iterable[str], wanted: str) -> list[float]:
@@ -300,7 +300,9 @@ def _read_rrng(file: _File) -> RangeTable:
             found += 1
             _rrng_range(file, value, builder)
     if not found:
-        raise InputError(f"{file.path}: holds no range; wanted a section [Ranges] with Range1=...")
+        raise InputError(
+            f"{file.path}: holds no range; expected a section [Ranges] with Range1=..."
+        )
     if stated and found != stated:
         raise InputError(
             f"{file.path}: states {stated} ranges and holds {found}; is the file whole?"

@@ -161,7 +161,7 @@ class RangeTable:
         if bad.any():
             i = int(np.argmax(bad))
             raise InputError(
-                f"{where}range {i + 1} is from {self.low[i]:g} to {self.high[i]:g} Da; wanted a "
+                f"{where}range {i + 1} is from {self.low[i]:g} to {self.high[i]:g} Da; expected a "
                 "lower bound below the upper"
             )
         first, second = self._first_overlap(different=True)

@@ -147,7 +147,7 @@ class Reconstruction:
             ]
             if not found:
                 known = ", ".join(ion.name for ion in self.ions) or "none: give ranges"
-                raise InputError(f"species: wanted one of {known}, or unranged; given {name!r}")
+                raise InputError(f"species: expected one of {known}, or unranged; got {name!r}")
             chosen |= np.isin(self.species, found)
         if not chosen.any():
             raise InputError(f"species: no ion of {', '.join(species)} in {self.source or 'it'}")
@@ -177,7 +177,7 @@ class Reconstruction:
         from ase import Atoms
 
         if molecular not in ("keep", "split"):
-            raise InputError(f"molecular: wanted 'keep' or 'split', given {molecular!r}")
+            raise InputError(f"molecular: expected 'keep' or 'split', got {molecular!r}")
         chosen = np.arange(len(self)) if unranged else np.flatnonzero(self.species >= 0)
         species = self.species[chosen]
         if molecular == "keep":
@@ -240,7 +240,7 @@ def read_reconstruction(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"{path}: wanted a reconstruction ({', '.join(SUFFIXES)})")
+        raise InputError(f"{path}: expected a reconstruction ({', '.join(SUFFIXES)})")
     # The ranges first: they fail fast.
     table = read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges
     _check_binary(path)
@@ -266,7 +266,7 @@ def _check_binary(path: Path) -> None:
         raise InputError(f"{path}: is a Git LFS pointer, not the file; fetch it with git lfs pull")
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
         raise InputError(
-            f"{path}: holds text; wanted the binary records of a {path.suffix.lower()} file"
+            f"{path}: holds text; expected the binary records of a {path.suffix.lower()} file"
         )
 
 
@@ -370,7 +370,7 @@ def write_pos(path: str | Path, positions: ArrayLike, mass: ArrayLike) -> None:
     points, masses = np.asarray(positions), np.asarray(mass)
     if points.ndim != 2 or points.shape[1] != 3 or masses.shape != points.shape[:1]:
         raise InputError(
-            f"write_pos: wanted positions (N, 3) and masses (N,), given {points.shape} and "
+            f"write_pos: expected positions (N, 3) and masses (N,), got {points.shape} and "
             f"{masses.shape}"
         )
     records = np.empty(len(points), _POS)

@@ -40,7 +40,7 @@ def check_outputs(paths: list[Path], overwrite: bool, figures: list[Path] | None
         raise InputError("outputs: one name is given twice")
     for path in [*paths, *(figures or [])]:
         if path in paths and path.suffix.lower() not in KINDS:
-            raise InputError(f"{path}: wanted a name that ends in {', '.join(KINDS)}")
+            raise InputError(f"{path}: expected a name that ends in {', '.join(KINDS)}")
         if path.is_dir():
             raise OutputExistsError(f"{path}: is a folder; give the name of a file")
         if path.exists() and not overwrite:

@@ -198,7 +198,7 @@ class ResultFile:
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(
-                f"{self.path}: wanted a frame from 0 to {len(self) - 1}, given {index}"
+                f"{self.path}: expected a frame from 0 to {len(self) - 1}, got {index}"
             )
         values: dict[str, Any] = {}
         with damage(self.path):

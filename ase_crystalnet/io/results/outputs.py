@@ -314,7 +314,7 @@ def _kind(path: Path) -> str:
         return _KINDS[path.suffix.lower()]
     except KeyError:
         raise InputError(
-            f"{path}: wanted a name that ends in {', '.join(_KINDS)}, given {path.suffix!r}"
+            f"{path}: expected a name that ends in {', '.join(_KINDS)}, got {path.suffix!r}"
         ) from None
 
 

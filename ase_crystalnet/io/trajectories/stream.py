@@ -74,7 +74,7 @@ def parse_frames(text: str) -> slice:
         If it is something else, or the step is not positive.
     """
     if not re.fullmatch(r"\s*-?\d+\s*|\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?\d+)?\s*)?", text):
-        raise InputError(f"frames: wanted start:stop:step such as 0:100:10 or ::5, given {text!r}")
+        raise InputError(f"frames: expected start:stop:step such as 0:100:10 or ::5, got {text!r}")
     parts = [int(part) if part.strip() else None for part in text.split(":")]
     if len(parts) == 1:
         only = parts[0]
@@ -82,7 +82,7 @@ def parse_frames(text: str) -> slice:
         return slice(only, only + 1 if only != -1 else None)
     frames = slice(*parts)
     if frames.step is not None and frames.step < 1:
-        raise InputError(f"frames: wanted a step of at least 1, given {frames.step}")
+        raise InputError(f"frames: expected a step of at least 1, got {frames.step}")
     return frames
 
 
@@ -163,7 +163,7 @@ def _chosen(
 ) -> Iterator[tuple[FrameAddress, Atoms | None]]:
     files = _file_list(sources)
     if step < 1:
-        raise InputError(f"frames: wanted a step of at least 1, given {step}")
+        raise InputError(f"frames: expected a step of at least 1, got {step}")
     if start < 0 or (stop is not None and stop < 0):
         total = sum(_count(file, format) for file in files)
         start, stop, _ = slice(start, stop).indices(total)

@@ -44,7 +44,7 @@ def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             continue
         if not header.strip().isdigit():
             found = header.decode(errors="replace").strip()[:40]
-            raise FrameError(f"wanted a number of atoms, found {found!r}")
+            raise FrameError(f"expected a number of atoms, found {found!r}")
         wanted, size = int(header), len(header) + len(_line(file))
         lines = 0
         while lines < wanted and (block := _block(file, wanted - lines)):
@@ -71,7 +71,7 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
         if not line.startswith(_FIRST):
             if not line.isspace():
                 found = line.decode(errors="replace").strip()[:40]
-                raise FrameError(f"wanted 'ITEM: TIMESTEP', found {found!r}")
+                raise FrameError(f"expected 'ITEM: TIMESTEP', found {found!r}")
             offset += len(line)
             line = _line(file)
             continue

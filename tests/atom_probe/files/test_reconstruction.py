@@ -141,7 +141,7 @@ def test_malformed_files_get_one_clear_line(data_dir):
         ("a.epos", struct.pack(">4f", 1, 2, 3, 4), "no multiple of the 44 bytes"),
         ("a.pos", struct.pack(">4f", 1, np.nan, 3, 28) * 2, "ion 0 is at .* is this a .pos file"),
         ("a.pos", struct.pack("<4f", 1.23, 2.2, 3.1, 28.1) * 9, "is this a .pos file, and whole"),
-        ("a.xyz", b"1\n\nH 0 0 0\n", r"wanted a reconstruction \(.pos, .epos, .apt\)"),
+        ("a.xyz", b"1\n\nH 0 0 0\n", r"expected a reconstruction \(.pos, .epos, .apt\)"),
     ],
 )
 def test_what_is_no_reconstruction_is_refused(tmp_path, name, content, says):
@@ -159,7 +159,7 @@ def test_missing_files_are_not_found(files, tmp_path):
 
 
 def test_shapes_that_do_not_fit_are_not_written(tmp_path):
-    with pytest.raises(InputError, match=r"wanted positions \(N, 3\) and masses \(N,\)"):
+    with pytest.raises(InputError, match=r"expected positions \(N, 3\) and masses \(N,\)"):
         write_pos(tmp_path / "a.pos", np.zeros((3, 3)), np.zeros(2))
     assert not (tmp_path / "a.pos").exists()
 
@@ -170,7 +170,7 @@ def test_species_are_chosen_by_element_ion_or_not_at_all(files):
     assert found.select(["Si"]).mass.tolist() == MASS[[0, 1, 3]].tolist()
     assert found.select(["SiO"]).mass.tolist() == MASS[[1]].tolist()
     assert found.select(["SiO", "unranged"]).mass.tolist() == MASS[[1, 2]].tolist()
-    with pytest.raises(InputError, match="wanted one of Si, SiO, or unranged; given 'Fe'"):
+    with pytest.raises(InputError, match="expected one of Si, SiO, or unranged; got 'Fe'"):
         found.select(["Fe"])
     with pytest.raises(InputError, match="give ranges"):
         read_reconstruction(files[0]).select(["Si"])
@@ -186,7 +186,7 @@ def test_molecular_ions_are_kept_or_split(files):
     assert split.arrays["ion_index"].tolist() == [0, 1, 1, 2, 3]
     np.testing.assert_array_equal(split.positions[1], split.positions[2])
     assert found.to_atoms("split", unranged=False).get_chemical_formula() == "OSi3"
-    with pytest.raises(InputError, match="wanted 'keep' or 'split'"):
+    with pytest.raises(InputError, match="expected 'keep' or 'split'"):
         found.to_atoms("break")
 
 

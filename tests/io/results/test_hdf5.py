@@ -55,7 +55,7 @@ def test_round_trip(tmp_path: Path) -> None:
         assert table.frames.tolist() == [0, 10, 20]
         np.testing.assert_allclose(table.class_fractions[2], written[2].class_fractions)
         np.testing.assert_allclose(table.lindemann_index, [np.nan, 0.15, np.nan], rtol=1e-5)
-        with pytest.raises(IndexError, match="0 to 2, given 3"):
+        with pytest.raises(IndexError, match="0 to 2, got 3"):
             result[3]
     assert os.listdir(tmp_path) == ["run.h5"]
 
