@@ -131,7 +131,7 @@ def test_the_slice_is_cut_across_the_thinnest_direction() -> None:
 def test_an_empty_slice_says_where_the_atoms_are() -> None:
     with pytest.raises(InputError, match=r"no window centre.*z = 99.*0.00 to 16.20"):
         plot_slice(crystal(), "z", position=99.0)
-    with pytest.raises(InputError, match="axis x, y or z, given 'w'"):
+    with pytest.raises(InputError, match="axis x, y or z, got 'w'"):
         plot_slice(crystal(), "w")
 
 
@@ -142,7 +142,7 @@ def test_fingerprint_figure(rng: np.random.Generator, tmp_path: Path) -> None:
     # The first axis of the image is the detector's x: across, not up.
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), np.sqrt(image[:, :, 0]).T)
     figure.savefig(tmp_path / "fingerprint.png", dpi=50)
-    with pytest.raises(InputError, match=r"\(P, P, 3\), given \(64, 64\)"):
+    with pytest.raises(InputError, match=r"\(P, P, 3\), got \(64, 64\)"):
         plot_fingerprint(image[:, :, 0])
 
 

@@ -140,15 +140,15 @@ def test_conditions_do_what_they_say(rng: np.random.Generator) -> None:
     ).all()
 
 
-def test_the_local_model_needs_no_orientation(net: Any, rng: np.random.Generator) -> None:
-    bench: Any = SimpleNamespace(local=net)
+def test_the_local_model_needs_no_orientation(symmetries: Any, rng: np.random.Generator) -> None:
+    bench: Any = SimpleNamespace(local=symmetries)
     names = list(PROTOTYPES)
     cells = [prototype_cell(name) for name in names]
     for condition in ("pristine", 0.0), ("vacancy", 40), ("displacement", 0.06):
         labels = ziletti_measure.local_labels(
             bench, cells, ziletti_measure.Condition(*condition), rng
         )
-        assert [net.classes[i] for i in labels] == [PROTOTYPES[name][0] for name in names]
+        assert [symmetries.classes[i] for i in labels] == [PROTOTYPES[name][0] for name in names]
 
 
 def stored_row(value: float, percent: float) -> dict[str, Any]:
