@@ -1,4 +1,4 @@
-"""The vocabulary of classes: names, what a refused answer is called, colours.
+"""The vocabulary of classes: names, colours, Bravais types, cells, OVITO's structure types.
 
 Classes keep one colour everywhere: the hues of OVITO's structure types (fcc green, hcp red, bcc
 blue, sc violet, diamond sky blue), in the shades of Okabe and Ito that colour-blind eyes tell
@@ -7,7 +7,9 @@ apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +21,96 @@ __all__ = [
     "CLASS_COLORS",
     "DISORDERED",
     "REFUSED",
+    "VOCABULARY",
+    "CrystalClass",
     "checked_certainty",
     "class_colors",
     "labels_of",
 ]
 
 
-CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
-"""Classes of the local model: Ziletti et al. 2018, Table 1, and disordered matter."""
+@dataclass(frozen=True)
+class CrystalClass:
+    """What a class is called, and everything that goes with its name.
+
+    Attributes
+    ----------
+    name : str
+    color : str
+        Hexadecimal, in figures.
+    bravais : tuple of (str, bool, bool)
+        Bravais types its crystals may have: centring (P, F, I, R), hexagonal axes, c/a is free.
+    cell : tuple of (str, tuple of float) or None
+        A typical crystal of it: prototype and parameters of `crystals.prototype`.
+    ovito_id, ovito_name, ovito_key : int, str, str
+        Structure type in OVITO: polyhedral template matching's (to 8) where it has the type, ids
+        of our own from 10 on; the key is that of ``CrystalNet.counts.<key>``.
+    ovito_color : tuple of 3 float or None
+        Red, green, blue from 0 to 1, where it is PTM's; None: `color`.
+    """
+
+    name: str
+    color: str
+    bravais: tuple[tuple[str, bool, bool], ...]
+    cell: tuple[str, tuple[float, ...]] | None
+    ovito_id: int
+    ovito_name: str
+    ovito_key: str
+    ovito_color: tuple[float, float, float] | None = None
+
+
+_TETRAGONAL = (("I", False, True),)
+
+VOCABULARY: Mapping[str, CrystalClass] = {
+    entry.name: entry
+    for entry in (
+        CrystalClass("bct139", "#e6b000", _TETRAGONAL, ("bct139", (1.2,)), 10, "BCT 139", "BCT139"),
+        CrystalClass(
+            "bct141", "#7f4a1e", _TETRAGONAL, ("bct141", (0.5456,)), 11, "BCT 141", "BCT141"
+        ),
+        CrystalClass(
+            "hex/rh",
+            "#d55e00",
+            (("P", True, True), ("R", True, True)),
+            ("hcp", (math.sqrt(8 / 3),)),
+            2,
+            "HEX/RH",
+            "HEX_RH",
+            (1.0, 0.4, 0.4),
+        ),
+        CrystalClass(
+            "sc",
+            "#a114ff",
+            (("P", False, False),),
+            ("sc", ()),
+            5,
+            "Simple cubic",
+            "SC",
+            (160 / 255, 20 / 255, 254 / 255),
+        ),
+        CrystalClass(
+            "fcc", "#009e73", (("F", False, False),), ("fcc", ()), 1, "FCC", "FCC", (0.4, 1.0, 0.4)
+        ),
+        CrystalClass(
+            "diam",
+            "#56b4e9",
+            (("F", False, False),),
+            ("diam", ()),
+            6,
+            "Cubic diamond",
+            "CUBIC_DIAMOND",
+            (19 / 255, 160 / 255, 254 / 255),
+        ),
+        CrystalClass(
+            "bcc", "#0072b2", (("I", False, False),), ("bcc", ()), 3, "BCC", "BCC", (0.4, 0.4, 1.0)
+        ),
+        CrystalClass("disordered", "#8f8f8f", (), None, 12, "Disordered", "DISORDERED"),
+    )
+}
+"""Classes of the local model, by their names, in the order of its probabilities."""
+
+CLASSES = tuple(VOCABULARY)
+"""Names of the classes of the local model: Ziletti et al. 2018, Table 1, and disordered matter."""
 
 DISORDERED = "disordered"
 """Class of matter without a lattice: liquids, glasses, gases."""
@@ -36,14 +120,7 @@ REFUSED = "refused"
 whitespace-separated formats such as extxyz cannot hold."""
 
 CLASS_COLORS: Mapping[str, str] = {
-    "fcc": "#009e73",
-    "hex/rh": "#d55e00",
-    "bcc": "#0072b2",
-    "sc": "#a114ff",
-    "diam": "#56b4e9",
-    "bct139": "#e6b000",
-    "bct141": "#7f4a1e",
-    "disordered": "#8f8f8f",
+    **{name: entry.color for name, entry in VOCABULARY.items()},
     REFUSED: "#e4e4e4",
 }
 """Colour of each class of the local model, and of refused atoms."""

@@ -2,7 +2,7 @@
 
 A class that polyhedral template matching (PTM) has, too, keeps PTM's id and colour, so that
 expressions, colour legends and scripts written for PTM go on working. The others have ids of
-their own from 10 on (PTM ends at 8) and the colours of `ase_crystalnet.plotting.trajectory`.
+their own from 10 on (PTM ends at 8) and the colours of `ase_crystalnet.classes`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ase_crystalnet.classes import class_colors
+from ase_crystalnet.classes import VOCABULARY, class_colors
 
 __all__ = ["KNOWN", "OTHER", "PTM_IDS", "StructureType", "structure_types"]
 
@@ -53,24 +53,18 @@ def _hex(color: str) -> Color:
     return red, green, blue
 
 
-def _own(name: str) -> Color:
-    return _hex(class_colors([name])[name])
-
-
 OTHER = StructureType(0, "Other", "OTHER", "other", (0.95, 0.95, 0.95))
 """Refused, unselected, or of a class that is switched off."""
 
 KNOWN: dict[str, StructureType] = {
-    "fcc": StructureType(1, "FCC", "FCC", "fcc", (0.4, 1.0, 0.4)),
-    "hex/rh": StructureType(2, "HEX/RH", "HEX_RH", "hex_rh", (1.0, 0.4, 0.4)),
-    "bcc": StructureType(3, "BCC", "BCC", "bcc", (0.4, 0.4, 1.0)),
-    "sc": StructureType(5, "Simple cubic", "SC", "sc", (160 / 255, 20 / 255, 254 / 255)),
-    "diam": StructureType(
-        6, "Cubic diamond", "CUBIC_DIAMOND", "diam", (19 / 255, 160 / 255, 254 / 255)
-    ),
-    "bct139": StructureType(10, "BCT 139", "BCT139", "bct139", _own("bct139")),
-    "bct141": StructureType(11, "BCT 141", "BCT141", "bct141", _own("bct141")),
-    "disordered": StructureType(12, "Disordered", "DISORDERED", "disordered", _own("disordered")),
+    name: StructureType(
+        entry.ovito_id,
+        entry.ovito_name,
+        entry.ovito_key,
+        name.replace("/", "_"),
+        entry.ovito_color or _hex(entry.color),
+    )
+    for name, entry in VOCABULARY.items()
 }
 """Types of the classes of the shipped model."""
 

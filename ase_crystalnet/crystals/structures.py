@@ -6,14 +6,13 @@ gives the same numbers every time. The prototypes and the packing are those of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from ase_crystalnet.classes import VOCABULARY
 from ase_crystalnet.crystals import disordered
 from ase_crystalnet.crystals import sampling as crystals
 from ase_crystalnet.errors import InputError
@@ -78,18 +77,6 @@ def bct141(c_over_a: float, distance: float = 2.5) -> Atoms:
     return _crystal("bct141", c_over_a, distance=distance)
 
 
-#: One cell of every crystal class of the local model, at a typical parameter.
-_CELLS: dict[str, Callable[[], Atoms]] = {
-    "bct139": lambda: bct139(1.2),
-    "bct141": lambda: bct141(0.5456),
-    "hex/rh": hcp,
-    "sc": sc,
-    "fcc": fcc,
-    "diam": diamond,
-    "bcc": bcc,
-}
-
-
 def unit_cell(name: str) -> Atoms:
     """Cell of a class by its name: bct139, bct141, hex/rh, sc, fcc, diam or bcc.
 
@@ -98,9 +85,12 @@ def unit_cell(name: str) -> Atoms:
     InputError
         If the name is none of these.
     """
-    if name not in _CELLS:
-        raise InputError(f"crystal {name!r} is unknown; expected one of {', '.join(_CELLS)}")
-    return _CELLS[name]()
+    cells = {known: entry.cell for known, entry in VOCABULARY.items()}
+    prototype = cells.get(name)
+    if prototype is None:
+        there = ", ".join(known for known, cell in cells.items() if cell is not None)
+        raise InputError(f"crystal {name!r} is unknown; expected one of {there}")
+    return _crystal(prototype[0], *prototype[1], distance=2.5)
 
 
 def nearest_distance(atoms: Atoms) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ase_crystalnet._compute.types import Array
+from ase_crystalnet.classes import VOCABULARY
 from ase_crystalnet.lattice._kernels.setting import _best_change
 
 __all__ = ["Setting", "conventional_setting", "misorientation", "symmetry_rotations"]
@@ -28,16 +29,6 @@ CENTRING: dict[str, Array] = {
     "R": np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3,
 }
 HEXAGONAL_AXES = np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, 1]])
-# Class -> Bravais types it may have: (centring, hexagonal axes, c/a is free).
-_BRAVAIS: dict[str, tuple[tuple[str, bool, bool], ...]] = {
-    "sc": (("P", False, False),),
-    "fcc": (("F", False, False),),
-    "diam": (("F", False, False),),
-    "bcc": (("I", False, False),),
-    "bct139": (("I", False, True),),
-    "bct141": (("I", False, True),),
-    "hex/rh": (("P", True, True), ("R", True, True)),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +109,11 @@ def conventional_setting(
     )
     known = np.isfinite(lattice).all(axis=(1, 2))
     for number, name in enumerate(classes):
-        if name not in _BRAVAIS:
+        if name not in VOCABULARY or not VOCABULARY[name].bravais:
             continue
         chosen = np.flatnonzero(known & (labels == number))
         if len(chosen):
-            _settle(lattice[chosen], chosen, _BRAVAIS[name], result)
+            _settle(lattice[chosen], chosen, VOCABULARY[name].bravais, result)
     return result
 
 
