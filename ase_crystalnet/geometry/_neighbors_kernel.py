@@ -53,6 +53,19 @@ def runs(center, radius, origin, edge, steps, keys, starts, begin, end):
         low[c] = max(math.floor((center[c] - radius - origin[c]) / edge), 0)
         high[c] = min(math.floor((center[c] + radius - origin[c]) / edge), steps[c] - 1)
     count = 0
+    if (high[0] - low[0] + 1) * (high[1] - low[1] + 1) > keys.size:
+        # A ball that is mostly empty, as about a stray atom: the cubes that hold points are fewer.
+        mask = (1 << BITS) - 1
+        for k in range(keys.size):
+            i, j, h = keys[k] >> (2 * BITS), (keys[k] >> BITS) & mask, keys[k] & mask
+            inside = low[0] <= i <= high[0] and low[1] <= j <= high[1] and low[2] <= h <= high[2]
+            dx = max(origin[0] + i * edge - center[0], center[0] - origin[0] - (i + 1) * edge, 0.0)
+            dy = max(origin[1] + j * edge - center[1], center[1] - origin[1] - (j + 1) * edge, 0.0)
+            if inside and dx * dx + dy * dy <= radius * radius * (1 + 1e-9):
+                begin[count] = starts[k]
+                end[count] = starts[k + 1]
+                count += 1
+        return count
     for i in range(low[0], high[0] + 1):
         dx = max(origin[0] + i * edge - center[0], center[0] - origin[0] - (i + 1) * edge, 0.0)
         for j in range(low[1], high[1] + 1):
@@ -72,10 +85,10 @@ def runs(center, radius, origin, edge, steps, keys, starts, begin, end):
 
 
 @njit(**STRICT)
-def most_runs(radius, edge):
-    """Bound on the number of runs of a ball."""
-    across = int(2 * radius / edge) + 2
-    return across * across
+def most_runs(radius, edge, keys):
+    """Bound on the number of runs of a ball: of its columns, and of the cubes that hold points."""
+    across = min(int(2 * radius / edge) + 2, keys.size)
+    return min(across * across, keys.size)
 
 
 @njit(**JIT)
@@ -117,7 +130,7 @@ def cut(
     largest = 0.0
     for b in range(start, stop):
         largest = max(largest, radii[b])
-    begin = np.empty(most_runs(largest, edge), np.int64)
+    begin = np.empty(most_runs(largest, edge, keys), np.int64)
     end = np.empty(begin.size, np.int64)
     near = np.empty(room + 1, np.int64)
     distance = np.empty(room + 1, np.float64)
@@ -141,7 +154,7 @@ def nearest(
     `found` and `distances` are (B, K).
     """
     most = found.shape[1]
-    begin = np.empty(most_runs(radius, edge), np.int64)
+    begin = np.empty(most_runs(radius, edge, keys), np.int64)
     end = np.empty(begin.size, np.int64)
     best = np.empty(most, np.float64)
     which = np.empty(most, np.int64)
@@ -193,7 +206,7 @@ def sorted_distances(
     `out` is (B, K). Up to `room` points of a ball are looked at; where there are more, -1 is
     written instead of the first distance.
     """
-    begin = np.empty(most_runs(radius, edge), np.int64)
+    begin = np.empty(most_runs(radius, edge, keys), np.int64)
     end = np.empty(begin.size, np.int64)
     near = np.empty(room + 1, np.int64)
     distance = np.empty(room + 1, np.float64)

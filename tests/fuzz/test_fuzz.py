@@ -18,9 +18,8 @@ from tests.fuzz.supervisor import GOOD, Case, Outcome, supervise
 from tests.fuzz.targets import run
 
 COUNT = 300
-#: `python -m tests.fuzz` has them. TensorFlow takes longer to import than all other cases together;
-#: windows of an atom that is far from all others still ask for memory without a bound.
-LEFT_OUT = ("network", "geometry")
+#: `python -m tests.fuzz` has it. TensorFlow takes longer to import than all other cases together.
+LEFT_OUT = ("network",)
 
 
 @pytest.fixture(scope="module")

@@ -81,3 +81,21 @@ def test_threads_make_no_difference(threads):
     many = CellList(points, 1.0, threads=threads).cut(points, np.full(400, 2.5), 60)
     for a, b in zip(one, many, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_stray_points_far_away_cost_nothing() -> None:
+    """Balls as large as the way to them: the cubes on the way, 10^15 of them, are not visited."""
+    rng = np.random.default_rng(0)
+    points = np.vstack([rng.random((60, 3)) * 8, 3e5 * np.eye(3), -2e5 * np.eye(3)])
+    cells = CellList(points, edge=2.0)
+    centers = points[[0, 10, 60, 65]]
+    radii = np.array([4.0, 5e5, 5e5, 3.0])
+    _, found, counts = cells.cut(centers, radii, 100)
+    for row, (center, radius) in enumerate(zip(centers, radii, strict=True)):
+        wanted = np.flatnonzero(np.linalg.norm(points - center, axis=1) <= radius)
+        assert counts[row] == len(wanted)
+        assert sorted(found[row, : counts[row]]) == wanted.tolist()
+    index, distance = cells.nearest(centers, 3, 1e6)
+    every = np.linalg.norm(points[None] - centers[:, None], axis=2)
+    assert np.allclose(distance, np.sort(every, axis=1)[:, :3])
+    assert (index[:, 0] == [0, 10, 60, 65]).all()
