@@ -77,6 +77,8 @@ class PeriodicSpace:
                 f"{lengths.max():.3g}; check the unit of the cell"
             )
         if pbc.any():
+            # Before anything is computed with them: tiny ones overflow where they divide.
+            _refuse_near_images(periodic, lengths)
             unit = periodic / lengths[:, None]
             volume = float(np.sqrt(max(np.linalg.det(unit @ unit.T), 0.0)))
             if volume < DEGENERATE_VOLUME:
