@@ -25,6 +25,7 @@ __all__ = [
     "LONGEST_LINE",
     "bounded_lines",
     "check_plain",
+    "kind_of",
     "open_plain",
     "read_archive",
     "read_arrays",
@@ -53,6 +54,18 @@ def reason_of(error: BaseException, longest: int = 200) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
+def kind_of(mode: int) -> str:
+    """What a name stands for, by the mode that `os.stat` gives, in words."""
+    kinds = {
+        stat.S_IFREG: "a plain file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFLNK: "a symbolic link",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
 def check_plain(path: Name) -> int:
     """Size in bytes of a plain file.
 
@@ -74,11 +87,9 @@ def _size_of(path: Name, state: os.stat_result) -> int:
     if stat.S_ISDIR(state.st_mode):
         raise IsADirectoryError(f"{os.fspath(path)}: is a directory, expected a file")
     if not stat.S_ISREG(state.st_mode):
-        kind = "a pipe" if stat.S_ISFIFO(state.st_mode) else "a socket"
-        if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
-            kind = "a device"
         raise InputError(
-            f"{os.fspath(path)}: is {kind}, expected a plain file; write the data into one first"
+            f"{os.fspath(path)}: is {kind_of(state.st_mode)}, expected a plain file; write the "
+            "data into one first"
         )
     return state.st_size
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.results.held_file import refuse_other_than_file
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -139,6 +138,7 @@ def read_window(
             f"{file.path}: its trajectory {place!r} is not there, so the window's atoms cannot be "
             "read; run from the folder where it was analysed, or give --trajectory"
         )
+    from ase_crystalnet.io.results.held_file import refuse_other_than_file
     from ase_crystalnet.io.results.same_frames import content_of
 
     refuse_other_than_file(place)

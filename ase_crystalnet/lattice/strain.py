@@ -29,10 +29,21 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice.finder import Lattices, minkowski_reduce, standard_frame
 from ase_crystalnet.lattice.orientation import CENTRING, HEXAGONAL_AXES, template_of
 
-__all__ = ["PARENTS", "ParentFinder", "Strains", "nearest_parent", "reframed", "without_strain"]
+__all__ = [
+    "PARENTS",
+    "STRAIN_LIMIT",
+    "ParentFinder",
+    "Strains",
+    "nearest_parent",
+    "reframed",
+    "without_strain",
+]
 
 Array = NDArray[np.float64]
 
+#: Largest principal logarithmic stretch that is taken for a strain: below the middle of the way
+#: from fcc to bcc, 0.1155.
+STRAIN_LIMIT = 0.10
 #: Parents, by their number in `Strains.parent`, and the centring of each.
 PARENTS = ("fcc", "bcc", "sc", "hexagonal", "tetragonal", "rhombohedral")
 # Centring, hexagonal axes, proper rotations.
@@ -97,8 +108,7 @@ class ParentFinder:
     Parameters
     ----------
     limit : float
-        Largest principal logarithmic stretch that is taken for a strain. In the middle of the way
-        from fcc to bcc it is 0.1155.
+        Largest principal logarithmic stretch that is taken for a strain.
 
     Raises
     ------
@@ -106,7 +116,7 @@ class ParentFinder:
         `limit` is negative or not a number.
     """
 
-    limit: float = 0.10
+    limit: float = STRAIN_LIMIT
 
     def __post_init__(self) -> None:
         if not self.limit >= 0:
@@ -152,7 +162,9 @@ class ParentFinder:
         return Strains(parent, undo, strain, size, margin, rival, orientation)
 
 
-def nearest_parent(lattice: Array, limit: float = 0.10, *, threads: int | None = None) -> Strains:
+def nearest_parent(
+    lattice: Array, limit: float = STRAIN_LIMIT, *, threads: int | None = None
+) -> Strains:
     """Nearest parent of each lattice (B, 3, 3), see `ParentFinder`."""
     return ParentFinder(limit)(lattice, threads=threads)
 

@@ -9,16 +9,13 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import LatticeFinder
 from ase_crystalnet.lattice.parent import SuperlatticeFinder
-from ase_crystalnet.lattice.strain import PARENTS, ParentFinder, Strains
+from ase_crystalnet.lattice.strain import PARENTS, STRAIN_LIMIT, ParentFinder, Strains
 from ase_crystalnet.local.images import ImageMaker
 
-__all__ = ["MEANINGS", "STRAIN_LIMIT", "image_maker", "naming_of", "share_with_rival"]
+__all__ = ["MEANINGS", "image_maker", "naming_of", "share_with_rival"]
 
 #: What a class name can mean.
 MEANINGS = ("structure", "symmetry")
-#: Largest principal logarithmic stretch that is taken for a strain: below the middle of the way
-#: from fcc to bcc, 0.1155.
-STRAIN_LIMIT = 0.10
 
 
 def image_maker(

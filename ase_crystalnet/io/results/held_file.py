@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import kind_of
 from ase_crystalnet.io.whole_files import to_disk
 
 __all__ = ["HeldFile", "link_target", "own_folder", "refuse_other_than_file"]
@@ -179,11 +180,4 @@ def refuse_other_than_file(path: str | os.PathLike[str], *, links: bool = True) 
         raise FileNotFoundError(f"{path}: no such file") from None
     if stat.S_ISREG(mode):
         return
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFLNK: "a symbolic link",
-    }
-    found = kinds.get(stat.S_IFMT(mode), "a device")
-    raise InputError(f"{path}: expected a file, got {found}; give the name of a file")
+    raise InputError(f"{path}: expected a file, got {kind_of(mode)}; give the name of a file")
