@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
+from ase_crystalnet.classes import OTHER
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.local.analysis import LocalAnalysis
-from ase_crystalnet.local.names import image_maker
+from ase_crystalnet.local.names import image_maker, meaning_of, model_of
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.whole.analysis import WholeAnalysis
@@ -45,15 +46,18 @@ class CrystalNet(Calculator):
 
     Parameters
     ----------
-    model : str or Path
-        Name of a shipped model or a model folder.
+    model : str or Path, optional
+        Name of a shipped model or a model folder; by default the one that answers what `classes`
+        asks: "structure", or "local" for symmetries.
     min_certainty : float, optional
         Labels with a smaller certainty are refused (-1); None refuses none.
-    classes : {'structure', 'symmetry'}, optional
+    classes : {'structure', 'symmetry'} or sequence of str, optional
         What names mean. 'structure' (default): which crystal it is; strain is taken out of a window
         before it is named, and weak superlattice peaks and thickness fringes are set aside, so that
         copper pulled by 5 % is fcc. 'symmetry': the symmetry of the window as it is, by which that
-        is ``bct139``; the question of Ziletti et al.
+        is ``bct139``; the question of Ziletti et al. Names of structures, such as
+        ``("fcc", "hcp")``: these, ``other`` and ``disordered``; the probability of all other
+        structures goes to ``other``.
     strain_limit : float, optional
         Largest principal logarithmic stretch that is taken for a strain (0.10), with 'structure'.
     window_atoms : int, optional
@@ -89,10 +93,10 @@ class CrystalNet(Calculator):
 
     def __init__(
         self,
-        model: str | Path = "local",
+        model: str | Path | None = None,
         *,
         min_certainty: float | None = None,
-        classes: str | None = None,
+        classes: str | Sequence[str] | None = None,
         strain_limit: float | None = None,
         window_atoms: int | None = None,
         on_sparse: str | None = None,
@@ -101,7 +105,8 @@ class CrystalNet(Calculator):
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        naming = {"classes": classes, "strain_limit": strain_limit}
+        meaning, chosen = meaning_of(classes)
+        naming = {"classes": meaning, "strain_limit": strain_limit}
         windowing = {"window_atoms": window_atoms, "on_sparse": on_sparse}
         looking = {"species": species, "divide": divide, "batch_size": batch_size}
         # Options that were not given keep the defaults of their stage.
@@ -109,9 +114,14 @@ class CrystalNet(Calculator):
         windowing = {name: value for name, value in windowing.items() if value is not None}
         looking = {name: value for name, value in looking.items() if value is not None}
         windower = Windower(**windowing)  # type: ignore[arg-type]
-        self.classifier = Classifier(model)
+        self.classifier = Classifier(model_of(meaning) if model is None else model)
         if self.mode == "global" and classes == "symmetry":
             naming.pop("classes")  # what a model of whole structures names anyway
+        if meaning == "symmetry" and OTHER in self.classifier.classes:
+            raise InputError(
+                f"model {self.classifier.card.name!r} names structures and not symmetries; leave "
+                "the model out with classes='symmetry', or use 'local'"
+            )
         self.fingerprint = self._fingerprint_of_card()
         self.method: LocalAnalysis | WholeAnalysis
         if self.mode == "global":
@@ -127,6 +137,7 @@ class CrystalNet(Calculator):
                 windower,
                 image_maker(self.fingerprint, **naming),  # type: ignore[arg-type]
                 min_certainty=min_certainty,
+                chosen=chosen,
                 **looking,  # type: ignore[arg-type]
             )
         self.frame: FrameAnalysis | None = None
@@ -154,7 +165,7 @@ class CrystalNet(Calculator):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
-        return self.classifier.classes
+        return self.method.classes
 
     @property
     def min_certainty(self) -> float | None:

@@ -20,7 +20,9 @@ __all__ = [
     "CLASSES",
     "CLASS_COLORS",
     "DISORDERED",
+    "OTHER",
     "REFUSED",
+    "STRUCTURES",
     "VOCABULARY",
     "CrystalClass",
     "checked_certainty",
@@ -60,6 +62,7 @@ class CrystalClass:
 
 
 _TETRAGONAL = (("I", False, True),)
+_HEXAGONAL = (("P", True, True),)
 
 VOCABULARY: Mapping[str, CrystalClass] = {
     entry.name: entry
@@ -104,13 +107,67 @@ VOCABULARY: Mapping[str, CrystalClass] = {
         CrystalClass(
             "bcc", "#0072b2", (("I", False, False),), ("bcc", ()), 3, "BCC", "BCC", (0.4, 0.4, 1.0)
         ),
+        CrystalClass(
+            "hcp",
+            "#d55e00",
+            _HEXAGONAL,
+            ("hcp", (math.sqrt(8 / 3),)),
+            2,
+            "HCP",
+            "HCP",
+            (1.0, 0.4, 0.4),
+        ),
+        CrystalClass(
+            "dhcp", "#cc79a7", _HEXAGONAL, ("dhcp", (2 * math.sqrt(8 / 3),)), 13, "DHCP", "DHCP"
+        ),
+        CrystalClass(
+            "hexdiam",
+            "#44aa99",
+            _HEXAGONAL,
+            ("hexdiamond", (math.sqrt(8 / 3),)),
+            7,
+            "Hexagonal diamond",
+            "HEX_DIAMOND",
+            (0.0, 200 / 255, 180 / 255),
+        ),
+        CrystalClass(
+            "graphite",
+            "#3b3b3b",
+            (("P", True, True), ("R", True, True)),
+            ("graphite", (2.726,)),
+            14,
+            "Graphite",
+            "GRAPHITE",
+        ),
+        CrystalClass(
+            "rh",
+            "#882255",
+            (("R", True, True),),
+            ("alpha-As", (2.605, 0.2341)),
+            15,
+            "Rhombohedral",
+            "RHOMBOHEDRAL",
+        ),
+        CrystalClass("other", "#ddcc77", (), None, 16, "Other crystal", "OTHER_CRYSTAL"),
         CrystalClass("disordered", "#8f8f8f", (), None, 12, "Disordered", "DISORDERED"),
     )
 }
-"""Classes of the local model, by their names, in the order of its probabilities."""
+"""All classes that a model of windows may have, by their names."""
 
-CLASSES = tuple(VOCABULARY)
-"""Names of the classes of the local model: Ziletti et al. 2018, Table 1, and disordered matter."""
+CLASSES = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc", "disordered")
+"""Symmetries, in the order of the probabilities of the model "local": Ziletti et al. 2018, Table 1,
+and disordered matter."""
+
+STRUCTURES = (
+    "fcc", "bcc", "sc", "diam", "hcp", "dhcp", "hexdiam", "graphite", "bct141", "rh", "bct139",
+    "other", "disordered",
+)  # fmt: skip
+"""Structure types, in the order of the probabilities of the model "structure". ``rh``: alpha-As and
+its kin, alpha-Hg, beta-Po; ``bct139`` beyond the limit of strain of fcc and bcc (alpha-Pa);
+``other``: a crystal, but none of these."""
+
+OTHER = "other"
+"""Class of crystals that have no name of their own."""
 
 DISORDERED = "disordered"
 """Class of matter without a lattice: liquids, glasses, gases."""
@@ -123,7 +180,7 @@ CLASS_COLORS: Mapping[str, str] = {
     **{name: entry.color for name, entry in VOCABULARY.items()},
     REFUSED: "#e4e4e4",
 }
-"""Colour of each class of the local model, and of refused atoms."""
+"""Colour of each class, and of refused atoms."""
 
 
 _MORE_COLORS = ("#cc79a7", "#44aa99", "#332288", "#999933", "#882255", "#117733")

