@@ -221,6 +221,11 @@ class ModelCard(Card):
         "window_atoms": (_is_range, "the smallest and the largest number of atoms"),
     }
 
+    def sets_table(self) -> dict[str, Any]:
+        """What prediction sets need, by the name it has in the metadata of a frame; or nothing."""
+        least = self.data.get("least_probabilities")
+        return {} if least is None else {"least_probabilities": least}
+
     @classmethod
     def _fields(cls, path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
         mode = data.get("mode", "local")

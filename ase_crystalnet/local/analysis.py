@@ -171,16 +171,8 @@ class LocalAnalysis:
 
     def _fill(self, table: WindowTable, rows: NDArray[np.intp], seen: WindowImages) -> None:
         """Write what windows show, and what the network says of them, into their rows."""
-        classes = self.classifier.classes
-        probabilities = self.classifier.predict(seen.images)
-        table.set_rows(rows, seen.lattices)
-        if OTHER in classes and seen.strains is not None:
-            own = self.classifier.predict(seen.own_images)
-            cell_atoms = look_again(probabilities, seen, own, classes)
-            not_flat(probabilities, classes)
-            count_cells(probabilities, cell_atoms, classes)
+        table.set_rows(rows, seen.lattices, probabilities=self.answers(seen))
         if seen.strains is not None:
-            share_with_rival(probabilities, classes, seen.strains)
             table.set_rows(rows, strain=seen.strains.strain)
         if seen.superlattices is not None:
             table.set_rows(
@@ -189,7 +181,19 @@ class LocalAnalysis:
                 superlattice_strength=seen.superlattices.strength,
                 superlattice_significance=seen.superlattices.significance,
             )
-        table.set_rows(rows, probabilities=only_kept(probabilities, classes, self.classes))
+
+    def answers(self, seen: WindowImages) -> NDArray[np.float32]:
+        """Class probabilities (B, C) of windows: of their images, and of what else they show."""
+        classes = self.classifier.classes
+        probabilities = self.classifier.predict(seen.images)
+        if OTHER in classes and seen.strains is not None:
+            own = self.classifier.predict(seen.own_images)
+            cell_atoms = look_again(probabilities, seen, own, classes)
+            not_flat(probabilities, classes)
+            count_cells(probabilities, cell_atoms, classes)
+        if seen.strains is not None:
+            share_with_rival(probabilities, classes, seen.strains)
+        return only_kept(probabilities, classes, self.classes)
 
     def images_of(
         self, atoms: Atoms, batch: WindowBatch, rows: NDArray[np.intp] | None = None
@@ -301,6 +305,7 @@ class LocalAnalysis:
                 "centers": centers,
                 "species": self.species,
                 **naming_of(self.images),
+                **self.classifier.card.sets_table(),
             },
             **columns,
         )

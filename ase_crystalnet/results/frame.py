@@ -20,6 +20,7 @@ from ase_crystalnet.results.arrays import (
     snapshot_lindemann,
     validate_arrays,
 )
+from ase_crystalnet.results.sets import prediction_sets
 from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class FrameAnalysis(WindowTable):
     min_certainty : float or None
         Certainty below which labels are refused; None refuses no label for it.
     metadata : mapping
-        Model, window size, kind of centres: numbers and strings only.
+        Model, window size, kind of centres: numbers, strings, and tables of them.
 
     Raises
     ------
@@ -182,6 +183,25 @@ class FrameAnalysis(WindowTable):
     def class_names(self) -> NDArray[np.str_]:
         """Class name of every atom, shape (N,); ``'refused'`` where there is no label."""
         return np.array([*self.classes, REFUSED])[self.atom_labels]
+
+    def sets(self, coverage: float = 0.99) -> NDArray[np.bool_]:
+        """Prediction sets of the windows: the classes that an answer leaves open, shape (W, C).
+
+        Of windows like those the model was calibrated on, at least the share `coverage` of each
+        class has its own class in its set.
+
+        Parameters
+        ----------
+        coverage : float
+            Up to 0.995.
+
+        Raises
+        ------
+        InputError
+            The coverage is out of range, or the model was not calibrated for sets.
+        """
+        least = self.metadata.get("least_probabilities") or {}
+        return prediction_sets(self.probabilities, self.classes, least, coverage)
 
     def with_min_certainty(self, min_certainty: float | None) -> FrameAnalysis:
         """Return the same analysis with labels refused below another certainty.

@@ -12,10 +12,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_crystalnet.analyzer import CrystalNet
-from ase_crystalnet.classes import CLASSES
+from ase_crystalnet.classes import CLASSES, OTHER
 from ase_crystalnet.crystals.disordered import random_packing
 from ase_crystalnet.crystals.pools import Pool, load_pools
-from ase_crystalnet.crystals.sampling import Disorder, cut_crystal, sample_crystal
+from ase_crystalnet.crystals.sampling import Crystal, Disorder, cut_crystal, sample_crystal
+from ase_crystalnet.training.local.structure_types import (
+    STRUCTURE_TYPES,
+    sample_other,
+    sample_structure,
+)
 
 __all__ = ["CONDITIONS", "Row", "disorder_table", "predict_windows"]
 
@@ -44,12 +49,14 @@ class Row:
     ----------
     name : str
     truth : (W,) int array
-        Index into `CLASSES`.
+        Index into `classes`.
     probabilities : (W, C) array
     wanted : float
         Percent.
     kinds : tuple of str
         Prototype of each window.
+    classes : tuple of str
+        Of the model.
     """
 
     name: str
@@ -57,6 +64,7 @@ class Row:
     probabilities: NDArray[np.float32]
     wanted: float
     kinds: tuple[str, ...]
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -73,7 +81,7 @@ class Row:
     def by_class(self) -> dict[str, float]:
         """Percent right of each class that occurs."""
         return {
-            CLASSES[c]: 100 * float(self.right[self.truth == c].mean())
+            self.classes[c]: 100 * float(self.right[self.truth == c].mean())
             for c in np.unique(self.truth)
         }
 
@@ -102,7 +110,10 @@ def disorder_table(
     seed: int = 2018,
     progress: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Accuracy over random crystals of the seven classes, orientations and centres.
+    """Accuracy over random crystals of a model's classes, orientations and centres.
+
+    Of a model of structures the crystals of no type are among them, and those near the limit of
+    strain are not strained.
 
     Parameters
     ----------
@@ -121,15 +132,30 @@ def disorder_table(
         if progress:
             progress(name)
         rng = np.random.default_rng([seed, number])
-        truth = np.arange(windows) % 7
+        names, draw = _drawn(net.classes, disorder.strain > 0)
+        truth = np.array([net.classes.index(names[k % len(names)]) for k in range(windows)])
         clusters, kinds = [], []
         for c in truth:
-            crystal = sample_crystal(CLASSES[c], rng, shared=False)
+            crystal = draw(net.classes[c], rng)
             kinds.append(crystal.name)
             # 2.5 times the window, so that the window is inside its cluster.
             clusters.append(3.0 * cut_crystal(crystal, int(2.5 * size), disorder, rng))
-        rows.append(Row(name, truth, predict_windows(net, clusters), wanted, tuple(kinds)))
+        answers = predict_windows(net, clusters)
+        rows.append(Row(name, truth, answers, wanted, tuple(kinds), net.classes))
     return rows
+
+
+def _drawn(
+    classes: tuple[str, ...], strained: bool
+) -> tuple[tuple[str, ...], Callable[[str, np.random.Generator], Crystal]]:
+    """Names of the crystals that are drawn for a model, and what draws one."""
+    if OTHER not in classes:
+        return classes[:7], lambda name, rng: sample_crystal(name, rng, shared=False)
+
+    def draw(name: str, rng: np.random.Generator) -> Crystal:
+        return sample_other(rng) if name == OTHER else sample_structure(name, rng)
+
+    return (STRUCTURE_TYPES[:8] if strained else (*STRUCTURE_TYPES, OTHER)), draw
 
 
 def liquid_row(
@@ -147,7 +173,7 @@ def liquid_row(
         pool = pools[k % len(pools)]
         kinds.append(pool.name)
         clusters.append(pool.cut(int(2.5 * size), 0.0, rng, on_atom=bool(k % 2)))
-    truth = np.full(windows, CLASSES.index("disordered"))
-    return Row(
-        "disordered", truth, predict_windows(net, clusters), 100 - LIQUID_LIMIT, tuple(kinds)
-    )
+    truth = np.full(windows, net.classes.index("disordered"))
+    answers = predict_windows(net, clusters)
+    wanted = 100 - LIQUID_LIMIT
+    return Row("disordered", truth, answers, wanted, tuple(kinds), net.classes)

@@ -23,10 +23,13 @@ from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.results.sets import least_probabilities
 from ase_crystalnet.training.local.dataset import Recipe, make_shards
 from ase_crystalnet.training.local.network import FAST, Design, local_network
 from ase_crystalnet.training.local.structures import (
+    Cells,
     StructureRecipe,
+    StructureSampler,
     load_real_crystals,
     make_structure_shards,
 )
@@ -37,12 +40,14 @@ from ase_crystalnet.training.model_folder import (
     write_model_folder,
 )
 from ase_crystalnet.training.provenance import code_that_began
-from ase_crystalnet.training.shards import read_shards
+from ase_crystalnet.training.shards import pad_windows, read_shards
 
 __all__ = ["TrainingPlan", "train_local"]
 
 Log = Callable[[str], None]
 WINDOW_ATOMS = (64, 512)
+#: Windows that prediction sets are calibrated on.
+SET_WINDOWS = 8000
 
 
 @dataclass(frozen=True)
@@ -152,14 +157,20 @@ def train_local(
     md_files = molecular_dynamics(work / "md", log)
     log(f"{len(md_files)} liquids and glasses")
     make: Callable[..., None] = make_shards
+    real: Cells = ()
+    held: Cells = ()
     if isinstance(recipe, StructureRecipe):
-        real = () if structures is None else load_real_crystals(structures, plan.real_crystals)
-        log(f"{len(real)} real crystals of no type")
-        make = partial(make_structure_shards, real=real)
+        if structures is not None:
+            real = load_real_crystals(structures, plan.real_crystals)
+            # Windows of one crystal are alike: those to judge by come from others.
+            real, held = real[len(real) // 6 :], real[: len(real) // 6]
+        log(f"{len(real)} real crystals of no type, {len(held)} held out")
     for name, count, seed in (
         ("windows", plan.shards, plan.seed),
         ("validation", plan.validation_shards, plan.seed + 1),
     ):
+        if isinstance(recipe, StructureRecipe):
+            make = partial(make_structure_shards, real=real if name == "windows" else held)
         make(
             work / name,
             count,
@@ -176,8 +187,15 @@ def train_local(
     log(f"temperature {temperature:.3f}")
     card = write_model_folder(out, network, _card(plan, recipe, md_files, temperature, code))
     command = "crystalnet train local" + (" --fast" if plan.teacher is not None else "")
+    if isinstance(recipe, StructureRecipe):
+        command = "crystalnet train structure"
+        card["least_probabilities"] = _set_thresholds(
+            out, StructureSampler.of_structures(recipe, md_files, plan.seed + 2, held), plan.seed
+        )
+        card["sets_calibrated_on"] = f"{SET_WINDOWS} windows of the recipe, one of each crystal"
+        write_card(out, card)
     card["accuracy"] = {
-        **_evaluate(out, work, md_files, evaluation_windows, log),
+        **_evaluate(plan, out, work, md_files, evaluation_windows, log),
         "command": command,
     }
     write_card(out, card)
@@ -344,8 +362,22 @@ def _card(
     }
 
 
+def _set_thresholds(out: Path, sampler: StructureSampler, seed: int) -> dict[str, list[float]]:
+    """Thresholds of the prediction sets, on crystals of their own."""
+    from ase_crystalnet.analyzer import CrystalNet
+
+    method = CrystalNet(out).of_windows()
+    rng = np.random.default_rng([seed, 81])
+    truth, answers = [], []
+    for _ in range(0, SET_WINDOWS, 500):
+        drawn = [sampler.draw(rng) for _ in range(500)]
+        answers.append(method.answers(method.images(*pad_windows([w for w, _ in drawn]))))
+        truth += [int(target.argmax()) for _, target in drawn]
+    return least_probabilities(np.concatenate(answers), np.array(truth), method.classes)
+
+
 def _evaluate(
-    out: Path, work: Path, md_files: list[Path], windows: int, log: Log
+    plan: TrainingPlan, out: Path, work: Path, md_files: list[Path], windows: int, log: Log
 ) -> dict[str, Any]:
     """Tables of the card, on windows of other seeds than the training's."""
     from ase_crystalnet.analyzer import CrystalNet
@@ -353,7 +385,7 @@ def _evaluate(
     from ase_crystalnet.training.calibration import calibration_error, reliability, risk_coverage
     from ase_crystalnet.training.local.evaluate import disorder_table, liquid_row
 
-    net = CrystalNet(out, classes="symmetry")
+    net = CrystalNet(out, classes=None if plan.classes == STRUCTURES else "symmetry")
     rows = disorder_table(net, windows=windows, progress=log)
     rows.append(liquid_row(net, md_files, windows=windows))
     images, targets = read_shards(work / "validation", 1)
