@@ -25,8 +25,6 @@ from ase_crystalnet.classes import CLASSES
 
 Labels = NDArray[np.int16]
 
-_NUMBER = {name: number for number, name in enumerate(CLASSES)}
-
 SIGMAS = (0.0, 0.02, 0.05, 0.08, 0.10, 0.12, 0.15)
 VACANCIES = (0.0, 0.01, 0.05, 0.10, 0.20, 0.30, 0.40, 0.50, 0.60)
 
@@ -38,7 +36,8 @@ class MissingOvitoError(CrystalNetError):
 def ptm_labels(
     atoms: Atoms,
     rmsd_cutoff: float | None = 0.1,
-    structures: Sequence[str] = ("fcc", "hex/rh", "bcc", "sc", "diam"),
+    structures: Sequence[str] = ("fcc", "hcp", "bcc", "sc", "diam"),
+    classes: Sequence[str] = CLASSES,
 ) -> Labels:
     """Labels (N,) by polyhedral template matching.
 
@@ -49,12 +48,16 @@ def ptm_labels(
     rmsd_cutoff : float or None
         Largest deviation from a template, in its nearest-neighbour distance; None for no limit.
     structures : sequence of str
-        Classes whose templates are on. OVITO itself starts with fcc, hcp and bcc.
+        Templates that are on; hexagonal diamond goes with diam. OVITO itself starts with fcc, hcp
+        and bcc.
+    classes : sequence of str
+        Whose numbers the labels are: symmetries (hcp and hexagonal diamond are hex/rh) or
+        structures.
 
     Notes
     -----
-    Icosahedron and graphene are off. Hexagonal diamond is on with diam and counts as hex/rh. PTM
-    has no template for the tetragonal classes: they can only be called something else.
+    Icosahedron and graphene are off. PTM has no template for the tetragonal classes: they can only
+    be called something else.
     """
     modifiers = _ovito().modifiers
     method = modifiers.PolyhedralTemplateMatchingModifier
@@ -62,18 +65,18 @@ def ptm_labels(
     types = method.Type
     templates = {
         "fcc": {int(types.FCC): "fcc"},
-        "hex/rh": {int(types.HCP): "hex/rh"},
+        "hcp": {int(types.HCP): "hcp"},
         "bcc": {int(types.BCC): "bcc"},
         "sc": {int(types.SC): "sc"},
-        "diam": {int(types.CUBIC_DIAMOND): "diam", int(types.HEX_DIAMOND): "hex/rh"},
+        "diam": {int(types.CUBIC_DIAMOND): "diam", int(types.HEX_DIAMOND): "hexdiam"},
     }
     names = {number: name for key in structures for number, name in templates[key].items()}
     for entry in modifier.structures:
         entry.enabled = entry.id in names
-    return _labels(atoms, modifier, names)
+    return _labels(atoms, modifier, names, classes)
 
 
-def acna_labels(atoms: Atoms, diamond: bool = False) -> Labels:
+def acna_labels(atoms: Atoms, diamond: bool = False, classes: Sequence[str] = CLASSES) -> Labels:
     """Labels (N,) by adaptive common neighbour analysis.
 
     Parameters
@@ -86,16 +89,16 @@ def acna_labels(atoms: Atoms, diamond: bool = False) -> Labels:
     """
     modifiers = _ovito().modifiers
     if diamond:
-        names = dict.fromkeys((1, 2, 3), "diam") | dict.fromkeys((4, 5, 6), "hex/rh")
-        return _labels(atoms, modifiers.IdentifyDiamondModifier(), names)
+        names = dict.fromkeys((1, 2, 3), "diam") | dict.fromkeys((4, 5, 6), "hexdiam")
+        return _labels(atoms, modifiers.IdentifyDiamondModifier(), names, classes)
     method = modifiers.CommonNeighborAnalysisModifier
     types = method.Type
-    names = {int(types.FCC): "fcc", int(types.HCP): "hex/rh", int(types.BCC): "bcc"}
+    names = {int(types.FCC): "fcc", int(types.HCP): "hcp", int(types.BCC): "bcc"}
     modifier = method(mode=method.Mode.AdaptiveCutoff)
-    return _labels(atoms, modifier, names)
+    return _labels(atoms, modifier, names, classes)
 
 
-def _labels(atoms: Atoms, modifier: Any, names: dict[int, str]) -> Labels:
+def _labels(atoms: Atoms, modifier: Any, names: dict[int, str], classes: Sequence[str]) -> Labels:
     """Run a structure-identification modifier; whatever has no name is disordered."""
     bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     free = [axis for axis in range(3) if not bare.pbc[axis]]
@@ -106,9 +109,9 @@ def _labels(atoms: Atoms, modifier: Any, names: dict[int, str]) -> Labels:
     data = _ovito().io.ase.ase_to_ovito(bare)
     data.apply(modifier)
     found = np.asarray(data.particles["Structure Type"])
-    table = np.full(max(int(found.max()), *names) + 1, _NUMBER["disordered"], dtype=np.int16)
+    table = np.full(max(int(found.max()), *names) + 1, classes.index("disordered"), dtype=np.int16)
     for number, name in names.items():
-        table[number] = _NUMBER[name]
+        table[number] = classes.index(name if name in classes else "hex/rh")
     labels: Labels = table[found]
     return labels
 
@@ -126,8 +129,8 @@ def _ovito() -> Any:
 
 
 def percent_right(labels: Labels, name: str) -> float:
-    """Percent of atoms with the label of a class."""
-    return 100.0 * float(np.mean(labels == _NUMBER[name]))
+    """Percent of atoms with the label of a symmetry."""
+    return 100.0 * float(np.mean(labels == CLASSES.index(name)))
 
 
 METHODS: dict[str, Callable[[Atoms, str], Labels]] = {
@@ -141,7 +144,8 @@ METHODS: dict[str, Callable[[Atoms, str], Labels]] = {
 
 
 def _few(name: str) -> list[str]:
-    return sorted({"fcc", "hex/rh", "bcc", *([name] if name != "disordered" else [])})
+    more = {"disordered": "fcc", "hex/rh": "hcp"}.get(name, name)
+    return sorted({"fcc", "hcp", "bcc", more})
 
 
 def table(atoms: int, seed: int) -> dict[str, dict[str, list[float]]]:

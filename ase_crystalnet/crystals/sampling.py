@@ -351,6 +351,9 @@ def cut_crystal(
     points = _lattice_points(cell, sites, radius + margin, origin)
     if orientation is None:
         orientation = Rotation.random(random_state=rng).as_matrix()
+    else:
+        # Nothing is drawn for atoms that no displacement brings into the window.
+        points = points[np.einsum("ij,ij->i", points, points) < (1.1 * radius + 1) ** 2]
     points = points @ (orientation @ random_strain(disorder.strain, rng)).T
     points = points[rng.random(len(points)) >= disorder.vacancy_fraction]
     points = points + displacements(points, disorder, rng)

@@ -68,6 +68,8 @@ class StructureRecipe(Recipe):
         Share of real crystals among them, if there are some.
     shaped_share : float
         Share of crystals that are films, wires or particles.
+    shaped_vacancies : float
+        Their largest share of vacancies.
     film, wire, particle
         Their thickness, radius, radius, in nearest-neighbour distances.
     superlattice_share, superlattice
@@ -87,6 +89,7 @@ class StructureRecipe(Recipe):
     other_crystals: int = 4000
     real_share: float = 0.5
     shaped_share: float = 0.16
+    shaped_vacancies: float = 0.3
     film: Range = (1.2, 7.0)
     wire: Range = (2.2, 6.0)
     particle: Range = (2.6, 7.0)
@@ -152,7 +155,10 @@ class StructureSampler(Sampler):
             crystal = self._ordered(crystal, rng)
         atoms = self._atoms(rng)
         if rng.random() < recipe.shaped_share:
-            disorder = replace(disorder, surface=None, interstitials=0.0)
+            vacancies = min(disorder.vacancy_fraction, recipe.shaped_vacancies)
+            disorder = replace(
+                disorder, surface=None, interstitials=0.0, vacancy_fraction=vacancies
+            )
             return self._shaped(crystal, atoms, disorder, rng), crystal.target
         window = cut_crystal(crystal, atoms, disorder, rng)
         if rng.random() < recipe.mixed_share:
@@ -184,7 +190,7 @@ class StructureSampler(Sampler):
             reach = max(ball, 1.1 * np.hypot(atoms / (2 * np.pi * density * size**2), 2 * size))
         else:
             reach = 2 * size
-        reach = min(reach, 14.0)
+        reach = min(reach, 10.0)
         turn = Rotation.random(random_state=rng).as_matrix()
         around = 4 / 3 * np.pi * density * reach**3
         points = cut_crystal(crystal, int(around), disorder, rng, orientation=turn)
