@@ -86,24 +86,24 @@ def sample_structure(name: str, rng: np.random.Generator) -> Crystal:
     Returns
     -------
     Crystal
-        `target` is of `STRUCTURES`. Cubic lattices that come out of the ranges of others (the Bain
-        and the rhombohedral path) are drawn again.
+        `target` is of `STRUCTURES`. A lattice on the rhombohedral path that is within the limit of
+        strain of a cubic one is named by that; near the limit it says nothing. On the Bain path
+        such lattices are drawn again.
     """
     kinds = _KINDS[name]
     while True:
         kind, _, ranges = kinds[rng.choice(len(kinds), p=[k[1] for k in kinds])]
         parameters = tuple(float(rng.uniform(*r)) for r in ranges)
         cell, sites = prototype(kind, *parameters)
+        parent = None
         if kind in ("rh", "bct139"):
-            centres = sites @ cell
-            # Corner and centring: a primitive basis of one atom a cell.
-            basis = cell.copy()
-            basis[2] = centres[1]
-            if kind == "rh":
-                basis = np.vstack([centres[1], centres[2], centres[1] - cell[0]])
-            if cubic_parent(basis) is not None:
-                continue
-        return Crystal(kind, target_of(name), cell, sites)
+            # Two edges and the first centring: a primitive basis of one atom a cell.
+            parent = cubic_parent(np.vstack([cell[:2], (sites @ cell)[1]]))
+        if kind == "bct139" and parent is not None:
+            continue
+        if parent == "":
+            return Crystal(kind, np.full(len(STRUCTURES), 1 / len(STRUCTURES)), cell, sites)
+        return Crystal(kind, target_of(parent or name), cell, sites)
 
 
 def target_of(name: str) -> Array:

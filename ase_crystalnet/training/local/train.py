@@ -102,7 +102,7 @@ class TrainingPlan:
 FAST_PLAN = TrainingPlan(name="local-fast", design=FAST, teacher=Design(), epochs=6)
 #: Names of structures instead of symmetries.
 STRUCTURE_PLAN = TrainingPlan(
-    name="structure", seed=21, shards=32, validation_shards=4, classes=STRUCTURES,
+    name="structure", seed=21, shards=32, validation_shards=4, epochs=3, classes=STRUCTURES,
     real_crystals=6000,
 )  # fmt: skip
 
