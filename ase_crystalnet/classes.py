@@ -67,7 +67,9 @@ _HEXAGONAL = (("P", True, True),)
 VOCABULARY: Mapping[str, CrystalClass] = {
     entry.name: entry
     for entry in (
-        CrystalClass("bct139", "#e6b000", _TETRAGONAL, ("bct139", (1.2,)), 10, "BCT 139", "BCT139"),
+        CrystalClass(
+            "bct139", "#e6b000", _TETRAGONAL, ("bct139", (0.8235,)), 10, "BCT 139", "BCT139"
+        ),
         CrystalClass(
             "bct141", "#7f4a1e", _TETRAGONAL, ("bct141", (0.5456,)), 11, "BCT 141", "BCT141"
         ),

@@ -33,24 +33,27 @@ Steps = Generator[str | float, None, Any]
 @lru_cache(maxsize=2)
 def _analyzer(model: str, window_atoms: int) -> CrystalNet:
     """Analyzers in use; loading a network takes seconds."""
-    return CrystalNet(model, **_options(model, window_atoms))
+    return CrystalNet(model or None, **_options(model, window_atoms))
 
 
 @lru_cache(maxsize=2)
 def _symmetries(model: str, window_atoms: int) -> CrystalNet:
     """Analyzers that name the symmetry of windows as they are."""
-    return CrystalNet(model, classes="symmetry", **_options(model, window_atoms))
+    return CrystalNet(model or None, classes="symmetry", **_options(model, window_atoms))
 
 
 def _options(model: str, window_atoms: int) -> dict[str, Any]:
     """Options that apply to a model: one of whole structures has no windows."""
-    if ModelCard.read(find_model(model)).mode == "global":
+    if model and ModelCard.read(find_model(model)).mode == "global":
         return {}
     return {"window_atoms": window_atoms}
 
 
 def _type(name: str) -> OvitoObject:
-    entry = OTHER if name == "other" else KNOWN[name]
+    return _entry(KNOWN[name])
+
+
+def _entry(entry: StructureType) -> OvitoObject:
     return OvitoObject(ElementType, id=entry.id, name=entry.name, color=entry.color)
 
 
@@ -71,7 +74,8 @@ class CrystalNetModifier(ModifierInterface):
     Parameters
     ----------
     model : str
-        Name of a shipped model, or a model folder.
+        Name of a shipped model, or a model folder; empty for the one that answers what `names`
+        asks.
     centers : {'atoms', 'grid', 'adaptive'}
         A window around every particle, or on a grid whose windows are interpolated to the
         particles (faster in large systems), or on a grid and at every particle where its windows
@@ -96,7 +100,7 @@ class CrystalNetModifier(ModifierInterface):
     grain_segmentation : bool
         Write what OVITO's Grain Segmentation reads. It knows the types of PTM only, so the other
         classes become "Other".
-    type_other, type_fcc, type_hex_rh, ... : ovito.data.ElementType
+    type_other, type_fcc, type_hcp, ... : ovito.data.ElementType
         Name and colour of each type, and ``enabled``: a type that is switched off becomes "Other".
 
     Raises
@@ -105,7 +109,7 @@ class CrystalNetModifier(ModifierInterface):
         A parameter is unknown or out of range.
     """
 
-    model = traits.Str("local", label="Model")
+    model = traits.Str("", label="Model (empty: by classes)")
     centers = traits.Enum("atoms", "grid", "adaptive", label="Windows at")
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
@@ -121,14 +125,20 @@ class CrystalNetModifier(ModifierInterface):
     write_lattice = traits.Bool(False, label="Output lattice constants and strain")
     grain_segmentation = traits.Bool(False, label="Prepare for grain segmentation")
 
-    type_other = _type("other")
+    type_other = _entry(OTHER)
     type_fcc = _type("fcc")
-    type_hex_rh = _type("hex/rh")
+    type_hcp = _type("hcp")
     type_bcc = _type("bcc")
     type_sc = _type("sc")
     type_cubic_diamond = _type("diam")
+    type_dhcp = _type("dhcp")
+    type_hex_diamond = _type("hexdiam")
+    type_graphite = _type("graphite")
+    type_rhombohedral = _type("rh")
+    type_hex_rh = _type("hex/rh")
     type_bct139 = _type("bct139")
     type_bct141 = _type("bct141")
+    type_other_crystal = _type("other")
     type_disordered = _type("disordered")
 
     _latest = traits.Instance(_Latest, args=(), transient=True, visible=False)

@@ -50,8 +50,16 @@ def symmetries(local_model: Path) -> CrystalNet:
 
 
 @pytest.fixture(scope="session")
-def net(local_model: Path) -> CrystalNet:
-    """Analyzer with the defaults; its weights are read once."""
+def local_net(local_model: Path) -> CrystalNet:
+    """Analyzer by the model "local", with strain taken out; its weights are read once."""
     from ase_crystalnet import CrystalNet
 
     return CrystalNet(local_model)
+
+
+@pytest.fixture(scope="session")
+def net() -> CrystalNet:
+    """Analyzer with the defaults; its weights are read once."""
+    from ase_crystalnet import CrystalNet
+
+    return CrystalNet()

@@ -463,7 +463,7 @@ def test_the_second_look_finds_the_melt_next_to_the_crystal(net):
     assert twice.radius.min() < 0.8 * once.radius.min()
 
 
-@pytest.mark.parametrize("name", ["fcc", "bcc", "hex/rh", "sc", "diam", "bct139", "bct141"])
+@pytest.mark.parametrize("name", ["fcc", "bcc", "hcp", "sc", "diam", "bct139", "bct141"])
 def test_the_second_look_leaves_the_bulk_alone(net, name):
     bulk = crystals.supercell(crystals.unit_cell(name), 400, sigma=0.08, rng=5)
     chosen = sample(np.ones(len(bulk), bool), 40)

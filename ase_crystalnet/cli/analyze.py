@@ -42,13 +42,6 @@ class Centers(StrEnum):
     adaptive = "adaptive"
 
 
-class Names(StrEnum):
-    """What class names mean."""
-
-    structure = "structure"
-    symmetry = "symmetry"
-
-
 @dataclass(frozen=True)
 class Settings:
     """What decides the results: it must be the same when a run is resumed.
@@ -95,7 +88,7 @@ def analyze(
             "structures with labels per atom, for OVITO. .csv: one row a frame.",
         ),
     ] = None,
-    model: Model = "local",
+    model: Model = None,
     centers: Annotated[
         Centers,
         typer.Option(
@@ -117,10 +110,12 @@ def analyze(
         typer.Option(metavar="P", help="Refuse labels less certain than this (0 to 1)."),
     ] = None,
     names: Annotated[
-        Names | None,
+        str | None,
         typer.Option(
+            metavar="structure|symmetry|fcc,hcp,...",
             help="What classes mean: the structure, with strain and weak superlattices taken out "
-            "first (default); or the symmetry of a window as it is."
+            "first (default); the symmetry of a window as it is; or only these structures, all "
+            "others being 'other'.",
         ),
     ] = None,
     strain_limit: Annotated[
@@ -196,6 +191,7 @@ def analyze(
     from ase_crystalnet.io.results.outputs import Outputs
     from ase_crystalnet.io.results.same_frames import check_same_frames
     from ase_crystalnet.io.trajectories.stream import count_frames, parse_frames
+    from ase_crystalnet.local.names import meaning_of, model_of
     from ase_crystalnet.results.trajectory import TrajectoryBuilder
 
     outputs_wanted = list(output or [])
@@ -211,6 +207,7 @@ def analyze(
         raise InputError("--dask-security is for --dask: give the address of the scheduler with it")
     if workers is not None and workers < 1:
         raise InputError(f"--workers: expected a number from 1 on, got {workers}")
+    model = model or model_of(meaning_of(classes_of(names))[0])
     start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
     # Reads the file names, and for common formats counts the frames.
     total = count_frames(trajectory, format=format)
@@ -224,7 +221,7 @@ def analyze(
         window_atoms,
         min_certainty,
         lindemann,
-        names.value if names else None,
+        names,
         strain_limit,
         ModelCard.read(find_model(model)).sha256,
     )
@@ -304,6 +301,11 @@ def dask_cluster(address: str | None, certificates: Path | None) -> Iterator[str
         yield client
 
 
+def classes_of(names: str | None) -> str | tuple[str, ...] | None:
+    """What `CrystalNet` takes for the names of the command line: "fcc,hcp" is a choice."""
+    return tuple(names.split(",")) if names and "," in names else names
+
+
 def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
     """Load the model; takes seconds, so everything cheap is checked before.
 
@@ -315,7 +317,7 @@ def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
         settings.model,
         window_atoms=settings.window_atoms,
         min_certainty=settings.min_certainty,
-        classes=settings.names,
+        classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
     )
     if not in_workers:

@@ -27,7 +27,7 @@ __all__ = ["evaluate"]
 
 @one_line_errors
 def evaluate(
-    model: Model = "local",
+    model: Model = None,
     windows: Annotated[
         int, typer.Option(metavar="N", min=7, help="Windows of each condition.")
     ] = 1000,
@@ -59,7 +59,7 @@ def evaluate(
 ) -> None:
     """Measure a model on windows it has not seen: vacancies, displacements, strain, liquids.
 
-    Windows are cut from random crystals of the seven classes in random orientation around random
+    Windows are cut from random crystals of the model's classes in random orientation around random
     centres. Sigma is the displacement per component in nearest-neighbour distances. A model of
     whole structures is measured on N elemental crystals with the defects of its paper.
 
@@ -75,10 +75,15 @@ def evaluate(
     if liquids is not None and not files:
         raise InputError(f"--liquids: {liquids} holds no .npz file")
     from ase_crystalnet.analyzer import CrystalNet
+    from ase_crystalnet.classes import OTHER
+    from ase_crystalnet.classifier.card import ModelCard, find_model
+    from ase_crystalnet.local.names import MODELS
     from ase_crystalnet.training.local import evaluate as evaluation
 
-    # Its windows are labelled by the symmetry they are drawn with.
-    net = CrystalNet(model, window_atoms=window_atoms, classes="symmetry")
+    model = model or MODELS["structure"]
+    # Windows for other models are labelled by the symmetry they are drawn with.
+    known = OTHER in ModelCard.read(find_model(model)).classes
+    net = CrystalNet(model, window_atoms=window_atoms, classes=None if known else "symmetry")
     quiet_tensorflow()
     progress = say_unless(quiet)
     if net.mode == "global":

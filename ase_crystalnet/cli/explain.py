@@ -55,7 +55,7 @@ def explain(
             "be repeated.",
         ),
     ],
-    model: Model = "local",
+    model: Model = None,
     center: Annotated[
         int, typer.Option("--center", "--atom", metavar="I", help="Atom in the window's middle.")
     ] = 0,
@@ -108,7 +108,9 @@ def explain(
     if net.mode == "local" and stored:
         net = CrystalNet(model, **{**stored, **given})
     if net.mode == "global" and (window is not None or center):
-        raise InputError(f"model {model!r} sees a structure as a whole: leave out the window")
+        raise InputError(
+            f"model {net.classifier.card.name!r} sees a structure as a whole: leave out the window"
+        )
     explainer = Explainer(net.classifier, unpooling.value)
     chosen = None if for_class is None else explainer.index(for_class)
     if net.mode == "local" and os.path.exists(what) and not _is_result(what):
@@ -157,12 +159,9 @@ def _prototype(name: str) -> Atoms | None:
     if Path(name).suffix or os.sep in name:
         return None
     try:
-        return unit_cell("hex/rh" if name == "hcp" else name)
-    except InputError:
-        raise InputError(
-            f"{name}: no such file, and no prototype; those are sc, bcc, fcc, diam, hcp, bct139, "
-            "bct141"
-        ) from None
+        return unit_cell(name)
+    except InputError as error:
+        raise InputError(f"{name}: no such file, and no prototype ({error})") from None
 
 
 def _read_result(

@@ -36,7 +36,7 @@ def fingerprint(
             help=".png, .pdf or .svg for a figure, .npy for the array (64, 64, 3).",
         ),
     ],
-    model: Model = "local",
+    model: Model = None,
     center: Annotated[
         int, typer.Option(metavar="I", help="Atom in the middle of the window, from 0.")
     ] = 0,
@@ -62,10 +62,11 @@ def fingerprint(
     from ase_crystalnet.plotting.trajectory import plot_fingerprint
 
     net = CrystalNet(model, window_atoms=window_atoms)
+    name = net.classifier.card.name
     if net.mode == "global":
         if center:
-            raise InputError(f"model {model!r} sees a structure as a whole: leave out --center")
-        title = f"{structure}, as model {net.classifier.card.name} sees it"
+            raise InputError(f"model {name!r} sees a structure as a whole: leave out --center")
+        title = f"{structure}, as model {name} sees it"
     else:
         size = net.of_windows().windower.window_atoms
         title = f"{structure}: {size} atoms around atom {center}"

@@ -78,10 +78,12 @@ class ResultWindow:
         stored = self.analysis.metadata
         if stored.get("centers") == "global":
             return {}
-        names = ("window_atoms", "species", "strain_limit")
-        options = {name: stored[name] for name in names if name in stored}
+        kept = ("window_atoms", "species", "strain_limit")
+        options = {name: stored[name] for name in kept if name in stored}
         # Results of before there was a choice named symmetries.
-        return {"classes": stored.get("names", "symmetry"), **options}
+        names = stored.get("names", "symmetry")
+        chosen = stored.get("chosen")
+        return {"classes": tuple(chosen.split()) if chosen else names, **options}
 
     @property
     def title(self) -> str:

@@ -58,7 +58,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 QuietBar = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no remarks.")]
 QuietRemarks = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks and no progress.")]
 Format = Annotated[str | None, typer.Option(metavar="NAME", help="Format as ASE says.")]
-Model = Annotated[str, typer.Option(help="Name of a model, or its folder.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name of a model, or its folder. Default: structure; local where symmetries are "
+        "asked for.",
+    ),
+]
 ModelFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")
 ]

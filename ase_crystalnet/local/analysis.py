@@ -304,7 +304,7 @@ class LocalAnalysis:
                 "window_atoms": int(self.windower.window_atoms),
                 "centers": centers,
                 "species": self.species,
-                **naming_of(self.images),
+                **naming_of(self.images, self.chosen),
                 **self.classifier.card.sets_table(),
             },
             **columns,

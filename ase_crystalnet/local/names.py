@@ -124,11 +124,12 @@ def image_maker(
     return ImageMaker(LatticeFinder(), fingerprint, SuperlatticeFinder(), ParentFinder(limit))
 
 
-def naming_of(images: ImageMaker) -> dict[str, str | float]:
+def naming_of(images: ImageMaker, chosen: tuple[str, ...] | None = None) -> dict[str, str | float]:
     """What names mean with these stages, for the record of a result."""
     if images.strains is None:
         return {"names": "symmetry"}
-    return {"names": "structure", "strain_limit": images.strains.limit}
+    choice = {} if chosen is None else {"chosen": " ".join(chosen)}
+    return {"names": "structure", "strain_limit": images.strains.limit, **choice}
 
 
 def share_with_rival(

@@ -32,7 +32,7 @@ from ovito_modifier import CrystalNetModifier
 from ovito_modifier.structures import KNOWN
 
 NAMES = {0: "Other", **{entry.id: entry.name for entry in KNOWN.values()}}
-PTM_ID = {"fcc": 1, "hex/rh": 2, "bcc": 3, "sc": 5, "diam": 6}
+PTM_ID = {"fcc": 1, "hcp": 2, "bcc": 3, "sc": 5, "diam": 6}
 
 
 def bicrystal(name: str = "fcc", sigma: float = 0.0, angle: float = 40.0) -> Atoms:
@@ -76,7 +76,7 @@ def half_melted() -> DataCollection:
 
 
 # ---------------------------------------------------------------------- orientation
-@pytest.mark.parametrize("name", ["fcc", "hex/rh", "bcc", "sc", "diam"])
+@pytest.mark.parametrize("name", ["fcc", "hcp", "bcc", "sc", "diam"])
 def test_orientations_are_those_of_ptm(name):
     atoms, _ = crystals.random_cluster(crystals.unit_cell(name), 12.0, rng=3)
     atoms.set_cell([60.0, 60.0, 60.0])
@@ -91,7 +91,7 @@ def test_orientations_are_those_of_ptm(name):
     both &= np.asarray(data.particles["Structure Type"]) == PTM_ID[name]
     ours = np.array(data.particles["Orientation"], dtype=float)
     assert both.sum() > 80
-    system = "hexagonal" if name == "hex/rh" else "cubic"
+    system = "hexagonal" if name == "hcp" else "cubic"
     assert misorientation(theirs[both], ours[both], system).max() < 0.1
 
 

@@ -41,7 +41,11 @@ def test_every_class():
     keys = {
         "bct139": "BCT139",
         "bct141": "BCT141",
-        "hex/rh": "HEX_RH",
+        "hcp": "HCP",
+        "dhcp": "DHCP",
+        "hexdiam": "HEX_DIAMOND",
+        "graphite": "GRAPHITE",
+        "rh": "RHOMBOHEDRAL",
         "sc": "SC",
         "fcc": "FCC",
         "diam": "CUBIC_DIAMOND",
@@ -84,7 +88,7 @@ def test_left_handed_cell():
     atoms.set_cell(atoms.cell.array[[1, 0, 2]])
     data = ase_to_ovito(atoms)
     data.apply(CrystalNetModifier())
-    assert counts(data) == {"HEX_RH": 288}
+    assert counts(data) == {"HCP": 288}
 
 
 def test_slab_periodic_in_the_plane():
@@ -206,12 +210,12 @@ def test_few_particles_are_refused_not_guessed():
 # ---------------------------------------------------------------------- real files
 REAL = [
     ("freud/fcc.gsd", "atoms", {"FCC": 1372}),
-    ("freud/hcp.gsd", "atoms", {"HEX_RH": 1024}),
+    ("freud/hcp.gsd", "atoms", {"HCP": 1024}),
     ("freud/bcc.gsd", "atoms", {"BCC": 1024}),
     ("freud/sc.gsd", "atoms", {"SC": 1000}),
     ("mdapy/hea.0.xyz", "atoms", {"FCC": 500}),
-    ("mdapy/HexDiamond.xyz", "atoms", {"HEX_RH": 8}),
-    ("mdapy/Ti.poscar", "atoms", {"HEX_RH": 2}),
+    ("mdapy/HexDiamond.xyz", "atoms", {"HEX_DIAMOND": 8}),
+    ("mdapy/Ti.poscar", "atoms", {"HCP": 2}),
     ("mdapy/tri_box_small.dump", "atoms", {"FCC": 1}),
     ("atomman/fcc_Al_base.dump", "grid", {"FCC": 32640}),
 ]

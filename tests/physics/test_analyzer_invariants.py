@@ -18,7 +18,7 @@ from ase_crystalnet.results.frame import FrameAnalysis
 SYSTEMS = {
     "bct139": "tetragonal",
     "bct141": "tetragonal",
-    "hex/rh": "hexagonal",
+    "hcp": "hexagonal",
     "sc": "cubic",
     "fcc": "cubic",
     "diam": "cubic",
@@ -117,7 +117,7 @@ def test_rotation_of_a_periodic_sample_with_its_cell(net: CrystalNet):
 @few
 @given(seed=st.integers(0, 10**6))
 def test_order_of_the_atoms(net: CrystalNet, seed: int):
-    atoms = sample("hex/rh")
+    atoms = sample("hcp")
     order = np.random.default_rng(seed).permutation(len(atoms))
     chosen = np.arange(0, len(atoms), 50)
     shuffled = net.analyze(atoms[order], centers=np.argsort(order)[chosen])

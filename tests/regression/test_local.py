@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.io import read
 
 from ase_crystalnet.analyzer import CrystalNet
 from ase_crystalnet.classes import CLASSES
@@ -37,8 +35,8 @@ def test_the_numbers_are_those_of_these_weights(local_model, stored):
     )
 
 
-def test_exact_numbers(net, stored):
-    found = numbers(net)
+def test_exact_numbers(local_net, stored):
+    found = numbers(local_net)
     assert set(found) == set(stored["windows"])
     for name, values in stored["windows"].items():
         for key, expected in values.items():
@@ -59,8 +57,8 @@ def test_accuracy_on_seventy_windows(symmetries, condition):
     assert row.accuracy >= FLOORS[condition[0]], row.by_class()
 
 
-def test_packings_are_disordered(net):
-    assert liquid_row(net, [], windows=70).accuracy >= 98.0
+def test_packings_are_disordered(local_net):
+    assert liquid_row(local_net, [], windows=70).accuracy >= 98.0
 
 
 @pytest.mark.slow
@@ -127,63 +125,6 @@ def test_card_is_calibrated(card):
     assert risk[-1] < 0.5 * risk[0]
     total = sum(row["windows"] for row in held_out["reliability"])
     assert total == held_out["windows"]
-
-
-# ---------------------------------------------------------------- files of other people's making
-def labels(net: CrystalNet, atoms: Atoms, rows: np.ndarray | None = None, count: int = 150) -> Any:
-    """Class names of at most about `count` atoms."""
-    rows = np.arange(len(atoms)) if rows is None else rows
-    rows = rows[:: max(1, len(rows) // count)]
-    return np.array([*net.classes, "refused"])[net.analyze(atoms, centers=rows).labels]
-
-
-def share(found: Any, name: str) -> float:
-    return float(np.mean(found == name))
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("conf.bcc", "bcc"),
-        ("conf.bcc.dump", "bcc"),
-        ("conf.fcc", "fcc"),
-        ("conf.fcc.dump", "fcc"),
-        ("conf.hcp", "hex/rh"),
-        ("conf.hcp.dump", "hex/rh"),
-        ("conf.triclinic.dump", "bcc"),
-        ("conf.lqd", "disordered"),
-        ("conf.lqd.Al.dump", "disordered"),
-    ],
-)
-def test_noisy_crystals_and_liquids(net, data_dir, file, name):
-    atoms = read(data_dir / "md" / "pyscal" / file, format="lammps-dump-text")
-    assert share(labels(net, atoms), name) >= 0.99
-
-
-def test_measured_nanoparticle_is_fcc(net, data_dir):
-    atoms = read(data_dir / "aet" / "PdPt_TO.xyz")
-    assert share(labels(net, atoms, count=200), "fcc") >= 0.9
-
-
-def test_dislocated_aluminium_is_fcc_far_from_the_core(net, data_dir):
-    atoms = read(data_dir / "md" / "atomman" / "fcc_Al_disl.dump", format="lammps-dump-text")
-    y, z = atoms.positions[:, 1:].T
-    # The line lies along x at the origin; the faces along y and z are free.
-    core = np.hypot(y, z)
-    depth = np.min([y - y.min(), y.max() - y, z - z.min(), z.max() - z], axis=0)
-    far = np.flatnonzero((core > 25.0) & (depth > 10.0))
-    assert len(far) > 10_000
-    assert share(labels(net, atoms, far), "fcc") == 1.0
-
-
-def test_ideal_crystals_of_another_program(net, data_dir):
-    pytest.importorskip("gsd", reason="reading these files needs the package gsd")
-    from ase_crystalnet.io.trajectories.stream import iter_frames
-
-    for name in ("fcc", "bcc", "sc", "hcp"):
-        frame = next(iter(iter_frames(data_dir / "md" / "freud" / f"{name}.gsd")))
-        wanted = "hex/rh" if name == "hcp" else name
-        assert share(labels(net, frame.atoms, count=20), wanted) == 1.0
 
 
 def write_numbers() -> None:

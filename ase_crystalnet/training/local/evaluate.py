@@ -153,7 +153,11 @@ def _drawn(
         return classes[:7], lambda name, rng: sample_crystal(name, rng, shared=False)
 
     def draw(name: str, rng: np.random.Generator) -> Crystal:
-        return sample_other(rng) if name == OTHER else sample_structure(name, rng)
+        while True:
+            crystal = sample_other(rng) if name == OTHER else sample_structure(name, rng)
+            # Some on the rhombohedral path are named by a cubic parent, or by none.
+            if crystal.target[classes.index(name)] == 1:
+                return crystal
 
     return (STRUCTURE_TYPES[:8] if strained else (*STRUCTURE_TYPES, OTHER)), draw
 
