@@ -112,10 +112,11 @@ class Bench:
             without = self.without.concluded(prepared, points, owners, table)
             labels = {"CrystalNet": frame.atom_labels, "faults=False": without.atom_labels}
             try:
-                structures = ("diam",) if diamond else ("fcc", "hex/rh", "bcc")
-                labels["PTM none"] = ptm_labels(atoms, None, structures)
-                labels["PTM 0.1"] = ptm_labels(atoms, 0.1, structures)
-                labels["a-CNA"] = acna_labels(atoms, diamond=diamond)
+                structures = ("diam",) if diamond else ("fcc", "hcp", "bcc")
+                classes = self.net.classes
+                labels["PTM none"] = ptm_labels(atoms, None, structures, classes)
+                labels["PTM 0.1"] = ptm_labels(atoms, 0.1, structures, classes)
+                labels["a-CNA"] = acna_labels(atoms, diamond, classes)
             except MissingOvitoError:
                 pass
             for method, label in labels.items():
