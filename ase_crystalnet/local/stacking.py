@@ -40,9 +40,6 @@ PENALTY = 0.15
 #: Mean squared distance, over an atom and its neighbours in the plane, beyond which it is not of
 #: the crystal: up to 0.10 at sigma 0.12, 0.12 with 10 % vacancies too.
 MISFIT = 0.135
-#: The same for crystals of less noise: twice three variances of a bond, and what one vacancy in
-#: seven neighbours adds.
-MISFIT_NOISE, MISFIT_VACANCY = 6.0, 0.05
 #: What both sides of a plane must say at least, in units of what three neighbours in place do.
 CLEAR = 0.04
 #: Fewest atoms, itself included, whose mean is taken in a plane, and the fewest neighbours there
@@ -292,8 +289,6 @@ class _Atoms:
 
             share(work, len(self.state), prepared.threads)
             favour, cost = out
-        least = MISFIT_NOISE * np.append(noise, 0.0)[self.reference] + MISFIT_VACANCY
-        allowed = np.minimum(allowed, least).astype(np.float32)
         means = (self.reference, favour, cost, crystals.planes, noise, CLEAR, allowed)
         written = (self.state, self.plane, self.ratio)
         share(
