@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from ase_crystalnet._compute.types import Array
-from ase_crystalnet.classes import DISORDERED, STACKED, stacking_class
+from ase_crystalnet.classes import STACKED, stacking_class
 from ase_crystalnet.local.stacking import FCC, HCP, MISFIT, Stacking
 from ase_crystalnet.results.faults import FAULT_KINDS
 from ase_crystalnet.windows.windower import PreparedSystem
@@ -46,8 +46,9 @@ _IN_HCP = {(0,): "I1", (0, 1): "I2", (0, 1, 2): "E"}
 
 
 #: Largest misfit (`stacking.MISFIT`) of atoms that windows call disordered (liquids have 0.10 to
-#: 0.15), and of those they call a crystal of another kind (bcc in fcc's place has 0.05).
-MISFIT_DISORDERED, MISFIT_FOREIGN = 0.095, 0.035
+#: 0.15) or anything else that windows about a fault may be called, and of those in crystals of
+#: another kind (bcc in fcc's place has 0.05).
+MISFIT_DISORDERED, MISFIT_FOREIGN, FOREIGN = 0.095, 0.035, ("bcc", "sc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +278,7 @@ def allowed_misfit(
     classes : tuple of str
     """
     limits = [
-        MISFIT if name in STACKED else MISFIT_DISORDERED if name == DISORDERED else MISFIT_FOREIGN
+        MISFIT if name in STACKED else MISFIT_FOREIGN if name in FOREIGN else MISFIT_DISORDERED
         for name in classes
     ]
     best = np.nan_to_num(probabilities).argmax(axis=1)
