@@ -72,6 +72,9 @@ class CrystalNet(Calculator):
         its window shows: interfaces, grain boundaries (True).
     batch_size : int, optional
         Windows worked on at a time (512); bounds the memory.
+    faults : bool, optional
+        Find the stacking of every atom of close-packed crystals and diamond, and their twin planes
+        and stacking faults (True with structures; symmetries have none).
 
     Raises
     ------
@@ -103,16 +106,27 @@ class CrystalNet(Calculator):
         species: str | None = None,
         divide: bool | None = None,
         batch_size: int | None = None,
+        faults: bool | None = None,
     ) -> None:
         super().__init__()
         meaning, chosen = meaning_of(classes)
         naming = {"classes": meaning, "strain_limit": strain_limit}
         windowing = {"window_atoms": window_atoms, "on_sparse": on_sparse}
-        looking = {"species": species, "divide": divide, "batch_size": batch_size}
+        looking = {
+            "species": species,
+            "divide": divide,
+            "batch_size": batch_size,
+            "faults": faults,
+        }
         # Options that were not given keep the defaults of their stage.
         naming = {name: value for name, value in naming.items() if value is not None}
         windowing = {name: value for name, value in windowing.items() if value is not None}
         looking = {name: value for name, value in looking.items() if value is not None}
+        if faults and classes == "symmetry":
+            raise InputError(
+                "faults=True does not apply to classes='symmetry', which knows no single layers; "
+                "leave one of them out"
+            )
         windower = Windower(**windowing)  # type: ignore[arg-type]
         self.classifier = Classifier(model_of(meaning) if model is None else model)
         if self.mode == "global" and classes == "symmetry":

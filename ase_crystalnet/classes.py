@@ -22,12 +22,14 @@ __all__ = [
     "DISORDERED",
     "OTHER",
     "REFUSED",
+    "STACKED",
     "STRUCTURES",
     "VOCABULARY",
     "CrystalClass",
     "checked_certainty",
     "class_colors",
     "labels_of",
+    "stacking_class",
 ]
 
 
@@ -170,6 +172,38 @@ its kin, alpha-Hg, beta-Po; ``bct139`` beyond the limit of strain of fcc and bcc
 
 OTHER = "other"
 """Class of crystals that have no name of their own."""
+
+STACKED: Mapping[str, str] = {
+    "fcc": "cubic",
+    "diam": "diamond",
+    "hex/rh": "hexagonal",
+    "hcp": "hexagonal",
+    "dhcp": "hexagonal",
+    "hexdiam": "hexagonal",
+}
+"""Classes whose crystals are stackings of close-packed planes or double layers, and their lattice:
+face-centred cubic with one atom or two, or hexagonal with some layers (graphite and A7 crystals,
+which are hex/rh too, are told apart by their cells)."""
+
+_STACKING_CLASSES = {"fcc": ("fcc",), "hcp": ("hcp", "hex/rh")}
+_STACKING_CLASSES_OF_DIAMOND = {"fcc": ("diam",), "hcp": ("hexdiam", "hex/rh")}
+
+
+def stacking_class(classes: Sequence[str], stacking: str, diamond: bool = False) -> int | None:
+    """Number of the class that an atom of one stacking belongs to; None if there is none.
+
+    Where that class was left out it is "other".
+
+    Parameters
+    ----------
+    classes : sequence of str
+    stacking : {'fcc', 'hcp'}
+    diamond : bool
+        Of double layers.
+    """
+    names = (_STACKING_CLASSES_OF_DIAMOND if diamond else _STACKING_CLASSES)[stacking]
+    return next((list(classes).index(name) for name in (*names, OTHER) if name in classes), None)
+
 
 DISORDERED = "disordered"
 """Class of matter without a lattice: liquids, glasses, gases."""

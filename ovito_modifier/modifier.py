@@ -37,6 +37,13 @@ def _analyzer(model: str, window_atoms: int) -> CrystalNet:
 
 
 @lru_cache(maxsize=2)
+def _without_faults(model: str, window_atoms: int) -> CrystalNet:
+    """Analyzers that look for no faults."""
+    options = _options(model, window_atoms)
+    return CrystalNet(model, **(options | {"faults": False} if options else options))
+
+
+@lru_cache(maxsize=2)
 def _symmetries(model: str, window_atoms: int) -> CrystalNet:
     """Analyzers that name the symmetry of windows as they are."""
     return CrystalNet(model or None, classes="symmetry", **_options(model, window_atoms))
@@ -95,6 +102,9 @@ class CrystalNetModifier(ModifierInterface):
         Colour the particles by their structure type.
     lindemann_frames : int
         Frames over which the Lindemann parameter is averaged, at least 2; 0 is off.
+    faults : bool
+        Find the stacking of every particle of close-packed crystals and diamond, and their twin
+        planes and stacking faults; with names as structures.
     write_probability, write_certainty, write_order, write_orientation, write_lattice : bool
         Which properties to write besides the structure type.
     grain_segmentation : bool
@@ -114,6 +124,7 @@ class CrystalNetModifier(ModifierInterface):
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     names = traits.Enum("structure", "symmetry", label="Classes are")
+    faults = traits.Bool(True, label="Twin planes and stacking faults")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
     only_selected = traits.Bool(False, label="Use only selected particles")
     color_by_type = traits.Bool(True, label="Color particles by type")
@@ -166,7 +177,9 @@ class CrystalNetModifier(ModifierInterface):
             )
         indices = selected(data, self.only_selected)
         yield "CrystalNet: loading the model"
-        analyzer = _analyzer if self.names == "structure" else _symmetries
+        analyzer = _analyzer if self.faults else _without_faults
+        if self.names == "symmetry":
+            analyzer = _symmetries
         net = analyzer(self.model, self.window_atoms)
         atoms = analysis = disorder = None
         if len(indices):
@@ -187,7 +200,8 @@ class CrystalNetModifier(ModifierInterface):
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
         # Only labels depend on the smallest certainty: it is no part of the key.
-        key = _key(atoms, self.model, self.names, self.window_atoms, self.centers, spacing)
+        given = (self.model, self.names, self.window_atoms, self.faults)
+        key = _key(atoms, *given, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:
             return net.analyze(atoms, centers=self.centers, spacing=spacing, progress=progress)
@@ -245,6 +259,8 @@ class CrystalNetModifier(ModifierInterface):
             out.scalar("Certainty", None if analysis is None else analysis.atom_certainty)
         if self.write_order:
             out.scalar("Order", None if analysis is None else analysis.atom_order)
+        if self.faults and self.names == "structure":
+            out.faults()
         if self.lindemann_frames:
             out.scalar("Lindemann", disorder)
         if self.write_orientation or self.grain_segmentation:

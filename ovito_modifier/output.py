@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from ovito.data import DataTable
+from ovito.data import DataTable, ElementType
 from scipy.spatial import cKDTree
 
 from ase_crystalnet import FrameAnalysis
 from ase_crystalnet.geometry import PeriodicSpace
 from ase_crystalnet.lattice import conventional_setting
+from ase_crystalnet.results import FAULT_KINDS, STACKINGS
 from ovito_modifier.grains import CORRESPONDENCES, correspondences
 from ovito_modifier.structures import OTHER, PTM_IDS, StructureType
 
@@ -22,6 +23,8 @@ __all__ = ["PREFIX", "Output"]
 
 PREFIX = "CrystalNet"
 CERTAINTY_BINS = 20
+#: Of the stackings: not known, fcc, hcp, as OVITO's types of these have them.
+STACKING_COLORS = ((0.95, 0.95, 0.95), (0.4, 1.0, 0.4), (1.0, 0.4, 0.4))
 STRAIN = ("XX", "YY", "ZZ", "XY", "XZ", "YZ")
 _VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
@@ -154,6 +157,48 @@ class Output:
             strain = np.where(known[:, None], tensor[window], np.nan)
         self.property("Lattice Constant", self.full(cell, (3,), np.nan), ("a", "b", "c"))
         self.property("Strain", self.full(strain, (6,), np.nan), STRAIN)
+
+    def faults(self) -> None:
+        """Write ``CrystalNet Stacking``, ``CrystalNet Fault``, the table of faults and counts."""
+        frame = self.frame
+        stacking = np.zeros(self.count, dtype=np.int32)
+        fault = np.full(self.count, -1, dtype=np.int32)
+        if frame is not None:
+            stacking[self.indices] = frame.stacking
+            fault[self.indices] = frame.atom_fault
+        full_name = f"{PREFIX} Stacking"
+        self.remove(full_name)
+        prop = self.data.particles_.create_property(full_name, data=stacking)
+        for number, name in enumerate(STACKINGS):
+            prop.types.append(ElementType(id=number, name=name, color=STACKING_COLORS[number]))
+        self.property("Fault", fault)
+        found = () if frame is None else frame.faults
+        counts = dict.fromkeys(FAULT_KINDS, 0)
+        for each in found:
+            counts[each.kind] += 1
+        for kind, count in counts.items():
+            self.data.attributes[f"{PREFIX}.faults.{kind.replace(' ', '_')}"] = count
+        share = 0.0 if frame is None else frame.fault_fraction
+        self.data.attributes[f"{PREFIX}.fault_fraction"] = share
+        table = self.data.tables.create(
+            identifier="crystalnet-faults",
+            title=f"{PREFIX}: faults",
+            plot_mode=DataTable.PlotMode.NoPlot,
+        )
+        # A table without rows has no columns either, to OVITO.
+        numbers = [FAULT_KINDS.index(each.kind) for each in found]
+        kinds = table.create_property("Kind", data=np.array(numbers, dtype=np.int32))
+        kinds.types.clear()
+        for number, name in enumerate(FAULT_KINDS):
+            kinds.types.append(ElementType(id=number, name=name))
+        sizes = np.array([len(each.atoms) for each in found], dtype=np.int32)
+        table.create_property("Particles", data=sizes)
+        for name, rows in (
+            ("Normal", [each.normal for each in found]),
+            ("Position", [each.position for each in found]),
+        ):
+            values = np.array(rows, dtype=np.float64).reshape(-1, 3)
+            table.create_property(name, data=values, components=["X", "Y", "Z"])
 
     # ------------------------------------------------------------------ of the frame
     def attributes(self, labels: NDArray[np.int16], lindemann: Array | None) -> None:

@@ -49,7 +49,7 @@ class Settings:
     Attributes
     ----------
     trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann, names,
-    strain_limit
+    strain_limit, faults
         Arguments of the command, as given.
     model_sha256
         Hash of the model's weights, by its card.
@@ -65,6 +65,7 @@ class Settings:
     lindemann: str | None
     names: str | None = None
     strain_limit: float | None = None
+    faults: bool = True
     model_sha256: str | None = None
 
 
@@ -126,6 +127,13 @@ def analyze(
             help="Largest logarithmic stretch that counts as strain of a structure.",
         ),
     ] = None,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            " /--no-faults",
+            help="Leave out the stacking of every atom and the search for twin planes and faults.",
+        ),
+    ] = True,
     frames: Annotated[
         str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
     ] = ":",
@@ -223,6 +231,7 @@ def analyze(
         lindemann,
         names,
         strain_limit,
+        faults,
         ModelCard.read(find_model(model)).sha256,
     )
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
@@ -319,6 +328,7 @@ def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
         min_certainty=settings.min_certainty,
         classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
+        faults=None if settings.faults else False,
     )
     if not in_workers:
         quiet_tensorflow()

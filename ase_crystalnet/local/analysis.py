@@ -25,9 +25,12 @@ from ase_crystalnet.local.boundaries import (
     unsettled_atoms,
     yield_to_disorder,
 )
+from ase_crystalnet.local.close_packed import crystals_of
 from ase_crystalnet.local.evidence import count_cells, look_again, not_flat
+from ase_crystalnet.local.faults import allowed_misfit, faults_of, with_stacking
 from ase_crystalnet.local.images import ImageMaker, WindowImages
 from ase_crystalnet.local.names import kept_classes, naming_of, only_kept, share_with_rival
+from ase_crystalnet.local.stacking import stacking_of
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
 from ase_crystalnet.results.table import WindowTable
@@ -66,6 +69,9 @@ class LocalAnalysis:
         Weight of atoms by distance over radius; by default all count 1.
     chosen : tuple of str, optional
         Structures that may be named; the others count as "other".
+    faults : bool
+        Find the stacking of every atom of close-packed crystals and diamond, and their faults,
+        where names are structures.
 
     Raises
     ------
@@ -82,6 +88,7 @@ class LocalAnalysis:
     min_certainty: float | None = None
     taper: Taper | None = None
     chosen: tuple[str, ...] | None = None
+    faults: bool = True
 
     def __post_init__(self) -> None:
         kept_classes(self.classifier.classes, self.chosen)
@@ -282,6 +289,9 @@ class LocalAnalysis:
             )
         weights, nearest = window_weights(prepared, points, owners, table.sparse)
         atom_probabilities = blend(table.probabilities, weights, nearest)
+        if self.faults and self.images.strains is not None:
+            atom_probabilities, found = self._stacked(prepared, points, table, atom_probabilities)
+            columns |= found
         atom_best, atom_certainty = labels_of(atom_probabilities)
         known = nearest[:, 0] >= 0
         atom_orientation = np.full((len(nearest), 4), np.nan)
@@ -310,3 +320,24 @@ class LocalAnalysis:
             **columns,
         )
         return frame if self.min_certainty is None else frame.with_min_certainty(self.min_certainty)
+
+    def _stacked(
+        self,
+        prepared: PreparedSystem,
+        points: NDArray[np.float64],
+        table: WindowTable,
+        probabilities: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
+        """Class probabilities of atoms with their stacking, and stacking and faults by name."""
+        assert self.images.strains is not None
+        crystals = crystals_of(prepared, points, table, self.classes, self.images.strains)
+        stacking = stacking_of(prepared, crystals, allowed_misfit(probabilities, self.classes))
+        faults = faults_of(prepared, stacking)
+        return with_stacking(probabilities, self.classes, stacking), {
+            "stacking": stacking.state,
+            "stacking_ratio": stacking.ratio,
+            "atom_fault": faults.atom_fault,
+            "fault_kind": faults.kind,
+            "fault_normal": faults.normal,
+            "fault_position": faults.position,
+        }

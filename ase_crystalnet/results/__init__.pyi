@@ -1,4 +1,7 @@
 from .arrays import snapshot_lindemann as snapshot_lindemann
+from .faults import FAULT_KINDS as FAULT_KINDS
+from .faults import STACKINGS as STACKINGS
+from .faults import Fault as Fault
 from .frame import FrameAnalysis as FrameAnalysis
 from .method import Method as Method
 from .method import Progress as Progress
@@ -8,6 +11,9 @@ from .trajectory import TrajectoryAnalysis as TrajectoryAnalysis
 from .trajectory import TrajectoryBuilder as TrajectoryBuilder
 
 __all__ = [
+    "FAULT_KINDS",
+    "STACKINGS",
+    "Fault",
     "FrameAnalysis",
     "Method",
     "Progress",

@@ -20,6 +20,7 @@ from ase_crystalnet.results.arrays import (
     snapshot_lindemann,
     validate_arrays,
 )
+from ase_crystalnet.results.faults import FAULT_KINDS, STACKINGS, Fault
 from ase_crystalnet.results.sets import prediction_sets
 from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
 
@@ -69,6 +70,15 @@ class FrameAnalysis(WindowTable):
         Window radii.
     atom_probabilities, atom_labels, atom_certainty, atom_order, atom_orientation : ndarray
         The same per atom, shapes (N, C), (N,), (N,), (N,), (N, 4).
+    stacking : ndarray of int, shape (N,)
+        Stacking of close-packed planes or double layers about each atom: 0 not known, 1 fcc, 2 hcp
+        (`STACKINGS`).
+    stacking_ratio : ndarray, shape (N,)
+        Log likelihood ratio of hcp to fcc; nan where there is no such crystal.
+    atom_fault : ndarray of int, shape (N,)
+        Index into `faults` of the one that each atom is part of, or -1.
+    fault_kind, fault_normal, fault_position : ndarray, shapes (F,), (F, 3), (F, 3)
+        The faults as arrays: index into `FAULT_KINDS`, unit normal, a point of the plane, Angstrom.
     lindemann : ndarray, shape (N,), or None
         Lindemann parameter over a trajectory; None for a single frame.
     min_certainty : float or None
@@ -93,6 +103,12 @@ class FrameAnalysis(WindowTable):
     atom_certainty: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
     atom_order: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
     atom_orientation: NDArray[np.float64] = quantity(np.float64, "N", 4, stored="f4")
+    stacking: NDArray[np.int8] = quantity(np.int8, "N", missing=0, required=False)
+    stacking_ratio: NDArray[np.float32] = quantity(np.float32, "N", stored="f2", required=False)
+    atom_fault: NDArray[np.int32] = quantity(np.int32, "N", missing=-1, required=False)
+    fault_kind: NDArray[np.int8] = quantity(np.int8, "F", missing=0, required=False)
+    fault_normal: NDArray[np.float64] = quantity(np.float64, "F", 3, stored="f4", required=False)
+    fault_position: NDArray[np.float64] = quantity(np.float64, "F", 3, stored="f4", required=False)
     lindemann: NDArray[np.float32] | None = quantity(np.float32, "N", stored="f2", optional=True)
     min_certainty: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -102,9 +118,20 @@ class FrameAnalysis(WindowTable):
         sizes = {
             "W": len(np.atleast_1d(self.centers)),
             "N": len(np.atleast_1d(self.atom_labels)),
+            "F": 0 if self.fault_kind is None else len(np.atleast_1d(self.fault_kind)),
             "C": len(self.classes),
         }
         validate_arrays(self, sizes)
+        for name, numbers, end in (
+            ("stacking", self.stacking, len(STACKINGS)),
+            ("fault_kind", self.fault_kind, len(FAULT_KINDS)),
+            ("atom_fault", self.atom_fault + 1, sizes["F"] + 1),
+        ):
+            if numbers.size and (numbers.min() < 0 or numbers.max() >= end):
+                raise InputError(
+                    f"FrameAnalysis.{name}: expected numbers of {end} entries, got "
+                    f"{numbers.min()} to {numbers.max()}"
+                )
         for name, labels in (("labels", self.labels), ("atom_labels", self.atom_labels)):
             if labels.size and (labels.min() < -1 or labels.max() >= sizes["C"]):
                 raise InputError(
@@ -126,6 +153,31 @@ class FrameAnalysis(WindowTable):
     def number_of_windows(self) -> int:
         """Number of windows, W."""
         return len(self.labels)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Planar faults of close-packed planes and double layers, largest first."""
+        order = np.argsort(self.atom_fault, kind="stable")
+        ends = np.searchsorted(self.atom_fault[order], np.arange(len(self.fault_kind) + 1))
+        return tuple(
+            Fault(
+                FAULT_KINDS[self.fault_kind[f]],
+                self.fault_normal[f],
+                self.fault_position[f],
+                order[ends[f] : ends[f + 1]],
+            )
+            for f in range(len(self.fault_kind))
+        )
+
+    @property
+    def fault_counts(self) -> NDArray[np.int64]:
+        """Faults of each of `FAULT_KINDS`, shape (K,)."""
+        return np.bincount(self.fault_kind, minlength=len(FAULT_KINDS)).astype(np.int64)
+
+    @property
+    def fault_fraction(self) -> float:
+        """Share of the atoms that are part of a fault."""
+        return float(np.mean(self.atom_fault >= 0)) if self.number_of_atoms else 0.0
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -243,7 +295,8 @@ class FrameAnalysis(WindowTable):
         ase.Atoms
             The same object, with ``arrays['crystalnet_label' | 'crystalnet_class' |
             'crystalnet_certainty' | 'crystalnet_order' | 'crystalnet_orientation' |
-            'crystalnet_probabilities' | 'crystalnet_lindemann']`` and ``info['crystalnet_*']``.
+            'crystalnet_probabilities' | 'crystalnet_stacking' | 'crystalnet_stacking_ratio' |
+            'crystalnet_fault' | 'crystalnet_lindemann']`` and ``info['crystalnet_*']``.
 
         Raises
         ------
@@ -262,6 +315,9 @@ class FrameAnalysis(WindowTable):
             "order": self.atom_order,
             "orientation": self.atom_orientation,
             "probabilities": self.atom_probabilities,
+            "stacking": np.array(STACKINGS)[self.stacking],
+            "stacking_ratio": self.stacking_ratio,
+            "fault": self.atom_fault,
         }
         # A second attach must not keep the Lindemann parameter of an earlier analysis.
         atoms.arrays.pop("crystalnet_lindemann", None)
@@ -274,7 +330,10 @@ class FrameAnalysis(WindowTable):
         atoms.info["crystalnet_classes"] = " ".join(self.classes)
         atoms.info["crystalnet_class_fractions"] = self.class_fractions
         atoms.info["crystalnet_mean_probabilities"] = self.mean_probabilities
+        kinds = [fault.kind.replace(" ", "_") for fault in self.faults]
+        atoms.info["crystalnet_faults"] = " ".join(kinds) or "none"
         for name in (
+            "fault_fraction",
             "refused_fraction",
             "mean_certainty",
             "mean_order",
@@ -311,6 +370,11 @@ class FrameAnalysis(WindowTable):
             f"mean Lindemann parameter: {format_number(self.lindemann_index)} (trajectory), "
             f"{format_number(self.mean_snapshot_lindemann)} (this frame alone)"
         )
+        counts = self.fault_counts
+        found = [f"{n} {kind}" for kind, n in zip(FAULT_KINDS, counts, strict=True) if n]
+        if found:
+            share = f"{100 * self.fault_fraction:.1f} % of the atoms"
+            lines.append(f"faults: {', '.join(found)} ({share})")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ class Quantity:
     dtype : numpy scalar type
         In memory.
     shape : tuple
-        Sizes: "W" windows, "N" atoms, "C" classes, integers as they are.
+        Sizes: "W" windows, "N" atoms, "F" faults, "C" classes, integers as they are.
     stored : str or None
         NumPy type in files; None as in memory.
     missing : float, int or bool
@@ -44,9 +44,9 @@ class Quantity:
     optional: bool = False
 
     @property
-    def of_atoms(self) -> bool:
-        """One row an atom, not one a window."""
-        return self.shape[0] == "N"
+    def rows(self) -> str:
+        """What it has one row of each of: 'windows', 'atoms' or 'faults'."""
+        return {"W": "windows", "N": "atoms", "F": "faults"}[str(self.shape[0])]
 
     def empty(self, sizes: Mapping[str, int]) -> NDArray[Any]:
         """An array of these sizes in which nothing is known."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ase_crystalnet.classes import REFUSED
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.arrays import format_number, validate_arrays
+from ase_crystalnet.results.faults import FAULT_KINDS
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.table import quantity
 
@@ -42,6 +43,10 @@ class TrajectoryAnalysis:
         As in `FrameAnalysis`; nan where it was not requested.
     snapshot_lindemann : ndarray, shape (F,)
         `FrameAnalysis.mean_snapshot_lindemann` of each frame.
+    fault_counts : ndarray of int, shape (F, K)
+        Faults of each of `FAULT_KINDS`.
+    fault_fraction : ndarray, shape (F,)
+        As in `FrameAnalysis`.
     metadata : mapping
         As in `FrameAnalysis`.
 
@@ -62,12 +67,15 @@ class TrajectoryAnalysis:
     mean_order: NDArray[np.float64] = quantity(np.float64, "F")
     lindemann_index: NDArray[np.float64] = quantity(np.float64, "F")
     snapshot_lindemann: NDArray[np.float64] = quantity(np.float64, "F")
+    fault_counts: NDArray[np.int64] = quantity(np.int64, "F", "K", missing=0, required=False)
+    fault_fraction: NDArray[np.float64] = quantity(np.float64, "F", missing=0.0, required=False)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
         object.__setattr__(self, "sources", tuple(str(name) for name in self.sources))
-        sizes = {"F": len(np.atleast_1d(self.frames)), "C": len(self.classes)}
+        kinds = len(FAULT_KINDS)
+        sizes = {"F": len(np.atleast_1d(self.frames)), "C": len(self.classes), "K": kinds}
         validate_arrays(self, sizes)
         if len(self.sources) != sizes["F"]:
             raise InputError(
@@ -91,6 +99,9 @@ class TrajectoryAnalysis:
             table[f"probability_{name}"] = self.mean_probabilities[:, index].tolist()
         for name in ("mean_certainty", "mean_order", "lindemann_index", "snapshot_lindemann"):
             table[name] = getattr(self, name).tolist()
+        for index, kind in enumerate(FAULT_KINDS):
+            table[f"faults_{kind.replace(' ', '_')}"] = self.fault_counts[:, index].tolist()
+        table["fault_fraction"] = self.fault_fraction.tolist()
         return table
 
     def rows(self) -> list[list[Any]]:
@@ -158,6 +169,8 @@ class TrajectoryBuilder:
         values: dict[str, Any] = dict(self._rows)
         for name in ("class_fractions", "mean_probabilities"):
             values[name] = np.reshape(values[name], (len(self), len(self.classes)))
+        counts = values["fault_counts"]
+        values["fault_counts"] = np.reshape(counts, (len(self), len(FAULT_KINDS)))
         return TrajectoryAnalysis(classes=self.classes, metadata=dict(self.metadata), **values)
 
     def row_names(self) -> tuple[str, ...]:
@@ -178,4 +191,6 @@ class TrajectoryBuilder:
             "mean_order": frame.mean_order,
             "lindemann_index": frame.lindemann_index,
             "snapshot_lindemann": frame.mean_snapshot_lindemann,
+            "fault_counts": frame.fault_counts,
+            "fault_fraction": frame.fault_fraction,
         }

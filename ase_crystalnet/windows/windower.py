@@ -306,6 +306,37 @@ class PreparedSystem:
         found, distances = cells.nearest(self.space.wrap(self.given), count, within)
         return np.where(found >= 0, source[found], -1), distances
 
+    @property
+    def threads(self) -> int | None:
+        """Threads that work on this structure is shared by; None: numba's number."""
+        return thread_number(self.windower.workers)
+
+    def neighbors(
+        self, centers: NDArray[np.float64], radii: NDArray[np.float64], room: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """Atoms near some places, across periodic faces, the places' own atoms among them.
+
+        Parameters
+        ----------
+        centers : (B, 3) float array
+            Angstrom.
+        radii : (B,) float array
+            Angstrom; at most those of windows.
+        room : int
+            Most atoms that are handed back for a place.
+
+        Returns
+        -------
+        relative : (B, room, 3) float32 array
+            Relative to the place, Angstrom; 0 after the last.
+        indices : (B, room) int64 array
+            Of the atoms in the structure; -1 after the last.
+        counts : (B,) int64 array
+            All atoms that are there, also those for which there was no room.
+        """
+        relative, found, counts = self._cells.cut(self.space.wrap(centers), radii, room)
+        return relative, np.where(found >= 0, self._source[found], -1), counts
+
     # ------------------------------------------------------------------ windows
     def radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Radius (W,) in Angstrom of the windows at some centres (W, 3)."""

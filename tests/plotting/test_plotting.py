@@ -115,7 +115,7 @@ def test_slice_of_a_grid_takes_one_layer() -> None:
     frame = crystal()
     grid = np.stack(np.meshgrid(*[np.arange(4) * 6.0] * 3, indexing="ij"), -1).reshape(-1, 3)
     pick = np.arange(64)
-    names = [n for n, q in FrameAnalysis.quantities().items() if not q.of_atoms]
+    names = [n for n, q in FrameAnalysis.quantities().items() if q.rows == "windows"]
     frame = replace(frame, **{name: getattr(frame, name)[pick] for name in names})
     frame = replace(frame, centers=grid, center_indices=np.full(64, -1))
     figure = plot_slice(frame)

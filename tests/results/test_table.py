@@ -53,7 +53,7 @@ def test_a_frame_has_every_quantity_of_its_windows(small_frame: Any) -> None:
     frame = FrameAnalysis(classes=small_frame.classes, **without)
     for name, quantity in FrameAnalysis.quantities().items():
         if not quantity.required and not quantity.optional:
-            sizes = {"W": frame.number_of_windows, "N": frame.number_of_atoms, "C": 8}
+            sizes = {"W": frame.number_of_windows, "N": frame.number_of_atoms, "F": 0, "C": 8}
             np.testing.assert_array_equal(getattr(frame, name), quantity.empty(sizes), name)
 
 

@@ -7,6 +7,7 @@ Layout (schema 1): datasets that grow along their first axis, the frames one aft
     /frames/*        one row a frame: number, source, window_end, atom_end, the summaries
     /windows/*       the rows of frame f are window_end[f - 1] : window_end[f]
     /atoms/*         the rows of frame f are atom_end[f - 1] : atom_end[f]
+    /faults/*        the rows of frame f are fault_end[f - 1] : fault_end[f]
 
 The file is written in HDF5's single-writer-multiple-reader mode, in which everything that is on
 disk is readable at any moment: it can be looked at while a run is going on, and after ``kill -9``
@@ -159,8 +160,10 @@ class ResultFile:
                 found = {name: member(self._file, name) for name in names}
                 self._data = {name: data for name, data in found.items() if data is not None}
                 self._length = int(self._file["complete"][0])
-                self._window_end = self._row("window_end")
-                self._atom_end = self._row("atom_end")
+                self._ends = {"windows": self._row("window_end"), "atoms": self._row("atom_end")}
+                self._ends["faults"] = np.zeros(self._length, np.int64)
+                if "frames/fault_end" in self._data:  # else of a version that looked for none
+                    self._ends["faults"] = self._row("fault_end")
                 self._check()
         except InputError:
             self._file.close()
@@ -173,7 +176,7 @@ class ResultFile:
             raise InputError(f"expected the names of the classes, got {names!r}")
         if not isinstance(self.metadata, dict) or not isinstance(self.settings, dict):
             raise InputError("expected metadata and settings by name")
-        for group, ends in (("windows", self._window_end), ("atoms", self._atom_end)):
+        for group, ends in self._ends.items():
             if not 0 <= self._length == len(ends):
                 raise InputError(f"expected {self._length} frames, got {len(ends)}")
             steps = np.diff(ends, prepend=0)
@@ -203,10 +206,10 @@ class ResultFile:
         values: dict[str, Any] = {}
         with damage(self.path):
             for name, quantity in FrameAnalysis.quantities().items():
-                ends = self._atom_end if quantity.of_atoms else self._window_end
+                ends = self._ends[quantity.rows]
                 begin, end = int(ends[position - 1]) if position else 0, int(ends[position])
                 if place(name) not in self._data:  # a quantity that its writer did not know
-                    sizes = {"W": end - begin, "N": end - begin, "C": len(self.classes)}
+                    sizes = dict.fromkeys("WNF", end - begin) | {"C": len(self.classes)}
                     values[name] = quantity.empty(sizes)
                     continue
                 stored = self._data[place(name)][begin:end]
@@ -241,7 +244,8 @@ class ResultFile:
         """Return the summaries of all frames; reads one row a frame."""
         names = TrajectoryBuilder(self.classes).row_names()
         with damage(self.path):
-            values = {name: self._row(name) for name in names if name != "sources"}
+            there = [n for n in names if n != "sources" and f"frames/{n}" in self._data]
+            values = {name: self._row(name) for name in there}
             return TrajectoryAnalysis(
                 classes=self.classes, sources=self.sources, metadata=self.metadata, **values
             )
@@ -264,11 +268,8 @@ class ResultFile:
         for name, value in attributes.items():
             target.attrs[name] = value
         target.create_dataset("complete", data=np.array([len(self)], dtype=np.int64))
-        lengths = {
-            "frames": len(self),
-            "windows": int(self._window_end[-1]) if len(self) else 0,
-            "atoms": int(self._atom_end[-1]) if len(self) else 0,
-        }
+        last = {group: int(ends[-1]) if len(self) else 0 for group, ends in self._ends.items()}
+        lengths = {"frames": len(self), **last}
         for name, data in self._data.items():
             length = lengths[name.split("/")[0]]
             with damage(self.path):
@@ -294,11 +295,12 @@ class ResultFile:
 
 def _rows() -> tuple[str, ...]:
     """Names of what is stored for each frame as one row."""
-    ends = ("window_end", "atom_end", "has_lindemann", "content")
+    ends = ("window_end", "atom_end", "fault_end", "has_lindemann", "content")
     return (*TrajectoryBuilder(()).row_names(), *ends)
 
 
 def place(name: str) -> str:
     """Dataset of a quantity of FrameAnalysis."""
-    of_atoms = FrameAnalysis.quantities()[name].of_atoms
-    return f"atoms/{name.removeprefix('atom_')}" if of_atoms else f"windows/{name}"
+    rows = FrameAnalysis.quantities()[name].rows
+    own = {"atoms": "atom_", "faults": "fault_", "windows": ""}[rows]
+    return f"{rows}/{name.removeprefix(own)}"

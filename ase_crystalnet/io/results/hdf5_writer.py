@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["HDF5Writer"]
 
 _ROWS = 32768  # rows of a chunk at most: 0.5 MB of float16 probabilities
+_FEW = 64  # faults in a chunk
 _SOURCE_BYTES = 255
 _MODEL = ("model", "model_sha256")  # of the metadata: what makes two frames those of one model
+_END = {"windows": "window_end", "atoms": "atom_end", "faults": "fault_end"}
 _OVERHEAD = 2**20  # HDF5's own bookkeeping for one frame, generously
 
 
@@ -159,14 +161,16 @@ class HDF5Writer:
         held.check()
         held.reserve(_upper_bound(frame), file.id.get_filesize())
         number = self.frames if number is None else number
-        ends = {of_atoms: self._end(of_atoms) for of_atoms in (False, True)}
+        counts = _counts(frame)
+        ends = {group: self._end(group) for group in counts}
         for name, quantity in FrameAnalysis.quantities().items():
             values = getattr(frame, name)
             if values is None:
                 values = quantity.empty({"N": frame.number_of_atoms})
             if place(name) in file:  # a file that is resumed keeps the quantities it began with
-                _extend(file[place(name)], values, ends[quantity.of_atoms])
-        for name, value in _frame_row(frame, number, source, content, self._ends(frame)).items():
+                _extend(file[place(name)], values, ends[quantity.rows])
+        ends = {group: ends[group] + count for group, count in counts.items()}
+        for name, value in _frame_row(frame, number, source, content, ends).items():
             if name in file["frames"]:
                 _extend(file["frames"][name], np.asarray(value)[None], self.frames)
         file.flush()
@@ -241,17 +245,13 @@ class HDF5Writer:
         else:
             self.abandon()
 
-    def _end(self, of_atoms: bool) -> int:
-        """Row at which the next frame of the datasets of atoms, or of windows, begins."""
+    def _end(self, group: str) -> int:
+        """Row at which the next frame of the datasets of windows, atoms or faults begins."""
         assert self._file is not None
-        if self.frames == 0:
+        name = _END[group]
+        if self.frames == 0 or name not in self._file["frames"]:
             return 0
-        ends = self._file["frames"]["atom_end" if of_atoms else "window_end"]
-        return int(ends[self.frames - 1])
-
-    def _ends(self, frame: FrameAnalysis) -> tuple[int, int]:
-        windows = self._end(of_atoms=False) + frame.number_of_windows
-        return windows, self._end(of_atoms=True) + frame.number_of_atoms
+        return int(self._file["frames"][name][self.frames - 1])
 
     def _create(self, frame: FrameAnalysis) -> None:
         def fill(file: h5py.File) -> None:
@@ -268,20 +268,21 @@ class HDF5Writer:
             for name, quantity in FrameAnalysis.quantities().items():
                 values = getattr(frame, name)
                 shape = () if values is None else values.shape[1:]
-                rows = frame.number_of_atoms if quantity.of_atoms else frame.number_of_windows
+                # Faults are few, and in some frames none.
+                rows = max(_counts(frame)[quantity.rows], _FEW if quantity.rows == "faults" else 1)
                 # Whole chunks a frame: a compressed chunk that is rewritten leaves a hole behind.
-                pieces = -(-max(rows, 1) // _ROWS)
+                pieces = -(-rows // _ROWS)
                 file.create_dataset(
                     place(name),
                     shape=(0, *shape),
                     maxshape=(None, *shape),
-                    chunks=(-(-max(rows, 1) // pieces), *shape),
+                    chunks=(-(-rows // pieces), *shape),
                     dtype=quantity.stored or quantity.dtype,
                     compression="gzip",
                     compression_opts=1,
                     shuffle=True,
                 )
-            for name, value in _frame_row(frame, 0, "", "", (0, 0)).items():
+            for name, value in _frame_row(frame, 0, "", "", dict.fromkeys(_END, 0)).items():
                 item = np.asarray(value)
                 file.create_dataset(
                     f"frames/{name}",
@@ -372,8 +373,17 @@ def _extend(dataset: h5py.Dataset, values: NDArray[Any], begin: int) -> None:
         dataset[begin:] = values.astype(dataset.dtype, copy=False)
 
 
+def _counts(frame: FrameAnalysis) -> dict[str, int]:
+    """Rows of a frame in each group of datasets."""
+    return {
+        "windows": frame.number_of_windows,
+        "atoms": frame.number_of_atoms,
+        "faults": len(frame.fault_kind),
+    }
+
+
 def _frame_row(
-    frame: FrameAnalysis, number: int, source: str, content: str, ends: tuple[int, int]
+    frame: FrameAnalysis, number: int, source: str, content: str, ends: Mapping[str, int]
 ) -> dict[str, Any]:
     row = TrajectoryBuilder.row(frame, number, source)
     # A long path keeps its end, which tells files apart.
@@ -381,7 +391,7 @@ def _frame_row(
     row["sources"] = np.array(name, dtype=f"S{_SOURCE_BYTES}")
     row["content"] = np.array(content.encode(), dtype=f"S{CONTENT_BYTES}")
     row["frames"], row["atoms"] = np.int64(number), np.int64(frame.number_of_atoms)
-    row["window_end"], row["atom_end"] = np.int64(ends[0]), np.int64(ends[1])
+    row.update({_END[group]: np.int64(end) for group, end in ends.items()})
     row["has_lindemann"] = np.uint8(frame.lindemann is not None)
     return row
 
