@@ -20,6 +20,7 @@ from typing import Any
 #: How an input may end. Only the first two are right.
 OUTCOMES = (
     "answer", "refused", "traceback", "hang", "memory", "crash", "half-written", "many lines",
+    "silently wrong",
 )  # fmt: skip
 GOOD = OUTCOMES[:2]
 #: Seconds, and bytes beyond what a process has when it is ready.
@@ -31,17 +32,21 @@ LONGEST_MESSAGE = 1000
 
 @dataclass(frozen=True)
 class Case:
-    """An input: who reads it, the name of its file, its content, and where it came from."""
+    """An input: who reads it, the name of its file, its content, and where it came from.
+
+    `wanted` is the right answer where that is known: another one is silently wrong.
+    """
 
     target: str
     name: str
     content: bytes
     origin: str = ""
+    wanted: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended."""
+    """How a case ended; of an answer, what it was is said."""
 
     target: str
     name: str
@@ -90,7 +95,7 @@ def _left(out: Path) -> str:
     return ""
 
 
-def _one(function: Callable[..., None], case: Case, place: Path) -> tuple[str, str]:
+def _one(function: Callable[..., str | None], case: Case, place: Path) -> tuple[str, str]:
     out = place / "out"
     shutil.rmtree(place, ignore_errors=True)
     out.mkdir(parents=True)
@@ -100,7 +105,9 @@ def _one(function: Callable[..., None], case: Case, place: Path) -> tuple[str, s
     path.write_bytes(case.content)
     kind, said = "answer", ""
     try:
-        function(case.target, path, out)
+        said = function(case.target, path, out) or ""
+        if case.wanted and said != case.wanted:
+            kind, said = "silently wrong", "another answer than that of the clean file"
     except BaseException as error:  # also what is no Exception, such as a panic of Rust
         kind, said = _judge(error)
     if kind in GOOD:
@@ -113,7 +120,7 @@ def _one(function: Callable[..., None], case: Case, place: Path) -> tuple[str, s
     return kind, said
 
 
-def _serve(pipe: Connection, function: Callable[..., None], warm: Iterable[str]) -> None:
+def _serve(pipe: Connection, function: Callable[..., str | None], warm: Iterable[str]) -> None:
     """A process: take a case, say how it ended, take the next."""
     # What libraries print of damaged files would be lines among the table.
     sink = os.open(os.devnull, os.O_WRONLY)
@@ -135,7 +142,7 @@ def _serve(pipe: Connection, function: Callable[..., None], warm: Iterable[str])
 class _Worker:
     """One supervised process and the case it is at."""
 
-    def __init__(self, function: Callable[..., None], warm: Iterable[str]) -> None:
+    def __init__(self, function: Callable[..., str | None], warm: Iterable[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
@@ -168,7 +175,7 @@ class _Worker:
 
 def supervise(
     cases: Iterable[Case],
-    function: Callable[..., None],
+    function: Callable[..., str | None],
     *,
     processes: int = 2,
     time_limit: float = TIME_LIMIT,
@@ -180,7 +187,8 @@ def supervise(
     ----------
     cases : iterable of Case
     function : callable
-        Takes target, path of the input, folder for outputs; can be pickled.
+        Takes target, path of the input, folder for outputs; can be pickled. Returns what was read,
+        as a text that is compared with what is wanted.
     processes : int
         At a time. They are kept for the next case as long as they live.
     time_limit : float

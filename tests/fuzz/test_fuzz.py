@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.errors import InputError
+from tests.fuzz.__main__ import clean_answers
 from tests.fuzz.cases import WARM, corpus, damaged
+from tests.fuzz.harmless import CHANGES, changed
 from tests.fuzz.mutations import KINDS, Damage, apply
 from tests.fuzz.seeds import Seed, all_seeds
 from tests.fuzz.supervisor import GOOD, Case, Outcome, supervise
@@ -49,6 +51,29 @@ def test_damaged_inputs_are_answered_or_refused_in_one_line(seeds):
     assert {outcome.kind for outcome in outcomes} == set(GOOD)
 
 
+#: Harmless changes after which a file is refused, in one line: parts of its origin.
+REFUSED_CHANGES = (
+    ("x.csv", "columns of csv"),  # the first column is the angle, whatever the header says
+    (".gz", "capitals"), (".xz", "capitals"), (".bz2", "capitals"),  # .GZ is not known, as in ASE
+    ("card.json", "mark of utf-8"),
+)  # fmt: skip
+
+
+def test_harmless_changes_leave_the_answer_as_it_is(seeds):
+    """To the last bit. Each change of each seed alone, then some two at a time."""
+    answers = clean_answers(seeds, WARM)
+    kinds = [kind for seed in seeds for kind, change in CHANGES.items() if change.fits(seed)]
+    outcomes = list(supervise(changed(seeds, answers, len(kinds) + 40), run, warm=WARM))
+    assert all(outcome.good for outcome in outcomes), _said(outcomes)
+    for outcome in outcomes:
+        if outcome.kind == "refused":
+            known = (all(part in outcome.origin for part in parts) for parts in REFUSED_CHANGES)
+            assert any(known), outcome
+    answers_to = [outcome.origin for outcome in outcomes if outcome.kind == "answer"]
+    answered = {kind for kind in CHANGES if any(kind in origin for origin in answers_to)}
+    assert answered == set(CHANGES) - {"columns of csv"}
+
+
 def test_what_ever_failed_does_so_no_more():
     cases = corpus()
     assert cases, "the corpus is not there"
@@ -81,6 +106,27 @@ def test_any_plan_of_damages_can_be_done(seeds, data):
         cases.append(Case(seed.target, seed.name, apply(seed.content, plan), repr(plan)))
     outcomes = list(supervise(cases, run, processes=1, warm=("ase.io",)))
     assert all(outcome.good for outcome in outcomes), _said(outcomes)
+
+
+def test_another_answer_is_silently_wrong(seeds):
+    """One digit of one coordinate, one angle or one bound: the oracle sees it."""
+    [trajectory] = [s for s in seeds if (s.target, s.name) == ("trajectory", "x.pdb")]
+    [scan] = [s for s in seeds if (s.target, s.name) == ("scan", "x.xy")]
+    [ranges] = [s for s in seeds if (s.target, s.name) == ("atom probe", "x.rrng")]
+    answers = clean_answers([trajectory, scan, ranges], WARM)
+    cases = []
+    for seed, old, new in (
+        (trajectory, b"CRYST1    3.6", b"CRYST1    3.7"),
+        (scan, b"\n20.00 ", b"\n20.01 "),
+        (ranges, b"26.8", b"26.9"),
+    ):
+        assert seed.content.count(old) == 1
+        content = seed.content.replace(old, new)
+        wanted = answers[seed.target, seed.name]
+        cases.append(Case(seed.target, seed.name, seed.content, "clean", wanted))
+        cases.append(Case(seed.target, seed.name, content, "changed", wanted))
+    kinds = [outcome.kind for outcome in supervise(cases, run, processes=1, warm=WARM)]
+    assert kinds == ["answer", "silently wrong"] * 3
 
 
 # ------------------------------------------------------------- the supervisor sees what it should

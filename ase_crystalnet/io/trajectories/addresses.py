@@ -7,6 +7,7 @@ all that is sent to a worker.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -16,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.trajectories.checks import check_text, check_unpacked
 from ase_crystalnet.io.trajectories.formats import (
+    MARK,
+    FrameError,
     format_of,
     is_compressed,
     open_compressed,
@@ -225,6 +228,18 @@ def _iterate(source: str, format: str) -> Iterator[Atoms]:
     """Frames by ASE; nothing is read before the first is asked for."""
     from ase.io import iread
 
+    known = _ase_format(format)
     # A single-frame format takes no slice.
-    index: Any = 0 if _ase_format(format).single else ":"
-    yield from iread(source, index=index, format=format, do_not_split_by_at_sign=True)
+    index: Any = 0 if known.single else ":"
+    with open_compressed(source) as file:
+        if file.read(len(MARK)) != MARK:
+            yield from iread(source, index=index, format=format, do_not_split_by_at_sign=True)
+            return
+        # ASE takes the mark for a part of the first line: a PDB file loses its cell by that.
+        if not known.acceptsfd:
+            raise FrameError("it begins with a byte order mark; save it as UTF-8 without one")
+        text: Any = file
+        if not known.isbinary:
+            file.seek(0)  # readers go back to the beginning, and the mark must not come up there
+            text = io.TextIOWrapper(file, encoding="utf-8-sig")
+        yield from iread(text, index=index, format=format)

@@ -11,9 +11,19 @@ from typing import IO, Any, cast
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import check_plain, open_plain
 
-__all__ = ["DAMAGE", "FrameError", "format_of", "is_compressed", "open_compressed", "reader_of"]
+__all__ = [
+    "DAMAGE",
+    "MARK",
+    "FrameError",
+    "format_of",
+    "is_compressed",
+    "open_compressed",
+    "reader_of",
+]
 
 _HEAD = 4096
+#: What some editors put before a text to say that it is UTF-8: no part of it.
+MARK = b"\xef\xbb\xbf"
 #: What a damaged .gz, .bz2 or .xz file makes its reader raise.
 DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 
@@ -42,7 +52,7 @@ def format_of(source: str, format: str | None) -> str:
         return "gsd"
     try:
         with open_compressed(source) as file:
-            head = file.read(_HEAD).decode(errors="replace")
+            head = file.read(_HEAD).removeprefix(MARK).decode(errors="replace")
     except DAMAGE:
         head = ""  # binary or damaged: the name has to tell
     if re.search(r"^[ \t]*\d+[ \t]+atoms\s*$", head, re.M) and re.search(r"\bxlo\s+xhi\b", head):

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from ase_crystalnet.inputs import LONGEST_LINE
 from ase_crystalnet.io.trajectories.atom_table import Column, NotPlain, read_table
-from ase_crystalnet.io.trajectories.formats import FrameError
+from ase_crystalnet.io.trajectories.formats import MARK, FrameError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -37,10 +37,11 @@ def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
         If a frame does not begin with a number of atoms, or has fewer lines, or a line has no end
         in sight.
     """
-    offset = 0
-    while header := _line(file):
+    offset, header = _first_line(file)
+    while header:
         if not header.strip():
             offset += len(header)
+            header = _line(file)
             continue
         if not header.strip().isdigit():
             found = header.decode(errors="replace").strip()[:40]
@@ -54,6 +55,7 @@ def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             raise FrameError(f"cut short, {lines} of {wanted} atom lines are there")
         yield offset, size
         offset += size
+        header = _line(file)
 
 
 def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
@@ -65,8 +67,7 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
         If there is something before the first frame, a frame is at odds with its own header (ASE
         accepts fewer lines in silence), or a line has no end in sight.
     """
-    offset = 0
-    line = _line(file)
+    offset, line = _first_line(file)
     while line:
         if not line.startswith(_FIRST):
             if not line.isspace():
@@ -91,6 +92,13 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             raise FrameError(f"cut short, {rows} of {wanted} atom lines are there")
         yield offset, size + body
         offset += size + body
+
+
+def _first_line(file: IO[bytes]) -> tuple[int, bytes]:
+    """Where the text begins (after a byte order mark, if there is one), and its first line."""
+    line = _line(file)
+    text = line.removeprefix(MARK)
+    return len(line) - len(text), text
 
 
 def _line(file: IO[bytes]) -> bytes:

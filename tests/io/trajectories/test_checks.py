@@ -75,6 +75,33 @@ LINES = {
 }
 
 
+MARKED = ["x.extxyz", "x.xyz", "x.dump", "x.cif", "x.pdb", "x.json", "POSCAR", "x.data", "x.gro"]
+
+
+@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_byte_order_mark_changes_nothing(tmp_path, name, suffix):
+    """ASE takes it for a part of the first line: of a PDB file that is the cell."""
+    clean, marked = tmp_path / "clean" / name, tmp_path / "marked" / (name + suffix)
+    clean.parent.mkdir()
+    marked.parent.mkdir()
+    if name == "x.dump":
+        lammps_dump(clean, 2)
+    else:
+        formats = {"POSCAR": "vasp", "x.data": "lammps-data"}
+        write(clean, frames(1, 1)[0], format=formats.get(name))
+    content = b"\xef\xbb\xbf" + clean.read_bytes()
+    marked.write_bytes(gzip.compress(content) if suffix else content)
+    expected, found = list(iter_frames(clean)), list(iter_frames(marked))
+    assert count_frames(marked) == count_frames(clean)
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.atoms.numbers, other.atoms.numbers)
+        assert np.array_equal(one.atoms.positions, other.atoms.positions)
+        assert np.array_equal(one.atoms.cell.array, other.atoms.cell.array)
+        assert other.atoms.cell.rank == 3
+
+
 @pytest.mark.parametrize("name", LINES)
 def test_a_line_without_an_end_is_refused(tmp_path, name):
     before, after = LINES[name]
