@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.heaps import check_heaps
 from ase_crystalnet.io.results.held_file import refuse_other_than_file
 from ase_crystalnet.io.results.memory import MEMORY, Memory, read_memory
 from ase_crystalnet.results.frame import FrameAnalysis
@@ -59,6 +60,7 @@ def _open_result(path: str | os.PathLike[str]) -> h5py.File:
     import h5py
 
     refuse_other_than_file(path)
+    check_heaps(path)
     try:
         file = h5py.File(path, "r", swmr=_is_open_elsewhere(path))
     except OSError as error:
