@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import os
 import resource
 import select
@@ -18,6 +20,7 @@ WARM = (
     "ase.io.extxyz", "ase.io.trajectory", "ase.neighborlist", "h5py", "matplotlib.figure",
     "matplotlib.backends.backend_agg", "PIL.PngImagePlugin", "numba", "scipy.spatial",
     "scipy.stats", "scipy.optimize", "scipy.ndimage", "rich.progress", "rich.console",
+    "typer._adapters",
     "ase_crystalnet.cli", "ase_crystalnet.cli.app", "ase_crystalnet.frames.observer",
     "ase_crystalnet.frames.run", "ase_crystalnet.frames.processes",
     "ase_crystalnet.io.results.outputs", "ase_crystalnet.atom_probe.analysis",
@@ -120,10 +123,15 @@ class Child:
 
 def warm_up() -> None:
     """Import what the programs need, so that they begin at once; none of it starts a thread."""
-    import importlib
+    import typer.main
+
+    from ase_crystalnet.cli.app import app
 
     for name in WARM:
         importlib.import_module(name)
+    # The tree of commands too is made once.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(app)
 
 
 def start(program: Program, limit: int | None = None) -> Child:

@@ -17,7 +17,7 @@ from tests.crash.programs import analyze, observe
 from tests.crash.tally import Bench, Tally, spread
 from tests.support.fakes import fake_frame, frames
 
-FRAMES = 24
+FRAMES = 10
 BOTH = ("-o", "a.h5", "-o", "a.csv")
 FINISHING = (
     *("complete a.h5", "complete a.csv", "rename a.h5", "replace a.h5", "replaced a.h5"),
