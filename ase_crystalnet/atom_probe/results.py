@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ase_crystalnet.atom_probe.windows import WindowMeasures
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.results.hdf5_reader import damage, member
+from ase_crystalnet.io.results.heaps import check_heaps
 from ase_crystalnet.io.results.held_file import refuse_other_than_file
 from ase_crystalnet.io.whole_files import write_whole
 
@@ -234,6 +235,7 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     from ase_crystalnet.atom_probe.search.poles import Pole
 
     refuse_other_than_file(path)
+    check_heaps(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.frames.cells import lattice_change
 from ase_crystalnet.geometry.periodic import PeriodicSpace
+from ase_crystalnet.io.results.memory import Memory
 
 if TYPE_CHECKING:
     from ase_crystalnet.results.frame import FrameAnalysis
@@ -41,6 +42,8 @@ MOVED, EXPLAINED = 0.25, 0.8
 #: Atoms that tell whether the order has changed.
 SAMPLE = 2000
 
+#: Numbers in the state of a tracker: counts, periodicity and cell; and for each atom.
+_STATE, _STATE_OF_ATOM = 3 + 3 + 9, 1 + 3 + 3 + 6 + 3
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
@@ -107,6 +110,50 @@ class LindemannTracker:
     def frames(self) -> int:
         """Number of frames that the present value averages over."""
         return self._count
+
+    def memory(self) -> Memory:
+        """All that the next frame needs, exact: with it another tracker goes on to the last bit.
+
+        Of the displacements in a running window only the newest are in it.
+        """
+        parts = [np.array([self._count, self._warned, len(self._raw)])]
+        if self._numbers is not None and self._pbc is not None:
+            parts += [self._numbers, self._pbc, self._cell, self._raw]
+            parts += [self._mean, self._moments, self._displacement]
+        state = np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
+        newest = self._buffer[-1].reshape(1, -1) if self._buffer else np.zeros((0, 0), np.float32)
+        return Memory(state, newest, len(self._buffer))
+
+    def remember(self, memory: Memory) -> None:
+        """Go on from what a tracker of the same window had in memory.
+
+        Raises
+        ------
+        InputError
+            It is none of this kind.
+        """
+        self.reset()
+        state = memory.state
+        known = len(state) > 2 and bool(np.isfinite(state[:3]).all())
+        count, atoms = (int(state[0]), int(state[2])) if known else (-1, -1)
+        rows = 0 if self.window is None else count
+        if (
+            min(count, atoms) < 0
+            or (self.window is not None and count > self.window)
+            or len(state) != _STATE + _STATE_OF_ATOM * atoms
+            or memory.latest.shape[0] != rows
+            or (rows and memory.latest.shape[1] < 3 * atoms)
+        ):
+            raise InputError("Lindemann parameter: expected what a tracker had in memory, got else")
+        sizes = (3, atoms, 3, 9, 3 * atoms, 3 * atoms, 6 * atoms, 3 * atoms)
+        parts = [part.copy() for part in np.split(state, np.cumsum(sizes)[:-1])]
+        self._count, self._warned = count, bool(state[1])
+        self._numbers, self._pbc = parts[1].astype(np.int64), parts[2].astype(bool)
+        self._cell = parts[3].reshape(3, 3)
+        self._raw, self._mean = parts[4].reshape(-1, 3), parts[5].reshape(-1, 3)
+        self._moments, self._displacement = parts[6].reshape(6, -1), parts[7].reshape(-1, 3)
+        for row in memory.latest:
+            self._buffer.append(row[: 3 * atoms].reshape(-1, 3).copy())
 
     def add(self, atoms: Atoms, nearest_neighbor_distance: float) -> NDArray[np.float32]:
         """Add the next frame and return the parameter of every atom.

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.frames.lindemann import LindemannWindow, tracker_of, with_lindemann
+from ase_crystalnet.frames.lindemann import (
+    LindemannTracker,
+    LindemannWindow,
+    tracker_of,
+    with_lindemann,
+)
 from ase_crystalnet.results.method import Method
 
 if TYPE_CHECKING:
@@ -46,8 +52,8 @@ class Observer:
         Replace an existing file.
     resume : bool
         Go on after the last frame of an existing file, if there is one, of a simulation that goes
-        on from where it was. The Lindemann parameter starts anew: an observer sees no frames
-        before its own.
+        on from where it was. The Lindemann parameter goes on to the last bit: what it needs of the
+        frames before is in the file.
 
     Raises
     ------
@@ -56,6 +62,12 @@ class Observer:
     InputError
         With `resume`, if the file cannot be read or was made with other options; later, at the
         first frame, if it was made by another model.
+
+    Warns
+    -----
+    UserWarning
+        With `resume`, if the file is of a version that did not keep what the Lindemann parameter
+        needs: it begins anew.
     """
 
     def __init__(
@@ -76,7 +88,12 @@ class Observer:
         self.centers, self.spacing = centers, spacing
         self._tracker = tracker_of(lindemann)
         settings = {"centers": _words(centers), "spacing": spacing, "lindemann": lindemann}
-        self._writer = HDF5Writer(path, settings=settings, overwrite=overwrite, resume=resume)
+        look_back = None if self._tracker is None else self._tracker.window or 0
+        self._writer = HDF5Writer(
+            path, settings=settings, overwrite=overwrite, resume=resume, look_back=look_back
+        )
+        if self._tracker is not None and self._writer.frames:
+            self._go_on(self._tracker)
 
     @property
     def frames(self) -> int:
@@ -99,8 +116,27 @@ class Observer:
         analysis = self.analyzer.analyze(atoms, centers=self.centers, spacing=self.spacing)
         if self._tracker is not None:
             analysis = with_lindemann(analysis, self._tracker, atoms)
-        self._writer.append(analysis, source="observer")
+        memory = None if self._tracker is None else self._tracker.memory()
+        self._writer.append(analysis, source="observer", memory=memory)
         return analysis
+
+    def _go_on(self, tracker: LindemannTracker) -> None:
+        """Have the tracker go on from what the file holds of it."""
+        try:
+            if self._writer.memory is None:
+                warnings.warn(
+                    f"{self._writer.path}: holds nothing to go on from with the Lindemann "
+                    "parameter; it begins anew",
+                    stacklevel=3,
+                )
+            else:
+                tracker.remember(self._writer.memory)
+        except InputError as error:
+            self._writer.abandon()
+            raise InputError(f"{self._writer.path}: damaged ({error})") from error
+        except BaseException:  # a warning that was made an error
+            self._writer.abandon()
+            raise
 
     def close(self) -> None:
         """Close the file."""

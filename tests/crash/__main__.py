@@ -1,60 +1,96 @@
-"""Interrupt, limit and cross the commands that write, count what is lost, and print a table."""
+"""Interrupt, limit and cross what writes, count what is lost, and print a table."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import pickle
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.crash.programs import start
-from tests.crash.trials import Tally, Trials
+import numpy as np
 
-COMPILING = 1200  # s that the first analysis on a machine may take
+from tests.crash.cluster import on_cluster
+from tests.crash.learning import Learning
+from tests.crash.process import sabotage, warm_up
+from tests.crash.rewriting import JOBS, Rewriting, Writing
+from tests.crash.sabotage import SABOTAGES
+from tests.crash.tally import Tally
+from tests.crash.trials import Trials
+
 COLUMNS = (
     "trials", "interrupted", "with_frames", "lost", "doubled", "damaged", "hanging", "crashed",
     "littered",
 )  # fmt: skip
 
 
-def make_analysis(_: Any) -> None:
-    """A small atom-probe result, pickled."""
-    import numpy as np
+class Kinds:
+    """All kinds of trials; what they need is made when the first of them is run.
 
-    from ase_crystalnet.atom_probe.analysis import AtomProbeOptions, analyze_windows
-    from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable
-    from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
-    from ase_crystalnet.atom_probe.windows import IonWindower
+    Parameters
+    ----------
+    place : Path
+        Folder for everything.
+    seed : int
+        Of the moments at which processes are interrupted.
+    """
 
-    rng = np.random.default_rng(5)
-    table = RangeTable(
-        (Ion("Si", (("Si", 1),), volume=20.0),), np.array([27.5]), np.array([28.5]), np.array([0]),
-        "tip.rrng",
-    )  # fmt: skip
-    points = rng.uniform([0, 0, -90], [60, 50, 0], (5000, 3)).astype(np.float32)
-    mass = np.full(5000, 28, np.float32)
-    ions = Reconstruction(points, mass, np.full(5000, -1, np.int16), source="tip.pos")
-    windows = IonWindower(window_ions=150).prepare(ions.ranged(table))
-    analysis = analyze_windows(windows, AtomProbeOptions(false_alarm=1e-4))
-    Path("analysis.pickle").write_bytes(pickle.dumps(analysis))
+    def __init__(self, place: Path, seed: int) -> None:
+        self.place, self.rng = place, np.random.default_rng(seed)
+        self._rewriting: dict[str, Rewriting] = {}
 
+    @cached_property
+    def frames(self) -> Trials:
+        return Trials(self.place / "frames", self.rng)
 
-def make_pattern(_: Any) -> None:
-    """A powder pattern of rock salt."""
-    from ase.build import bulk
-    from ase.io import write
+    @cached_property
+    def learning(self) -> Learning:
+        return Learning(self.place / "learning", self.rng)
 
-    from ase_crystalnet.cli.app import app
+    @cached_property
+    def writing(self) -> Writing:
+        result = self.rewriting("apt").reference / "a.h5"
+        return Writing(self.place / "writing", self.rng, result)
 
-    write("salt.cif", bulk("NaCl", "rocksalt", 5.64, cubic=True))
-    app(["xrd", "simulate", "salt.cif", "-o", "salt.xy"], standalone_mode=False)
+    def rewriting(self, name: str) -> Rewriting:
+        if name not in self._rewriting:
+            self._rewriting[name] = Rewriting(self.place / name, self.rng, JOBS[name])
+        return self._rewriting[name]
+
+    def all(self) -> dict[str, tuple[int, Callable[[Tally], None]]]:
+        """What runs a trial, and in every how many rounds one is made: some take long."""
+        kinds: dict[str, tuple[int, Callable[[Tally], None]]] = {
+            "analyze": (1, lambda tally: self.frames.kill(tally)),
+            "analyze, workers": (
+                10, lambda tally: self.frames.kill(tally, "--workers", "2", kills=1),
+            ),
+            "analyze, dask": (20, lambda tally: on_cluster(self.frames, self.place, tally)),
+            "analyze, frame": (1, lambda tally: self.frames.die_writing(tally)),
+            "analyze, step": (1, lambda tally: self.frames.die_finishing(tally)),
+            "analyze, limit": (1, lambda tally: self.frames.limit(tally)),
+            "two writers": (1, lambda tally: self.frames.meet(tally, 2)),
+            "four writers": (1, lambda tally: self.frames.meet(tally, 4)),
+            "observer": (1, lambda tally: self.frames.observe(tally)),
+            "apt, writing": (1, lambda tally: self.writing.interrupt(tally)),
+        }  # fmt: skip
+        for name, job in JOBS.items():
+            every = 4 if job.slow else 1
+            if job.slow:
+                kinds[name] = every, lambda tally, name=name: self.rewriting(name).interrupt(tally)  # type: ignore[misc]
+            kinds[f"{name}, limit"] = (
+                every, lambda tally, name=name: self.rewriting(name).limit(tally),  # type: ignore[misc]
+            )  # fmt: skip
+            kinds[f"{name}, full"] = (
+                every, lambda tally, name=name: self.rewriting(name).fill(tally),  # type: ignore[misc]
+            )  # fmt: skip
+        kinds["training"] = 30, lambda tally: self.learning.kill(tally)
+        kinds["model folder"] = 1000, lambda tally: self.learning.fill(tally)
+        return kinds
 
 
 def main() -> int:
@@ -63,56 +99,42 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
     parser.add_argument("--rounds", type=int, help="how often each kind, instead")
     parser.add_argument("--kinds", nargs="+", help="only these")
+    parser.add_argument("--without", nargs="+", help="not these", default=())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument(
+        "--sabotage", choices=sorted(SABOTAGES), help="switch a protection off: faults must be seen"
+    )
     given = parser.parse_args()
     target = None if given.json is None else given.json.resolve()
+    warm_up()
+    before = Path.cwd()
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        made = Path(name, "made")
-        trial = Path(name, "trials")
-        made.mkdir()
-        trial.mkdir()
-        os.chdir(made)
-        wanted = set(given.kinds or ())
-        # In processes of their own: this one stays without threads, and can be forked.
-        if not wanted or {"apt", "apt, limit"} & wanted:
-            assert start(make_analysis).end(COMPILING) == 0, Path("messages").read_text()
-        if not wanted or {"xrd", "xrd, limit"} & wanted:
-            assert start(make_pattern).end(COMPILING) == 0, Path("messages").read_text()
-        analysis = None
-        if Path("analysis.pickle").exists():
-            analysis = pickle.loads(Path("analysis.pickle").read_bytes())
-        trials = Trials(trial, given.seed, analysis, made / "salt.xy")
-        kinds: dict[str, Callable[[Tally], None]] = {
-            "analyze": trials.kill,
-            "analyze, workers": lambda tally: trials.kill(tally, "--workers", "2", kills=1),
-            "analyze, step": trials.die,
-            "analyze, limit": trials.limit,
-            "two writers": trials.meet,
-            "apt": trials.write_apt,
-            "apt, limit": partial(trials.write_apt, limit=200_000),
-            "xrd": trials.write_xrd,
-            "xrd, limit": partial(trials.write_xrd, limit=4_000),
-        }
-        kinds = {kind: run for kind, run in kinds.items() if not wanted or kind in wanted}
-        tallies = {kind: Tally() for kind in kinds}
-        begin = time.monotonic()
+        kinds = Kinds(Path(name).resolve(), given.seed).all()
+        if unknown := {*(given.kinds or ()), *given.without} - kinds.keys():
+            parser.error(f"no such kind: {sorted(unknown)}; there are {', '.join(kinds)}")
+        chosen = [kind for kind in given.kinds or kinds if kind not in given.without]
+        tallies = {kind: Tally() for kind in chosen}
+        sabotage(given.sabotage)
         rounds = 0
-        while rounds < given.rounds if given.rounds else time.monotonic() - begin < given.seconds:
-            rounds += 1
-            for kind, run in kinds.items():
-                # One with workers takes as long as ten others.
-                if kind != "analyze, workers" or rounds % 5 == 1:
+
+        def over() -> bool:
+            return not given.rounds and time.monotonic() - begin > given.seconds
+
+        while rounds < given.rounds if given.rounds else not over():
+            for kind in chosen:
+                every, run = kinds[kind]
+                if rounds % every == 0 and not over():
                     run(tallies[kind])
-                if not given.rounds and time.monotonic() - begin > given.seconds:
-                    break
-        seconds = time.monotonic() - begin
-        os.chdir(made)
-    sys.stdout.write(_table(tallies))
+            rounds += 1
+        os.chdir(before)
+    seconds = time.monotonic() - begin
+    sys.stdout.write(_table(tallies) + f"{seconds:.0f} s\n")
     if target is not None:
         figures = {kind: {**vars(tally), "faults": tally.faults} for kind, tally in tallies.items()}
-        content = {"seed": given.seed, "seconds": round(seconds, 1), "kinds": figures}
-        target.write_text(json.dumps(content, indent=1) + "\n")
+        content: dict[str, Any] = {"seed": given.seed, "seconds": round(seconds, 1)}
+        target.write_text(json.dumps({**content, "kinds": figures}, indent=1) + "\n")
     return int(any(tally.faults for tally in tallies.values()))
 
 
@@ -122,6 +144,8 @@ def _table(tallies: dict[str, Tally]) -> str:
         numbers = (f"{getattr(tally, column):11}" for column in COLUMNS)
         ways = ", ".join(f"{code}: {count}" for code, count in sorted(tally.outcomes.items()))
         lines.append(" ".join([f"{kind:17}", *numbers, f" {ways}"]))
+    sums = (f"{sum(getattr(t, column) for t in tallies.values()):11}" for column in COLUMNS)
+    lines.append(" ".join([f"{'all':17}", *sums]).rstrip())
     return "\n".join(lines) + "\n"
 
 

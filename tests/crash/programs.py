@@ -1,23 +1,19 @@
-"""What is killed: commands in a process of their own, which tell how far they have come."""
+"""What is killed: commands, and an observer, that tell each step they come to."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
-import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ase_crystalnet.io.results.outputs import Outputs
+from tests.crash.full_disk import FullDisk
+from tests.crash.process import Program, Tell
 from tests.support.fakes import FakeAnalyzer
-
-PATIENCE = 120  # s until a process that says nothing counts as hanging
 
 
 class Slow(FakeAnalyzer):
@@ -28,182 +24,149 @@ class Slow(FakeAnalyzer):
         return super().analyze(*arguments, **options)
 
 
-@dataclass
-class Child:
-    """A process that was forked, and what it says.
-
-    Attributes
-    ----------
-    pid : int
-    told, answer : int
-        Pipes: steps that it has come to, one line each; and our word that it may go on.
-    """
-
-    pid: int
-    told: int
-    answer: int
-    text: bytes = b""
-    status: int | None = None
-
-    def steps(self) -> list[str]:
-        """Steps told so far."""
-        while select.select([self.told], [], [], 0)[0]:
-            if not (more := os.read(self.told, 65536)):
-                break
-            self.text += more
-        return self.steps_told
-
-    @property
-    def steps_told(self) -> list[str]:
-        """Steps told until it ended."""
-        return self.text.decode().split("\n")[:-1]
-
-    def wait_for(self, count: int) -> None:
-        """Wait until that many steps are told, or the process has ended."""
-        deadline = time.monotonic() + PATIENCE
-        while len(self.steps()) < count and self.running():
-            if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"hangs after {self.steps()[-1:]}")
-            select.select([self.told], [], [], 0.05)
-
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = status
-        return self.status is None
-
-    def send(self, number: int) -> None:
-        """Send a signal as a terminal does: Ctrl-C to the workers too."""
-        if self.running():
-            with contextlib.suppress(ProcessLookupError):
-                (os.killpg if number == signal.SIGINT else os.kill)(self.pid, number)
-
-    def kill(self) -> None:
-        """End it and its workers."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-    def go_on(self) -> None:
-        """Let a process go on that waits at a step."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self.answer, b".")
-
-    def end(self, patience: float = PATIENCE) -> int:
-        """Wait for its end: the exit code, or minus the signal that ended it."""
-        deadline = time.monotonic() + patience
-        while self.running():
-            if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"hangs after {self.steps()[-1:]}")
-            time.sleep(0.002)
-        self.steps()
-        os.close(self.told)
-        os.close(self.answer)
-        assert self.status is not None
-        return os.waitstatus_to_exitcode(self.status)
+def die() -> None:
+    """End as if somebody had pulled the plug of this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def start(program: Callable[[Callable[[str], None]], None], limit: int | None = None) -> Child:
-    """Run a program in a forked process.
+def command(*words: str) -> Program:
+    """A `crystalnet` command as it is."""
 
-    Parameters
-    ----------
-    program : callable
-        Is handed a function that tells a step.
-    limit : int, optional
-        Largest file that it may write, bytes.
-    """
-    told, telling = os.pipe()
-    listening, answer = os.pipe()
-    pid = os.fork()
-    if pid:
-        with contextlib.suppress(OSError):
-            os.setpgid(pid, pid)
-        os.close(telling)
-        os.close(listening)
-        return Child(pid, told, answer)
-    code = 99
-    try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        place = "messages" if limit is None else os.devnull
-        quiet = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        held = _held_steps
-        waits = set() if held is None else {held}
+    def program(tell: Tell) -> None:
+        from ase_crystalnet import cli
 
-        def tell(step: str) -> None:
-            os.write(telling, f"{step}\n".encode())
-            if step in waits:
-                waits.discard(step)
-                os.read(listening, 1)
+        tell("begun")
+        sys.argv = ["crystalnet", *words]
+        cli.main()
 
-        program(tell)
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except KeyboardInterrupt:
-        code = 130
-    finally:
-        os._exit(code)
+    return program
 
 
-_held_steps: str | None = None
+def on_full_disk(program: Program, at: int | None, again: bool = False) -> Program:
+    """A program on a disk that is full at its `at`-th write; tells ``writes N`` at its end."""
+
+    def limited(tell: Tell) -> None:
+        disk = FullDisk(at, again)
+        disk.install()
+        try:
+            program(tell)
+        finally:
+            tell(f"writes {disk.count}")
+
+    return limited
 
 
-@contextlib.contextmanager
-def held_at(step: str | None) -> Iterator[None]:
-    """Processes started meanwhile wait at this step until they may go on."""
-    global _held_steps
-    _held_steps = step
-    try:
-        yield
-    finally:
-        _held_steps = None
-
-
-def analyze(*options: str, die_at: str | None = None) -> Callable[[Callable[[str], None]], None]:
+def analyze(*options: str, die_at: str | None = None, writes: int | None = None) -> Program:
     """The command `crystalnet analyze md.traj`, with an analyzer that needs no model.
 
-    It tells ``append N`` after each frame and the steps of finishing; at `die_at` it kills itself.
+    It tells ``append N`` after each frame and the steps of taking the lock, of finishing and of
+    giving the lock back; at the step `die_at`, or at the `writes`-th write of part of a frame, it
+    kills itself.
     """
 
-    def program(tell: Callable[[str], None]) -> None:
+    def program(tell: Tell) -> None:
         from ase_crystalnet import cli
         from ase_crystalnet.cli import analyze as command
 
-        def step(_: Outputs, name: str) -> None:
+        def step(name: str) -> None:
             tell(name)
             if name == die_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
 
-        append = Outputs.append
-
-        def told(outputs: Outputs, frame: Any, analysis: Any) -> None:
-            append(outputs, frame, analysis)
-            tell(f"append {frame.number}")
-
+        tell_steps(step)
+        die_after(writes)
         # In this process, which ends here.
         command.make_analyzer = lambda *_, **__: Slow()  # type: ignore[assignment]
-        Outputs._step, Outputs.append = step, told  # type: ignore[method-assign]
         sys.argv = ["crystalnet", "analyze", "md.traj", "--quiet", *options]
         cli.main()
 
     return program
 
 
-def apt(analysis: Any, times: int) -> Callable[[Callable[[str], None]], None]:
+def tell_steps(step: Callable[[str], None]) -> None:
+    """Have outputs and their locks tell each step between which others could come."""
+    from ase_crystalnet.io.results import lock
+
+    begin, append, take, give = (
+        Outputs.__init__, Outputs.append, lock.FileLock.acquire, lock.FileLock.release
+    )  # fmt: skip
+    locking, replace = lock._lock, os.replace
+    name = [""]
+
+    def begun(outputs: Outputs, *arguments: Any, **options: Any) -> None:
+        begin(outputs, *arguments, **options)
+        step("begun")
+
+    def appended(outputs: Outputs, frame: Any, analysis: Any) -> None:
+        append(outputs, frame, analysis)
+        step(f"append {frame.number}")
+
+    def acquired(one: lock.FileLock) -> None:
+        name[0] = one.target.name
+        step(f"lock {name[0]}")
+        take(one)
+
+    def locked(handle: int) -> None:
+        step(f"opened {name[0]}")
+        locking(handle)
+        step(f"locked {name[0]}")
+
+    def released(one: lock.FileLock) -> None:
+        held = one._handle is not None
+        give(one)
+        if held:
+            step(f"released {one.target.name}")
+
+    def replaced(source: Any, target: Any, **options: Any) -> None:
+        if str(source).endswith(".part"):
+            step(f"replace {Path(target).name}")
+        replace(source, target, **options)
+        step(f"replaced {Path(target).name}")
+
+    Outputs.__init__, Outputs.append = begun, appended  # type: ignore[method-assign]
+    Outputs._step = lambda _, name: step(name)  # type: ignore[method-assign]
+    lock.FileLock.acquire, lock.FileLock.release = acquired, released  # type: ignore[method-assign]
+    lock._lock, os.replace = locked, replaced
+
+
+def die_after(writes: int | None) -> None:
+    """Have this process kill itself before the `writes`-th part of a frame is written."""
+    from ase_crystalnet.io.results import hdf5_writer
+
+    if writes is None:
+        return
+    extend, left = hdf5_writer._extend, [writes]
+
+    def extended(*arguments: Any) -> None:
+        if left[0] == 0:
+            # What HDF5 still holds back is written: the worst that a kill can leave.
+            arguments[0].file.flush()
+            die()
+        left[0] -= 1
+        extend(*arguments)
+
+    hdf5_writer._extend = extended
+
+
+def observe(structures: list[Any], lindemann: Any, writes: int | None = None) -> Program:
+    """An observer of a simulation that goes on where the file ends; tells ``append N``."""
+
+    def program(tell: Tell) -> None:
+        from ase_crystalnet.frames.observer import Observer
+
+        die_after(writes)
+        with Observer(Slow(), "o.h5", lindemann=lindemann, resume=True) as observer:
+            for atoms in structures[observer.frames :]:
+                observer(atoms)
+                tell(f"append {observer.frames - 1}")
+
+    return program
+
+
+def apt_outputs(analysis: Any, times: int) -> Program:
     """What `crystalnet apt -o a.h5 --overwrite` does with its result, again and again."""
 
-    def program(tell: Callable[[str], None]) -> None:
+    def program(tell: Tell) -> None:
         from ase_crystalnet.atom_probe.output.files import write_outputs
         from ase_crystalnet.cli.errors import one_line_errors
 
@@ -219,22 +182,5 @@ def apt(analysis: Any, times: int) -> Callable[[Callable[[str], None]], None]:
             command()
         except typer.Exit as error:
             raise SystemExit(error.exit_code) from None
-
-    return program
-
-
-def xrd(times: int) -> Callable[[Callable[[str], None]], None]:
-    """The command `crystalnet xrd classify`, again and again."""
-
-    def program(tell: Callable[[str], None]) -> None:
-        from ase_crystalnet.cli.app import app
-
-        outputs = ["-o", "a.json", "-o", "a.csv", "--overwrite"]
-        for number in range(times):
-            arguments = ["xrd", "classify", "salt.xy", "--model", "none", "-q", *outputs]
-            code = app(arguments, standalone_mode=False)
-            if code:
-                raise SystemExit(code)
-            tell(f"written {number}")
 
     return program

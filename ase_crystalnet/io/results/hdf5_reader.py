@@ -8,6 +8,7 @@ Layout (schema 1): datasets that grow along their first axis, the frames one aft
     /windows/*       the rows of frame f are window_end[f - 1] : window_end[f]
     /atoms/*         the rows of frame f are atom_end[f - 1] : atom_end[f]
     /faults/*        the rows of frame f are fault_end[f - 1] : fault_end[f]
+    /memory/*        of an observer: what it goes on from (`memory.py`)
 
 The file is written in HDF5's single-writer-multiple-reader mode, in which everything that is on
 disk is readable at any moment: it can be looked at while a run is going on, and after ``kill -9``
@@ -28,7 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.heaps import check_heaps
 from ase_crystalnet.io.results.held_file import refuse_other_than_file
+from ase_crystalnet.io.results.memory import MEMORY, Memory, read_memory
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
@@ -58,6 +61,7 @@ def _open_result(path: str | os.PathLike[str]) -> h5py.File:
     import h5py
 
     refuse_other_than_file(path)
+    check_heaps(path)
     try:
         file = h5py.File(path, "r", swmr=_is_open_elsewhere(path))
     except OSError as error:
@@ -157,6 +161,7 @@ class ResultFile:
                 # What this version knows of; others of its schema may hold less, or more.
                 names = [f"frames/{name}" for name in _rows()]
                 names += map(place, FrameAnalysis.quantities())
+                names += MEMORY
                 found = {name: member(self._file, name) for name in names}
                 self._data = {name: data for name, data in found.items() if data is not None}
                 self._length = int(self._file["complete"][0])
@@ -240,6 +245,15 @@ class ResultFile:
                 return ("",) * len(self)
             return tuple(name.decode("ascii") for name in self._row("content"))
 
+    @property
+    def memory(self) -> Memory | None:
+        """What an observer remembered after the last complete frame; None if nothing was kept."""
+        with damage(self.path):
+            state, latest = (self._data.get(name) for name in MEMORY)
+            if state is None or latest is None:
+                return None
+            return read_memory(state, latest, len(self))
+
     def trajectory(self) -> TrajectoryAnalysis:
         """Return the summaries of all frames; reads one row a frame."""
         names = TrajectoryBuilder(self.classes).row_names()
@@ -271,7 +285,7 @@ class ResultFile:
         last = {group: int(ends[-1]) if len(self) else 0 for group, ends in self._ends.items()}
         lengths = {"frames": len(self), **last}
         for name, data in self._data.items():
-            length = lengths[name.split("/")[0]]
+            length = len(data) if name in MEMORY else lengths[name.split("/")[0]]
             with damage(self.path):
                 copy = target.create_dataset_like(name, data)
                 copy.resize(length, axis=0)

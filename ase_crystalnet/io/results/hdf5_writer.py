@@ -28,6 +28,7 @@ from ase_crystalnet.io.results.held_file import (
     refuse_other_than_file,
 )
 from ase_crystalnet.io.results.lock import FileLock
+from ase_crystalnet.io.results.memory import MEMORY, Memory, create_memory, write_memory
 from ase_crystalnet.io.results.same_frames import CONTENT_BYTES
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.trajectory import TrajectoryBuilder
@@ -65,6 +66,8 @@ class HDF5Writer:
     lock : FileLock, optional
         A lock that the caller holds, and gives back after the writer is closed; a symbolic link at
         `path` is then not followed. By default the writer takes and gives back its own.
+    look_back : int, optional
+        Keep a `Memory` beside the frames that looks back on so many of them (0: on none).
 
     Attributes
     ----------
@@ -72,6 +75,8 @@ class HDF5Writer:
         Number of complete frames in the file.
     held : HeldFile or None
         The file, from the first frame on until the writer is closed.
+    memory : Memory or None
+        With `resume`, what was remembered after the last of the frames before.
 
     Raises
     ------
@@ -98,6 +103,7 @@ class HDF5Writer:
         resume: bool = False,
         earlier: Path | None = None,
         lock: FileLock | None = None,
+        look_back: int | None = None,
     ) -> None:
         # A caller with a lock has found the place; a link at that name is not ours.
         self.path = link_target(Path(path)) if lock is None else Path(path)
@@ -105,6 +111,8 @@ class HDF5Writer:
         self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings or {})))
         self.frames = 0
         self.held: HeldFile | None = None
+        self.memory: Memory | None = None
+        self._look_back = look_back
         self._file: h5py.File | None = None
         self._classes: tuple[str, ...] = ()
         self._model: dict[str, Any] = {}
@@ -127,6 +135,7 @@ class HDF5Writer:
         number: int | None = None,
         source: str = "",
         content: str = "",
+        memory: Memory | None = None,
     ) -> None:
         """Write one frame and commit it.
 
@@ -138,9 +147,10 @@ class HDF5Writer:
             Its number in its file; default: the number of frames before it.
         source : str
             The file it came from.
-
         content : str
             What `content_of` says of its atoms; tells on `resume` whether they are still the same.
+        memory : Memory, optional
+            What is remembered after it, with `look_back`.
 
         Raises
         ------
@@ -159,7 +169,8 @@ class HDF5Writer:
         assert self._file is not None and self.held is not None
         file, held = self._file, self.held
         held.check()
-        held.reserve(_upper_bound(frame), file.id.get_filesize())
+        room = _upper_bound(frame) + (0 if memory is None else memory.nbytes)
+        held.reserve(room, file.id.get_filesize())
         number = self.frames if number is None else number
         counts = _counts(frame)
         ends = {group: self._end(group) for group in counts}
@@ -173,6 +184,8 @@ class HDF5Writer:
         for name, value in _frame_row(frame, number, source, content, ends).items():
             if name in file["frames"]:
                 _extend(file["frames"][name], np.asarray(value)[None], self.frames)
+        if memory is not None:
+            write_memory(file, memory, self.frames + 1)
         file.flush()
         # The mark goes last and alone: a frame without it does not exist.
         file["complete"][0] = self.frames + 1
@@ -291,6 +304,8 @@ class HDF5Writer:
                     chunks=(64, *item.shape),
                     dtype=item.dtype,
                 )
+            if self._look_back is not None:
+                create_memory(file, self._look_back)
 
         self._make(fill, _upper_bound(frame))
 
@@ -308,7 +323,14 @@ class HDF5Writer:
             self._classes = old.classes
             self._model = {name: old.metadata[name] for name in _MODEL if name in old.metadata}
             if len(old):  # else it is made anew with the first frame
-                self._make(old.copy_to, source.stat().st_size + _OVERHEAD)
+                self.memory = old.memory
+
+                def fill(file: h5py.File) -> None:
+                    old.copy_to(file)
+                    if self._look_back is not None and MEMORY[0] not in file:
+                        create_memory(file, self._look_back)
+
+                self._make(fill, source.stat().st_size + _OVERHEAD)
                 self.frames = len(old)
 
     def _make(self, fill: Callable[[h5py.File], None], size: int) -> None:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ase_crystalnet.atom_probe.results import read_analysis
 from ase_crystalnet.errors import InputError, OutputExistsError, OutputLockedError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
@@ -208,6 +209,26 @@ def test_a_damaged_file_is_named(tmp_path: Path, rng: np.random.Generator) -> No
             assert str(path) in str(error) and "\n" not in str(error)
             outcomes.append("named")
     assert outcomes.count("named") > 30
+
+
+@pytest.mark.parametrize("kept", [16, 40])
+def test_a_heap_of_words_that_hdf5_would_not_come_out_of_is_refused(
+    tmp_path: Path, kept: int
+) -> None:
+    """HDF5 reads a free object of size zero again and again; `python -m tests.fuzz` met it."""
+    path = tmp_path / "run.h5"
+    with HDF5Writer(path) as out:
+        out.append(fake_frame(frames(1)[0]))
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"GCOL")
+    size = int.from_bytes(content[begin + 8 : begin + 16], "little")
+    assert kept < size
+    content[begin + kept : begin + size] = bytes(size - kept)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"run\.h5: damaged.*heap of words"):
+        ResultFile(path)
+    with pytest.raises(InputError, match=r"run\.h5: damaged.*heap of words"):
+        read_analysis(path)
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
