@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader
+from ase_crystalnet.io.trajectories.conditions import conditions_of
 from ase_crystalnet.io.trajectories.stream import StreamFrame, load_frame
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class FrameJob:
             analysis = self.analyzer.analyze(
                 frame.atoms, centers=self.centers, spacing=self.spacing, progress=progress
             )
-        origin = {"source": frame.source, "frame": frame.number}
+        origin = {"source": frame.source, "frame": frame.number, **conditions_of(frame.atoms)}
         return replace(analysis, metadata={**analysis.metadata, **origin})
 
     def at(self, loader: FrameLoader, address: FrameAddress) -> Result:
