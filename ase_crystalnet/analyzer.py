@@ -155,6 +155,14 @@ class CrystalNet(Calculator):
                 f"{constants!r} ({error}); install the model again"
             ) from error
 
+    def __repr__(self) -> str:
+        shown = [repr(self.classifier.card.name)]
+        if isinstance(self.method, LocalAnalysis):
+            shown.append(f"window_atoms={self.window_atoms}")
+        if self.min_certainty is not None:
+            shown.append(f"min_certainty={self.min_certainty:g}")
+        return f"CrystalNet({', '.join(shown)}): {', '.join(self.classes)}"
+
     def __getstate__(self) -> dict[str, Any]:
         # What goes to another process: the parameters, none of the structure analysed last.
         return {**self.__dict__, "atoms": None, "results": {}, "frame": None}

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORES",
+    "AtomStyle",
     "Format",
     "Model",
-    "AtomStyle",
     "ModelFolder",
     "Overwrite",
     "OverwriteOutputs",

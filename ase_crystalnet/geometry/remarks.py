@@ -1,7 +1,7 @@
 """Remarks on structures whose windows cannot answer well: molecules, and cells beyond a window.
 
-A window sees all atoms alike. In a molecular crystal the atoms of a molecule blur its lattice, and a
-window that is smaller than the cell shows no period.
+A window sees all atoms alike. In a molecular crystal the atoms of a molecule blur its lattice, and
+a window that is smaller than the cell shows no period.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ FEW, SYMPREC = 600, 0.05
 CELLS = 2.0
 
 
-def remark_molecules(
-    space: PeriodicSpace, positions: Array, spacing: float, atoms: Atoms
-) -> bool:
+def remark_molecules(space: PeriodicSpace, positions: Array, spacing: float, atoms: Atoms) -> bool:
     """Say that a structure is made of molecules, and what to choose of it.
 
     Parameters
@@ -134,7 +132,8 @@ def remark_large_cell(atoms: Atoms, window_atoms: int) -> bool:
         return False
     import spglib
 
-    cell = (atoms.cell[:], atoms.get_scaled_positions(), np.asarray(atoms.numbers))
+    scaled = atoms.get_scaled_positions()
+    cell = (atoms.cell.tolist(), scaled.tolist(), atoms.numbers.tolist())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.results.held_file import refuse_other_than_file
 from ase_crystalnet.results.frame import FrameAnalysis
-from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
+from ase_crystalnet.results.trajectory import CONDITIONS, TrajectoryAnalysis, TrajectoryBuilder
 
 if TYPE_CHECKING:
     import h5py
@@ -214,7 +214,12 @@ class ResultFile:
             if not self._row("has_lindemann")[position]:
                 values["lindemann"] = None
             number = int(self._row("frames")[position])
-            origin = {"source": self.sources[position], "frame": number}
+            origin: dict[str, Any] = {"source": self.sources[position], "frame": number}
+            for name in CONDITIONS:
+                if f"frames/{name}" in self._data:
+                    value = float(self._row(name)[position])
+                    if np.isfinite(value):
+                        origin[name] = value
             return FrameAnalysis(
                 classes=self.classes,
                 min_certainty=self.min_certainty,
@@ -241,7 +246,9 @@ class ResultFile:
         """Return the summaries of all frames; reads one row a frame."""
         names = TrajectoryBuilder(self.classes).row_names()
         with damage(self.path):
-            values = {name: self._row(name) for name in names if name != "sources"}
+            # A file of an earlier version may lack a row; what must be there is asked for.
+            optional = {name for name in CONDITIONS if f"frames/{name}" not in self._data}
+            values = {name: self._row(name) for name in names if name not in ("sources", *optional)}
             return TrajectoryAnalysis(
                 classes=self.classes, sources=self.sources, metadata=self.metadata, **values
             )

@@ -155,9 +155,7 @@ class FrameLoader:
             return self._advance(address)
         if kind == "traj":
             check_item(address.path, address.number)
-        trajectory = self._file(
-            address, lambda: _open(address.path, kind, address.format, reading)
-        )
+        trajectory = self._file(address, lambda: _open(address.path, kind, address.format, reading))
         if kind == "gsd":
             return _gsd_atoms(trajectory[address.number])
         atoms: Atoms = trajectory[address.number]

@@ -58,7 +58,7 @@ def take_cell(atoms: Atoms, comment: str) -> bool:
 
 
 def _candidates(comment: str) -> list[tuple[list[float], str, bool]]:
-    """Numbers that may be a cell, how they are to be read, and whether a word says that they are."""
+    """Numbers that may be a cell, how they are to be read, and whether a word says so."""
     found = []
     for word in _WORD.finditer(comment):
         numbers = _numbers(comment[word.end() :])

@@ -15,18 +15,15 @@ import numpy as np
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["CONDITIONS", "conditions_of", "stated_in"]
+__all__ = ["conditions_of", "stated_in"]
 
-#: What is kept of a frame, and its unit.
-CONDITIONS = {"step": "", "time": "ps", "temperature": "K", "pressure": "GPa", "energy": "eV"}
-#: Names in `Atoms.info` in lower case, and factors to the unit above.
+#: Names in `Atoms.info` in lower case, and factors to the units of `trajectory.CONDITIONS`.
 _NAMES: dict[str, dict[str, float]] = {
     "step": {"step": 1.0, "timestep": 1.0, "md_step": 1.0, "frame_step": 1.0},
     "time": {"time_ps": 1.0, "time": 1.0, "time_fs": 1e-3, "time_ns": 1e3},
     "temperature": {"temperature": 1.0, "temp": 1.0, "temperature_k": 1.0, "t_k": 1.0},
-    "pressure": {"pressure_gpa": 1.0, "pressure": 1.0, "press": 1.0, "pressure_bar": 1e-4},
-    "energy": {"energy": 1.0, "total_energy": 1.0, "potential_energy": 1.0, "poteng": 1.0,
-               "toteng": 1.0, "free_energy": 1.0, "dft_energy": 1.0},
+    "pressure": {"pressure_gpa": 1.0, "pressure": 1.0, "pressure_bar": 1e-4},
+    "energy": {"energy": 1.0, "potential_energy": 1.0, "total_energy": 1.0, "free_energy": 1.0},
 }  # fmt: skip
 _GPA = 160.21766208  # of one eV per cubic Angstrom
 _HARTREE = 27.211386245988
@@ -34,7 +31,7 @@ _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)"
 
 
 def conditions_of(atoms: Atoms) -> dict[str, float]:
-    """What is known of a frame, by the names of `CONDITIONS`, in their units.
+    """What is known of a frame, by the names of `results.trajectory.CONDITIONS`, in their units.
 
     The energy of a calculator comes before others; a temperature is taken from momenta, and a
     pressure from the stress, where none is stated.

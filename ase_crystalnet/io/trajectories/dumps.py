@@ -26,7 +26,9 @@ PICOSECONDS = {
     "real": 1e-3, "metal": 1.0, "si": 1e12, "cgs": 1e12, "electron": 1e-3,
     "micro": 1e6, "nano": 1e3,
 }  # fmt: skip
-#: Columns of numbers that ASE's reader takes as such.
+#: Units of pressure and of energy in GPa and eV, of the units that are usual for crystals.
+THERMO = {"metal": (1e-4, 1.0), "real": (1.01325e-4, 0.0433641153)}
+#: Columns that hold names of species.
 _NAMES = ("element", "typelabel")
 _ITEM = re.compile(r"ITEM: (UNITS|TIME)[ \t]*\n([^\n]*)\n")
 
@@ -97,7 +99,9 @@ def _plain_columns(titles: list[str], body: str) -> tuple[list[str], str, list[s
     kept = [place for place, title in enumerate(titles) if titles.index(title) == place]
     text = [place for place in kept if place < len(first) and not _is_number(first[place])]
     labels = [
-        place for place in kept if titles[place] in _NAMES or (place in text and titles[place] == "type")
+        place
+        for place in kept
+        if titles[place] in _NAMES or (place in text and titles[place] == "type")
     ]
     typed = any(titles[place] in ("type", "element", "mass") for place in kept)
     names: list[str] | None = None
@@ -175,12 +179,14 @@ def build_yaml(data: bytes, options: dict[str, Any] | None = None) -> Atoms:
     missing = [name for name in ("timestep", "natoms", "keywords") if name not in values]
     box = re.search(r"^box:[ \t]*\n((?:[ \t]*-[^\n]*\n?){3,4})", head, re.M)
     if missing or box is None:
-        raise FrameError(f"expected a frame of a LAMMPS YAML dump, it has no {[*missing, 'box'][0]}")
+        raise FrameError(
+            f"expected a frame of a LAMMPS YAML dump, it has no {[*missing, 'box'][0]}"
+        )
     rows = [_listed(line) for line in box[1].splitlines()]
-    flags = " ".join(flag * 2 for flag in _listed(values.get("boundary", "")))
-    flags = " ".join(a + b for a, b in _pairs(_listed(values.get("boundary", "")))) or flags
+    flags = " ".join(low + high for low, high in _pairs(_listed(values.get("boundary", ""))))
     if len(rows) == 4:
-        rows = _bounds([[float(value) for value in row] for row in rows])
+        # As in a text dump: the bounds around the tilted box, and each tilt behind its row.
+        rows = [[*row, tilt] for row, tilt in zip(rows[:3], rows[3], strict=True)]
         flags = f"xy xz yz {flags}"
     lines = [" ".join(_listed(line)) for line in body.splitlines() if line.lstrip().startswith("-")]
     wanted = int(values["natoms"])
@@ -195,8 +201,16 @@ def build_yaml(data: bytes, options: dict[str, Any] | None = None) -> Atoms:
     atoms = build_dump(text.encode(), options)
     thermo = re.search(r"- keywords:[^\n\[]*(\[[^\n]*)\n[ \t]*- data:[^\n\[]*(\[[^\n]*)", head)
     if thermo:
-        pairs = zip(_listed(thermo[1]), _listed(thermo[2]), strict=False)
-        atoms.info.update({key: float(value) for key, value in pairs if _is_number(value)})
+        said = dict(zip(_listed(thermo[1]), _listed(thermo[2]), strict=False))
+        bar, energy = THERMO.get(values.get("units", "").strip(), (None, None))
+        for key, name, factor in (
+            ("Temp", "temperature", 1.0),
+            ("Press", "pressure", bar),
+            ("TotEng", "energy", energy),
+            ("PotEng", "energy", energy),
+        ):
+            if key in said and factor is not None and _is_number(said[key]):
+                atoms.info[name] = float(said[key]) * factor
     return atoms
 
 
@@ -210,18 +224,4 @@ def _pairs(flags: list[str]) -> Iterator[tuple[str, str]]:
 
 def _listed(text: str) -> list[str]:
     """Words of a list in brackets."""
-    return text.replace("[", " ").replace("]", " ").lstrip(" -").replace(",", " ").split() if (
-        not text.lstrip().startswith("-")
-    ) else text.partition("[")[2].replace("]", " ").replace(",", " ").split()
-
-
-def _bounds(box: list[list[float]]) -> list[list[str]]:
-    """Bounds of a triclinic box and its tilts, as a text dump has them, from its edges and tilts."""
-    (xlo, xhi), (ylo, yhi), (zlo, zhi), (xy, xz, yz) = box
-    xs, ys = (0.0, xy, xz, xy + xz), (0.0, yz)
-    rows = [
-        (xlo + min(xs), xhi + max(xs), xy),
-        (ylo + min(ys), yhi + max(ys), xz),
-        (zlo, zhi, yz),
-    ]
-    return [[repr(value) for value in row] for row in rows]
+    return text.partition("[")[2].partition("]")[0].replace(",", " ").split()

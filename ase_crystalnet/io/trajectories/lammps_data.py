@@ -114,7 +114,7 @@ def build_data(text: str, style: str | None = None, options: dict[str, Any] | No
         raise FrameError(f"an atom line has fewer than {columns.width} columns")
     types, names = _types([row[columns.type] for row in rows], sections)
     atomic = "\n".join(
-        f"{row[0]} {kind} {' '.join(row[columns.x : columns.x + 3])} {' '.join(_images(row, columns))}"
+        " ".join([row[0], kind, *row[columns.x : columns.x + 3], *_images(row, columns)])
         for row, kind in zip(rows, types, strict=True)
     )
     parts = [head, "Atoms # atomic", "", atomic, ""]
@@ -204,9 +204,11 @@ def _guessed(rows: list[list[str]], head: str) -> _Style:
         columns = STYLES[name]
         if columns.width != width and columns.width + 3 != width:
             continue
-        if columns.width + 3 == width and not all(_images(row, columns) is not None and all(
-            re.fullmatch(r"[-+]?\d{1,9}", value) for value in row[-3:]
-        ) for row in some):
+        if columns.width + 3 == width and not all(
+            _images(row, columns) is not None
+            and all(re.fullmatch(r"[-+]?\d{1,9}", value) for value in row[-3:])
+            for row in some
+        ):
             continue
         if not all(_is_type(row[columns.type], kinds) for row in some):
             continue

@@ -41,8 +41,6 @@ _BY_CHEMFILES = {
     ".psf": "PSF", ".tpr": "TPR", ".mol2": "MOL2", ".mmtf": "MMTF", ".gro": "GRO", ".pdb": "PDB",
     ".cml": "CML", ".sdf": "SDF",
 }  # fmt: skip
-#: Picoseconds of the unit of time of CHARMM and NAMD, which DCD files count in.
-_AKMA = 0.04888821
 _LARGEST_TOPOLOGY = 2**30
 
 
@@ -125,10 +123,11 @@ class MolecularTrajectory:
                 )
             atoms.numbers = numbers_of(self._names)[0]
             atoms.arrays[NAME] = np.asarray(self._names)
-        atoms.info["step"] = step
-        time = stored.get("time")
-        if isinstance(time, int | float):
-            atoms.info["time_ps"] = float(time) * (_AKMA if self.format == "dcd" else 1.0)
+        # Of DCD files, time and step are in units that differ from program to program.
+        if self.format != "dcd":
+            atoms.info["step"] = step
+            if isinstance(stored.get("time"), int | float):
+                atoms.info["time_ps"] = float(stored["time"])
         return atoms
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import check_plain
 from ase_crystalnet.io.trajectories.selection import Only, chosen_atoms
 from ase_crystalnet.io.trajectories.species import named_species, species_map
 
@@ -74,10 +75,14 @@ class Reading:
         ------
         InputError
             A value is not what it should be.
+        FileNotFoundError, IsADirectoryError, PermissionError
+            The topology cannot be opened.
         """
         given = dict(reader or {})
         topology = given.pop("topology", None)
         style = given.pop("atom_style", None)
+        if topology is not None:
+            check_plain(topology)
         species, cell = given.pop("species", None), given.pop("cell", None)
         return cls(
             format=format,

@@ -18,8 +18,8 @@ __all__ = ["remark_missing_cell"]
 
 #: Atoms below which nobody can tell a box from a molecule.
 _FEWEST = 27
-#: Share of the mean density that each corner of the bounding box must have to call it full.
-_FULL = 0.5
+#: Share of the atoms outside the ellipsoid in the box around them; in a full box it is 0.48.
+_OUTSIDE = 0.3
 
 
 def remark_missing_cell(address: FrameAddress, atoms: Atoms) -> None:
@@ -41,15 +41,12 @@ def remark_missing_cell(address: FrameAddress, atoms: Atoms) -> None:
 
 
 def _fills_a_box(atoms: Atoms) -> bool:
-    """Whether the corners of the box around the atoms are as full as its middle."""
+    """Whether atoms lie in the corners of the box around them: in a sphere there are none."""
     points = atoms.positions
     if len(points) < _FEWEST or not np.isfinite(points).all():
         return False
-    low, extent = points.min(axis=0), np.ptp(points, axis=0)
-    if extent.min() <= 0.2 * extent.max():
+    extent = np.ptp(points, axis=0)
+    if not (extent > 0).all():
         return False
-    place = (points - low) / extent
-    corner = ((place < 0.25) | (place > 0.75)).all(axis=1)
-    octant = (place[corner] > 0.5) @ np.array([1, 2, 4])
-    counts = np.bincount(octant, minlength=8)
-    return bool(counts.min() >= _FULL * len(points) / 64 and counts.min() > 0)
+    place = 2.0 * (points - points.min(axis=0)) / extent - 1.0
+    return float(((place**2).sum(axis=1) > 1.0).mean()) > _OUTSIDE

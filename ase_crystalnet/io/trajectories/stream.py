@@ -129,9 +129,7 @@ def iter_frames(
         If a file is not there.
     """
     with FrameLoader() as loader:
-        for address, atoms in _chosen(
-            sources, start, stop, step, Reading.of(format, reader, only)
-        ):
+        for address, atoms in _chosen(sources, start, stop, step, Reading.of(format, reader, only)):
             if atoms is None:
                 yield load_frame(loader, address)
             else:

@@ -210,9 +210,7 @@ def _species_column(columns: list[Column], extended: bool) -> int | None:
     return None
 
 
-def _with_symbols(
-    lines: list[str], column: int | None
-) -> tuple[list[str], list[str] | None]:
+def _with_symbols(lines: list[str], column: int | None) -> tuple[list[str], list[str] | None]:
     """Atom lines with chemical symbols, and the names that stood there if they were none."""
     if column is None or not lines:
         return lines, None
