@@ -5,15 +5,12 @@ from __future__ import annotations
 import html
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ase_crystalnet.errors import InputError
-
-if TYPE_CHECKING:
-    from ase_crystalnet.results.frame import FrameAnalysis
-    from ase_crystalnet.results.trajectory import TrajectoryAnalysis
+from ase_crystalnet.results.table import Quantity, quantities_of
 
 __all__ = ["atom_columns", "html_table", "to_xarray", "window_columns"]
 
@@ -21,17 +18,27 @@ __all__ = ["atom_columns", "html_table", "to_xarray", "window_columns"]
 _ROWS = 12
 
 
-def window_columns(frame: FrameAnalysis) -> dict[str, Any]:
+class Frame(Protocol):
+    """What is asked of a `FrameAnalysis`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @classmethod
+    def quantities(cls) -> dict[str, Quantity]: ...
+    def class_names(self) -> Any: ...
+
+
+def window_columns(frame: Frame) -> dict[str, Any]:
     """One column a quantity of the windows; vectors and tensors by their components."""
     return _columns(frame, of_atoms=False)
 
 
-def atom_columns(frame: FrameAnalysis) -> dict[str, Any]:
+def atom_columns(frame: Frame) -> dict[str, Any]:
     """One column a quantity of the atoms, and the name of the class."""
     return {"class": frame.class_names(), **_columns(frame, of_atoms=True)}
 
 
-def _columns(frame: FrameAnalysis, of_atoms: bool) -> dict[str, Any]:
+def _columns(frame: Frame, of_atoms: bool) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name, quantity in frame.quantities().items():
         values = getattr(frame, name)
@@ -55,14 +62,12 @@ def _columns(frame: FrameAnalysis, of_atoms: bool) -> dict[str, Any]:
     return table
 
 
-def to_xarray(trajectory: TrajectoryAnalysis, units: Mapping[str, str]) -> Any:
+def to_xarray(trajectory: Any, units: Mapping[str, str]) -> Any:
     """A dataset over frames and classes; see `TrajectoryAnalysis.to_xarray`."""
     try:
         xarray = importlib.import_module("xarray")
     except ImportError as error:
         raise InputError("to_xarray needs the package xarray (pip install xarray)") from error
-    from ase_crystalnet.results.table import quantities_of
-
     data = {}
     for name, quantity in quantities_of(trajectory).items():
         if name == "frames":

@@ -28,10 +28,10 @@ from ase_crystalnet.io.trajectories.formats import (
 )
 from ase_crystalnet.io.trajectories.imd import build_imd
 from ase_crystalnet.io.trajectories.lammps_data import build_data
-from ase_crystalnet.io.trajectories.molecular import MolecularTrajectory
+from ase_crystalnet.io.trajectories.molecular import MolecularTrajectory, Names, topology_names
 from ase_crystalnet.io.trajectories.netcdf import NetcdfTrajectory
 from ase_crystalnet.io.trajectories.reading import Reading
-from ase_crystalnet.io.trajectories.species import NAME
+from ase_crystalnet.io.trajectories.species import NAME, names_of
 from ase_crystalnet.io.trajectories.text_frames import build_xyz, scan_dump, scan_xyz
 from ase_crystalnet.io.trajectories.ulm import check_item, check_table
 
@@ -213,9 +213,9 @@ class FrameLoader:
 def _open(source: str, kind: str, format: str, reading: Reading) -> Any:
     """Open a file whose own package reads single frames."""
     if kind == "molecular":
-        return MolecularTrajectory(source, format, reading.topology)
+        return MolecularTrajectory(source, format, _names(reading.topology))
     if kind == "netcdf":
-        return NetcdfTrajectory(source, reading.topology)
+        return NetcdfTrajectory(source, _names(reading.topology))
     if kind == "traj":
         from ase.io.trajectory import Trajectory
 
@@ -226,6 +226,18 @@ def _open(source: str, kind: str, format: str, reading: Reading) -> Any:
     except ImportError as error:
         raise InputError(f"{source}: GSD files need the package gsd (pip install gsd)") from error
     return hoomd.open(source, "r")
+
+
+def _names(topology: str | None) -> Names | None:
+    """Names of the atoms in a topology, or in the first frame of any file that is read."""
+    if topology is None:
+        return None
+    names = topology_names(topology)
+    if names is None:
+        with closing(find_frames(topology, Reading())) as found, FrameLoader() as loader:
+            address, atoms = next(found)
+            names = tuple(names_of(loader.load(address) if atoms is None else atoms).tolist())
+    return Names(topology, names)
 
 
 def _gsd_atoms(snapshot: Any) -> Atoms:

@@ -13,6 +13,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ase_crystalnet.io.trajectories.species import NAME, numbers_of
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["FORMATS", "MolecularTrajectory", "topology_names"]
+__all__ = ["FORMATS", "MolecularTrajectory", "Names", "topology_names"]
 
 #: Our names of formats, and those of chemfiles.
 FORMATS = {
@@ -65,6 +66,30 @@ def _plain_errors(package: Any) -> Iterator[None]:
         raise FrameError(" ".join(str(error).split())) from None
 
 
+@dataclass(frozen=True)
+class Names:
+    """Names of the atoms of a trajectory, and the file that they are from."""
+
+    topology: str
+    names: tuple[str, ...]
+
+    def give(self, atoms: Atoms, source: str) -> None:
+        """Name atoms, in place.
+
+        Raises
+        ------
+        InputError
+            They are more or fewer.
+        """
+        if len(self.names) != len(atoms):
+            raise InputError(
+                f"{source}: frames have {len(atoms)} atoms, and the topology {self.topology} has "
+                f"{len(self.names)}; give the one of this trajectory"
+            )
+        atoms.numbers = numbers_of(self.names)[0]
+        atoms.arrays[NAME] = np.asarray(self.names)
+
+
 class MolecularTrajectory:
     """An open trajectory: its number of frames, and frames by their number.
 
@@ -73,23 +98,22 @@ class MolecularTrajectory:
     source : str
     format : str
         One of `FORMATS`.
-    topology : str, optional
-        File with the names of the atoms.
+    names : Names, optional
+        Of the atoms, from a topology.
 
     Raises
     ------
     InputError
-        chemfiles is not installed, or the topology cannot be used.
+        chemfiles is not installed; for a frame, the topology does not fit.
     FrameError
         The file cannot be read.
     """
 
-    def __init__(self, source: str, format: str, topology: str | None = None) -> None:
+    def __init__(self, source: str, format: str, names: Names | None = None) -> None:
         check_plain(source)
         self.source, self.format = source, format
         self._package = _chemfiles(source)
-        self._names = topology_names(topology) if topology else None
-        self._topology = topology
+        self._names = names
         with _plain_errors(self._package):
             self._file = self._package.Trajectory(source, "r", FORMATS[format])
 
@@ -116,13 +140,7 @@ class MolecularTrajectory:
             pbc=periodic,
         )
         if self._names is not None:
-            if len(self._names) != len(atoms):
-                raise InputError(
-                    f"{self.source}: frames have {len(atoms)} atoms, and the topology "
-                    f"{self._topology} has {len(self._names)}; give the one of this trajectory"
-                )
-            atoms.numbers = numbers_of(self._names)[0]
-            atoms.arrays[NAME] = np.asarray(self._names)
+            self._names.give(atoms, self.source)
         # Of DCD files, time and step are in units that differ from program to program.
         if self.format != "dcd":
             atoms.info["step"] = step
@@ -137,7 +155,7 @@ class MolecularTrajectory:
 
 
 @lru_cache(maxsize=4)
-def _topology_names(topology: str, size: int, changed: int) -> tuple[str, ...]:
+def _topology_names(topology: str, size: int, changed: int) -> tuple[str, ...] | None:
     suffix = os.path.splitext(topology)[1].lower()
     if suffix in (".prmtop", ".parm7", ".top"):
         return _amber_names(topology)
@@ -150,14 +168,11 @@ def _topology_names(topology: str, size: int, changed: int) -> tuple[str, ...]:
                 return tuple(str(atom.name or atom.type) for atom in frame.atoms)
             finally:
                 file.close()
-    from ase_crystalnet.io.trajectories.species import names_of
-    from ase_crystalnet.io.trajectories.stream import iter_frames
-
-    return tuple(names_of(next(iter(iter_frames(topology, 0, 1))).atoms).tolist())
+    return None
 
 
-def topology_names(topology: str) -> tuple[str, ...]:
-    """Names of the atoms in a topology: PSF, TPR, PRMTOP, GRO, PDB, or any structure that is read.
+def topology_names(topology: str) -> tuple[str, ...] | None:
+    """Names of the atoms in a topology: PSF, TPR, PRMTOP, GRO, PDB; None for other files.
 
     Raises
     ------
@@ -170,7 +185,7 @@ def topology_names(topology: str) -> tuple[str, ...]:
         names = _topology_names(topology, state.st_size, state.st_mtime_ns)
     except FrameError as error:
         raise InputError(f"{topology}: cannot be read as a topology: {error}") from error
-    if not names:
+    if names is not None and not names:
         raise InputError(f"{topology}: expected the names of atoms, found none")
     return names
 

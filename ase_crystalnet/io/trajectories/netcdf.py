@@ -16,8 +16,7 @@ import numpy as np
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import check_plain, open_plain
 from ase_crystalnet.io.trajectories.formats import FrameError
-from ase_crystalnet.io.trajectories.molecular import topology_names
-from ase_crystalnet.io.trajectories.species import NAME, numbers_of
+from ase_crystalnet.io.trajectories.molecular import Names
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -35,21 +34,20 @@ class NetcdfTrajectory:
     Parameters
     ----------
     source : str
-    topology : str, optional
-        File with the names of the atoms; by default what the file has of types.
+    names : Names, optional
+        Of the atoms, from a topology; by default what the file has of types.
 
     Raises
     ------
     InputError
-        The package netCDF4 is wanted and not installed, or the topology does not fit.
+        The package netCDF4 is wanted and not installed; for a frame, the topology does not fit.
     FrameError
         It is no trajectory in AMBER's convention, or damaged.
     """
 
-    def __init__(self, source: str, topology: str | None = None) -> None:
+    def __init__(self, source: str, names: Names | None = None) -> None:
         self.source, self.size = source, check_plain(source)
-        self._topology = topology
-        self._names = topology_names(topology) if topology else None
+        self._names = names
         with open_plain(source) as file:
             head = file.read(4)
         self._file = _by_scipy(source) if head in (b"CDF\x01", b"CDF\x02") else _by_netcdf4(source)
@@ -94,13 +92,7 @@ class NetcdfTrajectory:
         if origin is not None and np.isfinite(origin).all():
             atoms.set_celldisp(origin)
         if self._names is not None:
-            if len(self._names) != len(atoms):
-                raise InputError(
-                    f"{self.source}: frames have {len(atoms)} atoms, and the topology "
-                    f"{self._topology} has {len(self._names)}; give the one of this trajectory"
-                )
-            atoms.numbers = numbers_of(self._names)[0]
-            atoms.arrays[NAME] = np.asarray(self._names)
+            self._names.give(atoms, self.source)
         time = self._of("time", number, (), _PICOSECONDS)
         if time is not None and np.isfinite(time):
             atoms.info["time_ps"] = float(time)
