@@ -7,7 +7,7 @@ and is ASE's calculator. Files, progress bars and trajectories live outside (`fr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from ase_crystalnet.classes import OTHER
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.io.structures import as_atoms
+from ase_crystalnet.io.trajectories.selection import Only, chosen_atoms
 from ase_crystalnet.local.analysis import LocalAnalysis
 from ase_crystalnet.local.names import image_maker, meaning_of, model_of
 from ase_crystalnet.results.frame import FrameAnalysis
@@ -167,6 +169,14 @@ class CrystalNet(Calculator):
                 f"{constants!r} ({error}); install the model again"
             ) from error
 
+    def __repr__(self) -> str:
+        shown = [repr(self.classifier.card.name)]
+        if isinstance(self.method, LocalAnalysis):
+            shown.append(f"window_atoms={self.window_atoms}")
+        if self.min_certainty is not None:
+            shown.append(f"min_certainty={self.min_certainty:g}")
+        return f"CrystalNet({', '.join(shown)}): {', '.join(self.classes)}"
+
     def __getstate__(self) -> dict[str, Any]:
         # What goes to another process: the parameters, none of the structure analysed last.
         return {**self.__dict__, "atoms": None, "results": {}, "frame": None}
@@ -213,13 +223,16 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         progress: Progress | None = None,
+        *,
+        only: Only = None,
     ) -> FrameAnalysis:
         """Analyse one structure.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            Any mix of periodic directions.
+            Any mix of periodic directions. Structures of pymatgen, atom groups and universes of
+            MDAnalysis and data collections of OVITO are taken as well.
         centers : {'atoms', 'grid', 'adaptive'}, int array, bool array or (W, 3) float array
             Where windows are cut: every atom, a grid, a grid and every atom where its windows
             disagree or are uncertain, atoms by index or mask, points (Angstrom).
@@ -227,6 +240,9 @@ class CrystalNet(Calculator):
             Of the grid, Angstrom; by default 2.75 times the cube root of an atom's volume.
         progress : callable, optional
             Called with the number of windows done and in all.
+        only : mask, callable or str, optional
+            The atoms that count, as of `run`; the others are treated as absent, and the analysis
+            is of the chosen ones, in their order. `centers` by index or mask are of these.
 
         Returns
         -------
@@ -239,6 +255,9 @@ class CrystalNet(Calculator):
         SparseWindowError
             A window is sparse and ``on_sparse="raise"``.
         """
+        atoms = as_atoms(atoms)
+        if only is not None:
+            atoms = chosen_atoms(atoms, only)
         return self.method.analyze(atoms, centers, spacing, progress)
 
     # ------------------------------------------------------------------ many frames
@@ -253,6 +272,8 @@ class CrystalNet(Calculator):
         centers: Any = "atoms",
         spacing: float | None = None,
         format: str | None = None,
+        reader: Mapping[str, Any] | None = None,
+        only: Only = None,
         progress: Progress | None = None,
         workers: int | None = None,
         dask: str | Client | None = None,
@@ -273,6 +294,8 @@ class CrystalNet(Calculator):
             centers=centers,
             spacing=spacing,
             format=format,
+            reader=reader,
+            only=only,
             progress=progress,
             workers=workers,
             dask=dask,

@@ -27,5 +27,9 @@ class OutputLockedError(CrystalNetError):
     """Another process is writing the same output."""
 
 
+class FileWarning(UserWarning):
+    """A file was read, but something that decides the answer was missing in it, or was guessed."""
+
+
 class WorkerError(CrystalNetError):
     """Processes that were to analyse frames died, did not start or could not be reached."""

@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.options import (
+    AtomStyle,
     Model,
     OverwriteOutputs,
     QuietBar,
+    ReaderOptions,
+    Select,
+    Species,
+    Topology,
     lindemann_window,
+    reader_of_options,
     window_atoms_option,
 )
 from ase_crystalnet.cli.progress import progress_bar, say_unless
@@ -53,6 +59,8 @@ class Settings:
         Arguments of the command, as given.
     model_sha256
         Hash of the model's weights, by its card.
+    format, reader, select
+        How the files were read, and which atoms count.
     """
 
     trajectory: list[str]
@@ -67,6 +75,9 @@ class Settings:
     strain_limit: float | None = None
     faults: bool = True
     model_sha256: str | None = None
+    format: str | None = None
+    reader: dict[str, Any] | None = None
+    select: str | None = None
 
 
 @one_line_errors
@@ -76,7 +87,8 @@ def analyze(
         typer.Argument(
             metavar="TRAJ",
             help="Structure or trajectory files: anything ASE reads (extxyz, LAMMPS dump and data, "
-            ".traj, POSCAR, XDATCAR, CIF ...; also .gz) and GSD. Several are taken as one.",
+            ".traj, POSCAR, XDATCAR, CIF ...; also .gz, .zst), GSD, DCD, XTC, TRR, TNG, NetCDF. "
+            "Several are taken as one.",
         ),
     ],
     output: Annotated[
@@ -148,6 +160,11 @@ def analyze(
         str | None,
         typer.Option(metavar="NAME", help="Format of TRAJ as ASE calls it, if it is not found."),
     ] = None,
+    topology: Topology = None,
+    select: Select = None,
+    species: Species = None,
+    atom_style: AtomStyle = None,
+    reader: ReaderOptions = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -192,12 +209,14 @@ def analyze(
     crystalnet analyze part1.traj part2.traj --lindemann 50 -o run.h5
     crystalnet analyze huge.dump --centers grid --spacing 6 --min-certainty 0.9 -o run.h5
     crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
+    crystalnet analyze ice.xtc --topology ice.gro --select "name OW" -o ice.h5
     ```
     """
     from ase_crystalnet.classifier.card import ModelCard, find_model
     from ase_crystalnet.frames.run import analyze_frames
     from ase_crystalnet.io.results.outputs import Outputs
     from ase_crystalnet.io.results.same_frames import check_same_frames
+    from ase_crystalnet.io.trajectories.selection import check_selection
     from ase_crystalnet.io.trajectories.stream import count_frames, parse_frames
     from ase_crystalnet.local.names import meaning_of, model_of
     from ase_crystalnet.results.trajectory import TrajectoryBuilder
@@ -216,6 +235,9 @@ def analyze(
     if workers is not None and workers < 1:
         raise InputError(f"--workers: expected a number from 1 on, got {workers}")
     model = model or model_of(meaning_of(classes_of(names))[0])
+    if select is not None:
+        check_selection(select)
+    options = reader_of_options(reader, topology, atom_style, species)
     start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
     # Reads the file names, and for common formats counts the frames.
     total = count_frames(trajectory, format=format)
@@ -233,14 +255,18 @@ def analyze(
         strain_limit,
         faults,
         ModelCard.read(find_model(model)).sha256,
+        format,
+        options or None,
+        select,
     )
+    reading: dict[str, Any] = {"format": format, "reader": options, "only": select}
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
     builder: TrajectoryBuilder | None = None
     last: FrameAnalysis | None = None
     failure: InputError | None = None
     try:
         if earlier := outputs.earlier():
-            check_same_frames(outputs.contents(), trajectory, start, stop, step, format=format)
+            check_same_frames(outputs.contents(), trajectory, start, stop, step, **reading)
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
         finished = outputs.done
@@ -259,7 +285,7 @@ def analyze(
                 lindemann=latest,
                 centers=centers.value,
                 spacing=spacing,
-                format=format,
+                **reading,
                 progress=lambda n, of: bar("frames", finished, planned, f"{n}/{of} windows"),
                 workers=workers,
                 dask=cluster,

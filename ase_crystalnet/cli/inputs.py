@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["ResultWindow", "check_frame", "is_own_place", "read_structure", "read_window"]
 
 
-def read_structure(name: str, frame: int, format: str | None = None) -> Atoms:
-    """One frame of a structure or trajectory file; -1 is the last.
+def read_structure(name: str, frame: int, format: str | None = None, **how: Any) -> Atoms:
+    """One frame of a structure or trajectory file; -1 is the last. `how`: as of `iter_frames`.
 
     Raises
     ------
@@ -29,7 +29,8 @@ def read_structure(name: str, frame: int, format: str | None = None) -> Atoms:
     """
     from ase_crystalnet.io.trajectories.stream import iter_frames
 
-    found = next(iter_frames(name, frame, frame + 1 if frame != -1 else None, format=format), None)
+    stop = frame + 1 if frame != -1 else None
+    found = next(iter_frames(name, frame, stop, format=format, **how), None)
     if found is None:
         raise InputError(f"--frame: {name} has no frame {frame}")
     return found.atoms
@@ -144,10 +145,33 @@ def read_window(
     from ase_crystalnet.io.results.same_frames import content_of
 
     refuse_other_than_file(place)
-    atoms = read_structure(place, number)
+    kept = file.settings
+    atoms = read_structure(
+        place, number, kept.get("format"), reader=_safe_reader(kept), only=kept.get("select")
+    )
     if file.contents[frame] not in ("", content_of(atoms)):
         raise InputError(
             f"{file.path}: expected the frame that was analysed, got another one: frame {number} "
             f"of {place!r} has changed; give --trajectory with the file that was analysed"
         )
     return ResultWindow(analysis, window, atoms)
+
+
+def _safe_reader(settings: dict[str, Any]) -> dict[str, Any]:
+    """Options of the reader that stand in a result, which may come from anybody.
+
+    Raises
+    ------
+    InputError
+        One names a file that is not to be opened without asking.
+    """
+    options = settings.get("reader") or {}
+    if not isinstance(options, dict):
+        raise InputError(f"expected options of a reader by name, got {options!r}")
+    topology = options.get("topology")
+    if topology is not None and not is_own_place(str(topology)):
+        raise InputError(
+            f"expected a topology in or below this folder, got {topology!r}; run from the folder "
+            "where the trajectory was analysed"
+        )
+    return options

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORES",
+    "AtomStyle",
     "Format",
     "Model",
     "ModelFolder",
@@ -24,11 +25,16 @@ __all__ = [
     "Quiet",
     "QuietBar",
     "QuietRemarks",
+    "ReaderOptions",
+    "Select",
+    "Species",
+    "Topology",
     "Trajectory",
     "Wavelength",
     "lindemann_window",
     "number",
     "overwrite_option",
+    "reader_of_options",
     "wavelength_of",
     "window_atoms_option",
 ]
@@ -85,6 +91,39 @@ Trajectory = Annotated[
         "this folder.",
     ),
 ]
+Topology = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Names of the atoms for trajectories without (DCD, XTC, TRR, TNG, NetCDF): PSF, TPR, "
+        "PRMTOP, GRO, PDB, LAMMPS data ...",
+    ),
+]
+AtomStyle = Annotated[
+    str | None,
+    typer.Option(metavar="STYLE", help="Of LAMMPS data files; default: their hint or columns."),
+]
+Species = Annotated[
+    str | None,
+    typer.Option(metavar="1=Cu,2=Zr", help="Elements of types or names; they do not move classes."),
+]
+Select = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ATOMS",
+        help="The atoms that count, others are absent: 'element O', 'type 1 2', 'name OW', "
+        "'z < 50', with and, or, not. Results are of these.",
+    ),
+]
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reader",
+        metavar="KEY=VALUE",
+        help="Option of the file's reader; may be repeated: cell=20,20,20 for files without a "
+        "cell, units=real and others of ASE's readers.",
+    ),
+]
 Wavelength = Annotated[
     str | None,
     typer.Option(
@@ -93,6 +132,28 @@ Wavelength = Annotated[
         "file says, else Cu.",
     ),
 ]
+
+
+def reader_of_options(
+    options: list[str] | None, topology: str | None, atom_style: str | None, species: str | None
+) -> dict[str, Any]:
+    """What `iter_frames` takes as `reader`, from the options of a command.
+
+    Raises
+    ------
+    InputError
+        One cannot be read.
+    """
+    from ase_crystalnet.io.trajectories.reading import Reading, option_values
+
+    found = option_values(options or [])
+    for name, value in (
+        ("topology", topology), ("atom_style", atom_style), ("species", species)
+    ):  # fmt: skip
+        if value is not None:
+            found[name] = value
+    Reading.of(reader=found)
+    return found
 
 
 def lindemann_window(text: str | None) -> LindemannWindow:

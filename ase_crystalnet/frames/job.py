@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.geometry.remarks import remark_large_cell
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader
+from ase_crystalnet.io.trajectories.conditions import conditions_of
 from ase_crystalnet.io.trajectories.stream import StreamFrame, load_frame
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ class FrameJob:
         InputError
             If it cannot be analysed, naming file and frame.
         """
+        if frame.number == 0 and getattr(self.analyzer, "mode", "") == "local":
+            remark_large_cell(frame.atoms, self.analyzer.window_atoms)
         with named(frame):
             analysis = self.analyzer.analyze(
                 frame.atoms, centers=self.centers, spacing=self.spacing, progress=progress
             )
-        origin = {"source": frame.source, "frame": frame.number}
+        origin = {"source": frame.source, "frame": frame.number, **conditions_of(frame.atoms)}
         return replace(analysis, metadata={**analysis.metadata, **origin})
 
     def at(self, loader: FrameLoader, address: FrameAddress) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ase_crystalnet.frames.lindemann import (
 )
 from ase_crystalnet.frames.processes import WorkerPool
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader
+from ase_crystalnet.io.trajectories.selection import Only
 from ase_crystalnet.io.trajectories.stream import (
     StreamFrame,
     iter_addresses,
@@ -46,6 +47,8 @@ def run(
     centers: Any = "atoms",
     spacing: float | None = None,
     format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    only: Only = None,
     progress: Progress | None = None,
     workers: int | None = None,
     dask: str | Client | None = None,
@@ -70,6 +73,14 @@ def run(
         As in `CrystalNet.analyze`.
     format : str, optional
         ASE's name of the file format, where the file does not tell.
+    reader : mapping, optional
+        How files are read: ``topology`` (a file with the names of the atoms), ``atom_style`` (of
+        LAMMPS data), ``species`` ("1=Cu,2=Zr"), ``cell`` (Angstrom, of files without one); others
+        are handed to ASE's reader.
+    only : str, callable or mask, optional
+        The atoms that count, in words such as ``"element O"``, ``"type 1 2"``, ``"name OW"`` or
+        ``"z < 50"``, as a mask, or a callable of `ase.Atoms` that returns one. The others are
+        treated as absent: results are of the chosen atoms, in their order.
     progress : callable, optional
         Called with (windows done, windows in all) of the frame at hand, where that is analysed here
         and not by workers.
@@ -105,6 +116,8 @@ def run(
         centers=centers,
         spacing=spacing,
         format=format,
+        reader=reader,
+        only=only,
         progress=progress,
         workers=workers,
         dask=dask,
@@ -124,6 +137,8 @@ def analyze_frames(
     centers: Any = "atoms",
     spacing: float | None = None,
     format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    only: Only = None,
     progress: Progress | None = None,
     workers: int | None = None,
     dask: str | Client | None = None,
@@ -143,11 +158,12 @@ def analyze_frames(
         start, skip = start + step * (skip - back), back
     job = FrameJob(analyzer, centers, spacing)
     chosen = (source, start, stop, step)
+    how: dict[str, Any] = {"format": format, "reader": reader, "only": only}
     results: Generator[Result, None, None]
     if workers is None and dask is None:
-        results = _here(job, iter_frames(*chosen, format=format), skip, tracker, progress)
+        results = _here(job, iter_frames(*chosen, **how), skip, tracker, progress)
     else:
-        addresses = iter_addresses(*chosen, format=format)
+        addresses = iter_addresses(*chosen, **how)
         results = _elsewhere(job, addresses, skip, tracker, workers, dask)
     with closing(results):
         for frame, analysis in results:

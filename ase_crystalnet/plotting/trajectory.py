@@ -34,7 +34,8 @@ def plot_trajectory(
     trajectory : TrajectoryAnalysis
         At least one frame.
     x : array, shape (F,), optional
-        What to draw against instead of the frame: time, temperature.
+        What to draw against. Default: the time of the frames where the trajectory states it, a
+        temperature that rises from frame to frame, else the number of the frame.
     x_label : str, optional
         Its name and unit.
 
@@ -151,6 +152,9 @@ def _abscissa(
         if values.shape != (len(trajectory),):
             raise InputError(f"plot: x expected shape ({len(trajectory)},), got {values.shape}")
         return values, x_label or ""
+    for values, name in ((trajectory.time, "time (ps)"), (trajectory.temperature, "T (K)")):
+        if len(values) > 1 and np.all(np.diff(values) > 0):
+            return values, x_label or name
     if np.all(np.diff(trajectory.frames) > 0):
         return trajectory.frames, x_label or "frame"
     # Several files: their frame numbers start again.

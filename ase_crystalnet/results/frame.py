@@ -21,6 +21,7 @@ from ase_crystalnet.results.arrays import (
     validate_arrays,
 )
 from ase_crystalnet.results.faults import FAULT_KINDS, STACKINGS, Fault
+from ase_crystalnet.results.frames_of_data import atom_columns, html_table, window_columns
 from ase_crystalnet.results.sets import prediction_sets
 from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
 
@@ -376,6 +377,29 @@ class FrameAnalysis(WindowTable):
             share = f"{100 * self.fault_fraction:.1f} % of the atoms"
             lines.append(f"faults: {', '.join(found)} ({share})")
         return "\n".join(lines)
+
+    def to_dataframe(self, of: str = "atoms") -> Any:
+        """Return a `pandas.DataFrame` of the atoms or of the windows, one row each.
+
+        Parameters
+        ----------
+        of : {'atoms', 'windows'}
+
+        Raises
+        ------
+        InputError
+            It is something else.
+        """
+        import pandas
+
+        if of not in ("atoms", "windows"):
+            raise InputError(f"to_dataframe: expected 'atoms' or 'windows', got {of!r}")
+        return pandas.DataFrame(atom_columns(self) if of == "atoms" else window_columns(self))
+
+    def _repr_html_(self) -> str:
+        names = ("class", "atoms", "fraction", "certainty", "order")
+        columns = dict(zip(names, zip(*self.phases(), strict=True), strict=False))
+        return html_table(repr(self).partition("\n")[0], columns)
 
     def __repr__(self) -> str:
         model = self.metadata.get("model")

@@ -14,9 +14,13 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.arrays import format_number, validate_arrays
 from ase_crystalnet.results.faults import FAULT_KINDS
 from ase_crystalnet.results.frame import FrameAnalysis
+from ase_crystalnet.results.frames_of_data import html_table, to_xarray
 from ase_crystalnet.results.table import quantity
 
-__all__ = ["TrajectoryAnalysis", "TrajectoryBuilder"]
+__all__ = ["CONDITIONS", "TrajectoryAnalysis", "TrajectoryBuilder"]
+
+#: What a trajectory may state of a frame, by its name in `FrameAnalysis.metadata`, and its unit.
+CONDITIONS = {"step": "", "time": "ps", "temperature": "K", "pressure": "GPa", "energy": "eV"}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -47,6 +51,8 @@ class TrajectoryAnalysis:
         Faults of each of `FAULT_KINDS`.
     fault_fraction : ndarray, shape (F,)
         As in `FrameAnalysis`.
+    step, time, temperature, pressure, energy : ndarray, shape (F,)
+        What the trajectory states of each frame: ps, K, GPa, eV; nan where it does not.
     metadata : mapping
         As in `FrameAnalysis`.
 
@@ -69,6 +75,11 @@ class TrajectoryAnalysis:
     snapshot_lindemann: NDArray[np.float64] = quantity(np.float64, "F")
     fault_counts: NDArray[np.int64] = quantity(np.int64, "F", "K", missing=0, required=False)
     fault_fraction: NDArray[np.float64] = quantity(np.float64, "F", missing=0.0, required=False)
+    step: NDArray[np.float64] = quantity(np.float64, "F", required=False)
+    time: NDArray[np.float64] = quantity(np.float64, "F", required=False)
+    temperature: NDArray[np.float64] = quantity(np.float64, "F", required=False)
+    pressure: NDArray[np.float64] = quantity(np.float64, "F", required=False)
+    energy: NDArray[np.float64] = quantity(np.float64, "F", required=False)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,12 +97,19 @@ class TrajectoryAnalysis:
         return len(self.frames)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return one list of F values a column, in the order in which a CSV file holds them."""
+        """Return one list of F values a column, in the order in which a CSV file holds them.
+
+        Of time, temperature, pressure, energy and step there are those that a frame states.
+        """
         table: dict[str, list[Any]] = {
             "source": list(self.sources),
             "frame": self.frames.tolist(),
             "atoms": self.atoms.tolist(),
         }
+        for name, unit in CONDITIONS.items():
+            values = getattr(self, name)
+            if np.isfinite(values).any():
+                table[f"{name}_{unit}" if unit else name] = values.tolist()
         for index, name in enumerate(self.classes):
             table[f"fraction_{name}"] = self.class_fractions[:, index].tolist()
         table["refused_fraction"] = self.refused_fraction.tolist()
@@ -107,6 +125,25 @@ class TrajectoryAnalysis:
     def rows(self) -> list[list[Any]]:
         """Return F rows in the order of `columns`."""
         return [list(row) for row in zip(*self.columns().values(), strict=True)]
+
+    def to_dataframe(self) -> Any:
+        """Return the columns as a `pandas.DataFrame`, one row a frame."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+    def to_xarray(self) -> Any:
+        """Return an `xarray.Dataset` over frames and classes, with the units as attributes.
+
+        Raises
+        ------
+        InputError
+            The package xarray is not installed.
+        """
+        return to_xarray(self, CONDITIONS)
+
+    def _repr_html_(self) -> str:
+        return html_table(f"TrajectoryAnalysis: {len(self)} frames", self.columns())
 
     def table(self) -> str:
         """Return one line a frame: the commonest classes, certainty, order, Lindemann."""
@@ -193,4 +230,10 @@ class TrajectoryBuilder:
             "snapshot_lindemann": frame.mean_snapshot_lindemann,
             "fault_counts": frame.fault_counts,
             "fault_fraction": frame.fault_fraction,
+            **{name: _stated(frame.metadata.get(name)) for name in CONDITIONS},
         }
+
+
+def _stated(value: Any) -> float:
+    """A number of the metadata; nan where there is none."""
+    return float(value) if isinstance(value, int | float) else float("nan")

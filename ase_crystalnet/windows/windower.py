@@ -22,6 +22,7 @@ from ase_crystalnet._compute.threads import thread_number
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.geometry.neighbors import CellList
 from ase_crystalnet.geometry.periodic import PeriodicSpace, validated_positions
+from ase_crystalnet.geometry.remarks import remark_molecules
 from ase_crystalnet.geometry.spacing import check_pairs, typical_spacing
 from ase_crystalnet.windows.centers import CENTERS_EXPECTED, candidates, chosen_centers
 from ase_crystalnet.windows.radius import estimate_radii, uniform_radius
@@ -155,7 +156,8 @@ class Windower:
         Warns
         -----
         StructureWarning
-            If a few atoms are there twice, or lengths may be in nanometres.
+            If a few atoms are there twice, lengths may be in nanometres, or atoms are bonded in
+            molecules.
         """
         given = validated_positions(atoms)
         space = PeriodicSpace.of(atoms)
@@ -164,6 +166,7 @@ class Windower:
         if self.radius is None:
             # Ions of an atom probe, whose windows have a given radius, may well coincide.
             check_pairs(space, wrapped, spacing, self.workers)
+            remark_molecules(space, wrapped, spacing, atoms)
             radii = estimate_radii(space, wrapped, self.window_atoms, workers=self.workers)
         else:
             radii = uniform_radius(space, wrapped, float(self.radius), workers=self.workers)

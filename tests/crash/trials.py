@@ -205,4 +205,3 @@ class Trials(Bench):
         if 0 not in codes:  # who holds the lock comes to an end
             tally.lost += FRAMES
         self.check_finished(tally)
-

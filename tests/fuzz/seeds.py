@@ -65,7 +65,29 @@ def _trajectories() -> list[Seed]:
 
     files["x.extxyz.xz"] = lzma.compress(extended)
     files["x.dump.bz2"] = bz2.compress(dump)
+    files.update(_written_by_others())
     return [Seed("trajectory", name, content) for name, content in files.items()]
+
+
+#: Rows of docs/formats.md that have a reader of ours, or one that is called by us alone.
+OTHERS = (
+    "units.dump", "element.dump", "typeless.dump", "x.yaml", "full-nohint.data", "dipole.data",
+    "labels.data", "ipi.xyz", "names.xyz", "x.imd", "x.dcd", "x.xtc", "x.trr", "x.nc", "x.ncdf",
+    "x.dump.zst",
+)  # fmt: skip
+
+
+def _written_by_others() -> dict[str, bytes]:
+    from tests.support.formats import KINDS
+
+    found = {}
+    with TemporaryDirectory() as place:
+        for kind in KINDS:
+            if kind.name in OTHERS:
+                path = Path(place) / kind.name
+                kind.make(path)
+                found[kind.name] = path.read_bytes()
+    return found
 
 
 ANGLES = np.round(np.arange(10.0, 70.0, 0.1), 4)

@@ -33,7 +33,7 @@ from ase_crystalnet.io.results.heaps import check_heaps
 from ase_crystalnet.io.results.held_file import refuse_other_than_file
 from ase_crystalnet.io.results.memory import MEMORY, Memory, read_memory
 from ase_crystalnet.results.frame import FrameAnalysis
-from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
+from ase_crystalnet.results.trajectory import CONDITIONS, TrajectoryAnalysis, TrajectoryBuilder
 
 if TYPE_CHECKING:
     import h5py
@@ -222,7 +222,12 @@ class ResultFile:
             if not self._row("has_lindemann")[position]:
                 values["lindemann"] = None
             number = int(self._row("frames")[position])
-            origin = {"source": self.sources[position], "frame": number}
+            origin: dict[str, Any] = {"source": self.sources[position], "frame": number}
+            for name in CONDITIONS:
+                if f"frames/{name}" in self._data:
+                    value = float(self._row(name)[position])
+                    if np.isfinite(value):
+                        origin[name] = value
             return FrameAnalysis(
                 classes=self.classes,
                 min_certainty=self.min_certainty,
@@ -258,8 +263,10 @@ class ResultFile:
         """Return the summaries of all frames; reads one row a frame."""
         names = TrajectoryBuilder(self.classes).row_names()
         with damage(self.path):
-            there = [n for n in names if n != "sources" and f"frames/{n}" in self._data]
-            values = {name: self._row(name) for name in there}
+            # A file of an earlier version may lack a row; what must be there is asked for.
+            more = {*CONDITIONS, "fault_counts", "fault_fraction"}
+            optional = {name for name in more if f"frames/{name}" not in self._data}
+            values = {name: self._row(name) for name in names if name not in ("sources", *optional)}
             return TrajectoryAnalysis(
                 classes=self.classes, sources=self.sources, metadata=self.metadata, **values
             )

@@ -31,7 +31,7 @@ from ase_crystalnet.io.results.lock import FileLock
 from ase_crystalnet.io.results.memory import MEMORY, Memory, create_memory, write_memory
 from ase_crystalnet.io.results.same_frames import CONTENT_BYTES
 from ase_crystalnet.results.frame import FrameAnalysis
-from ase_crystalnet.results.trajectory import TrajectoryBuilder
+from ase_crystalnet.results.trajectory import CONDITIONS, TrajectoryBuilder
 
 if TYPE_CHECKING:
     import h5py
@@ -272,7 +272,8 @@ class HDF5Writer:
             file.attrs["schema"] = SCHEMA
             file.attrs["code_version"] = _code_version()
             file.attrs["classes"] = json.dumps(frame.classes)
-            metadata = {k: v for k, v in frame.metadata.items() if k not in ("frame", "source")}
+            of_frame = ("frame", "source", *CONDITIONS)
+            metadata = {k: v for k, v in frame.metadata.items() if k not in of_frame}
             file.attrs["metadata"] = json.dumps(metadata, default=_plain)
             file.attrs["settings"] = json.dumps(self.settings)
             if frame.min_certainty is not None:
@@ -412,6 +413,7 @@ def _frame_row(
     name = source.encode()[-_SOURCE_BYTES:]
     row["sources"] = np.array(name, dtype=f"S{_SOURCE_BYTES}")
     row["content"] = np.array(content.encode(), dtype=f"S{CONTENT_BYTES}")
+    row.update({name: np.float64(row[name]) for name in CONDITIONS})
     row["frames"], row["atoms"] = np.int64(number), np.int64(frame.number_of_atoms)
     row.update({_END[group]: np.int64(end) for group, end in ends.items()})
     row["has_lindemann"] = np.uint8(frame.lindemann is not None)

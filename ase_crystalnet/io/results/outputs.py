@@ -11,8 +11,11 @@ import csv
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
+from ase_crystalnet.classes import REFUSED, VOCABULARY, class_colors
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
@@ -25,6 +28,9 @@ from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.trajectory import TrajectoryAnalysis
 
 __all__ = ["Output", "Outputs"]
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _KINDS = {
     ".h5": "hdf5",
@@ -103,6 +109,7 @@ class _Extxyz:
         # Arrays of more than two dimensions have no place in the format.
         for name in [name for name, array in atoms.arrays.items() if array.ndim > 2]:
             del atoms.arrays[name]
+        _show_in_ovito(atoms, analysis)
         atoms.info["crystalnet_source"] = frame.source
         atoms.info["crystalnet_frame"] = frame.number
         with _named(self.path):
@@ -151,6 +158,27 @@ class _Csv:
     def discard(self) -> None:
         if self.held is not None:
             _remove(self.held, self.path)
+
+
+def _show_in_ovito(atoms: Atoms, analysis: FrameAnalysis) -> None:
+    """Columns that OVITO maps to properties of its own: structure type, orientation and colour.
+
+    Types have the ids of OVITO's analyses (fcc 1, hcp 2, bcc 3, ...), and 0 where refused.
+    """
+    classes = analysis.classes
+    ids = [
+        VOCABULARY[name].ovito_id if name in VOCABULARY else 100 + i
+        for i, name in enumerate(classes)
+    ]
+    colors = class_colors(classes)
+    rgb = [
+        [int(colors[name][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        for name in (*classes, REFUSED)
+    ]
+    atoms.arrays["structure_type"] = np.array([*ids, 0])[analysis.atom_labels]
+    atoms.arrays["color"] = np.round(np.array(rgb)[analysis.atom_labels], 4)
+    # OVITO takes a zero quaternion for no orientation.
+    atoms.arrays["orientation"] = np.nan_to_num(analysis.atom_orientation)
 
 
 def _part(path: Path) -> HeldFile:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.trajectories.addresses import FrameLoader
+from ase_crystalnet.io.trajectories.selection import Only
 from ase_crystalnet.io.trajectories.stream import iter_addresses, load_frame
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def check_same_frames(
     step: int,
     *,
     format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    only: Only = None,
 ) -> None:
     """Compare the first and the last of the frames done with what the trajectory holds now.
 
@@ -54,7 +57,7 @@ def check_same_frames(
     ----------
     contents : sequence of str
         `content_of` of the frames done, in order; "" where it is not known.
-    source, start, stop, step, format
+    source, start, stop, step, format, reader, only
         The frames chosen, as in `iter_frames`.
 
     Raises
@@ -65,7 +68,10 @@ def check_same_frames(
     last = len(contents) - 1
     with FrameLoader() as loader:
         done = 0
-        for address in islice(iter_addresses(source, start, stop, step, format=format), last + 1):
+        addresses = iter_addresses(
+            source, start, stop, step, format=format, reader=reader, only=only
+        )
+        for address in islice(addresses, last + 1):
             if done in (0, last) and contents[done]:
                 atoms = load_frame(loader, address).atoms
                 if content_of(atoms) != contents[done]:

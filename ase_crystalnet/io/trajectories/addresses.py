@@ -11,11 +11,14 @@ import io
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.trajectories.checks import check_text, check_unpacked
+from ase_crystalnet.io.trajectories.dumps import build_dump, build_yaml, scan_yaml, units_of
 from ase_crystalnet.io.trajectories.formats import (
     MARK,
     FrameError,
@@ -24,18 +27,22 @@ from ase_crystalnet.io.trajectories.formats import (
     open_compressed,
     reader_of,
 )
-from ase_crystalnet.io.trajectories.text_frames import (
-    build_dump,
-    build_xyz,
-    scan_dump,
-    scan_xyz,
-)
+from ase_crystalnet.io.trajectories.imd import build_imd
+from ase_crystalnet.io.trajectories.lammps_data import build_data
+from ase_crystalnet.io.trajectories.molecular import MolecularTrajectory, Names, topology_names
+from ase_crystalnet.io.trajectories.netcdf import NetcdfTrajectory
+from ase_crystalnet.io.trajectories.reading import Reading
+from ase_crystalnet.io.trajectories.species import NAME, names_of
+from ase_crystalnet.io.trajectories.text_frames import build_xyz, scan_dump, scan_xyz
 from ase_crystalnet.io.trajectories.ulm import check_item, check_table
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["FrameAddress", "FrameLoader", "find_frames"]
+
+#: Formats whose frames are found by their places in the text.
+_SCANS = {"xyz": scan_xyz, "dump": scan_dump, "yaml": scan_yaml}
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class FrameAddress:
         ASE's name of its format.
     place : (int, int)
         First byte and number of bytes in the unpacked file; of text formats only.
+    reading : Reading
+        What was said of how to read it.
     """
 
     source: str
@@ -61,10 +70,11 @@ class FrameAddress:
     number: int
     format: str
     place: tuple[int, int] = (0, 0)
+    reading: Reading = field(default_factory=Reading)
 
 
 def find_frames(
-    source: str, format: str | None
+    source: str, reading: Reading
 ) -> Generator[tuple[FrameAddress, Atoms | None], None, None]:
     """Find the frames of a file, one after the other.
 
@@ -79,27 +89,35 @@ def find_frames(
     FrameError, or whatever a reader raises
         Where the file is damaged, after the frames before.
     """
-    name, path = format_of(source, format), os.path.abspath(source)
+    name, path = format_of(source, reading.format), os.path.abspath(source)
     kind = reader_of(name)
-    if kind in ("xyz", "dump"):
+
+    def at(number: int, place: tuple[int, int] = (0, 0)) -> FrameAddress:
+        return FrameAddress(source, path, number, name, place, reading)
+
+    if kind == "dump":
+        reading = with_units(source, reading)
+    if kind in _SCANS:
         with open_compressed(source) as file:
-            scan = scan_xyz if kind == "xyz" else scan_dump
-            for number, place in enumerate(scan(file)):
+            for number, place in enumerate(_SCANS[kind](file)):
                 check_unpacked(source, place[1])
-                yield FrameAddress(source, path, number, name, place), None
+                yield at(number, place), None
+    elif kind == "text":
+        check_text(source, name)
+        yield at(0), None
     elif kind == "ase":
         single = _ase_format(name).single
         check_text(source, name)
         if single:
-            yield FrameAddress(source, path, 0, name), None
+            yield at(0), None
             return
-        for number, atoms in enumerate(_iterate(source, name)):
-            yield FrameAddress(source, path, number, name), atoms
+        for number, atoms in enumerate(_iterate(source, name, reading)):
+            yield at(number), reading.applied(atoms)
     else:
-        with closing(_open(source, kind)) as trajectory:
+        with closing(_open(source, kind, name, reading)) as trajectory:
             count = len(trajectory)
         for number in range(count):
-            yield FrameAddress(source, path, number, name), None
+            yield at(number), None
 
 
 class FrameLoader:
@@ -122,15 +140,23 @@ class FrameLoader:
         Exception
             Whatever a reader raises on a damaged frame.
         """
-        kind = reader_of(address.format)
-        if kind in ("xyz", "dump"):
-            data = self._bytes(address)
-            return build_xyz(data, address.format) if kind == "xyz" else build_dump(data)
+        return address.reading.applied(self._load(address))
+
+    def _load(self, address: FrameAddress) -> Atoms:
+        """Atoms as they stand in the file."""
+        kind, reading = reader_of(address.format), address.reading
+        if kind == "xyz":
+            return build_xyz(self._bytes(address), address.format)
+        if kind in _SCANS:
+            build = build_dump if kind == "dump" else build_yaml
+            return build(self._bytes(address), reading.keywords)
+        if kind == "text":
+            return _whole_text(address.path, address.format, reading)
         if kind == "ase":
             return self._advance(address)
         if kind == "traj":
             check_item(address.path, address.number)
-        trajectory = self._file(address, lambda: _open(address.path, kind))
+        trajectory = self._file(address, lambda: _open(address.path, kind, address.format, reading))
         if kind == "gsd":
             return _gsd_atoms(trajectory[address.number])
         atoms: Atoms = trajectory[address.number]
@@ -151,7 +177,8 @@ class FrameLoader:
     def _file(self, address: FrameAddress, make: Any, fresh: bool = False) -> Any:
         """The open file, opened anew if it is another one by now."""
         state = os.stat(address.path)
-        key = (address.path, address.format, state.st_ino, state.st_size, state.st_mtime_ns)
+        changed = (state.st_ino, state.st_size, state.st_mtime_ns)
+        key = (address.path, address.format, address.reading.topology, *changed)
         if fresh or key != self._key:
             self.close()
             self._open, self._key, self._next = make(), key, 0
@@ -174,7 +201,9 @@ class FrameLoader:
     def _advance(self, address: FrameAddress) -> Atoms:
         """The frame of a format that is read in order."""
         back = address.number < self._next
-        frames = self._file(address, lambda: _iterate(address.path, address.format), fresh=back)
+        frames = self._file(
+            address, lambda: _iterate(address.path, address.format, address.reading), fresh=back
+        )
         while True:
             atoms: Atoms = next(frames)
             self._next += 1
@@ -182,8 +211,12 @@ class FrameLoader:
                 return atoms
 
 
-def _open(source: str, kind: str) -> Any:
+def _open(source: str, kind: str, format: str, reading: Reading) -> Any:
     """Open a file whose own package reads single frames."""
+    if kind == "molecular":
+        return MolecularTrajectory(source, format, _names(reading.topology))
+    if kind == "netcdf":
+        return NetcdfTrajectory(source, _names(reading.topology))
     if kind == "traj":
         from ase.io.trajectory import Trajectory
 
@@ -194,6 +227,18 @@ def _open(source: str, kind: str) -> Any:
     except ImportError as error:
         raise InputError(f"{source}: GSD files need the package gsd (pip install gsd)") from error
     return hoomd.open(source, "r")
+
+
+def _names(topology: str | None) -> Names | None:
+    """Names of the atoms in a topology, or in the first frame of any file that is read."""
+    if topology is None:
+        return None
+    names = topology_names(topology)
+    if names is None:
+        with closing(find_frames(topology, Reading())) as found, FrameLoader() as loader:
+            address, atoms = next(found)
+            names = tuple(names_of(loader.load(address) if atoms is None else atoms).tolist())
+    return Names(topology, names)
 
 
 def _gsd_atoms(snapshot: Any) -> Atoms:
@@ -210,7 +255,31 @@ def _gsd_atoms(snapshot: Any) -> Atoms:
     )
     # GSD's box is centred on the origin.
     atoms.set_celldisp([-sum(row[axis] for row in cell) / 2 for axis in range(3)])
+    atoms.info["step"] = int(snapshot.configuration.step or 0)
+    names = list(snapshot.particles.types or [])
+    if any(len(name) > 1 for name in names) and max(snapshot.particles.typeid, default=0) < len(
+        names
+    ):  # "A", "B", ... are what it calls types without a name
+        atoms.arrays[NAME] = np.asarray(names)[snapshot.particles.typeid]
     return atoms
+
+
+def _whole_text(source: str, format: str, reading: Reading) -> Atoms:
+    """The one frame of a text file that is read at once."""
+    with open_compressed(source) as file:
+        text = file.read().decode(errors="replace")
+    if format == "imd":
+        return build_imd(text)
+    return build_data(text, reading.atom_style, reading.keywords)
+
+
+def with_units(source: str, reading: Reading) -> Reading:
+    """The units that a LAMMPS dump states before its first frame, and only there."""
+    with open_compressed(source) as file:
+        units = units_of(file.read(256).decode(errors="replace"))
+    if units is None or "units" in reading.keywords:
+        return reading
+    return replace(reading, options=(*reading.options, ("units", units)))
 
 
 def _ase_format(name: str) -> Any:
@@ -224,22 +293,27 @@ def _ase_format(name: str) -> Any:
         ) from error
 
 
-def _iterate(source: str, format: str) -> Iterator[Atoms]:
+def _iterate(source: str, format: str, reading: Reading) -> Iterator[Atoms]:
     """Frames by ASE; nothing is read before the first is asked for."""
     from ase.io import iread
 
     known = _ase_format(format)
     # A single-frame format takes no slice.
-    index: Any = 0 if known.single else ":"
+    options: dict[str, Any] = {"index": 0 if known.single else ":", "format": format}
     with open_compressed(source) as file:
-        if file.read(len(MARK)) != MARK:
-            yield from iread(source, index=index, format=format, do_not_split_by_at_sign=True)
+        marked = file.read(len(MARK)) == MARK
+        if not marked and not source.lower().endswith(".zst"):
+            options["do_not_split_by_at_sign"] = True
+            yield from iread(source, **options, **reading.keywords)
             return
         # ASE takes the mark for a part of the first line: a PDB file loses its cell by that.
-        if not known.acceptsfd:
+        if marked and not known.acceptsfd:
             raise FrameError("it begins with a byte order mark; save it as UTF-8 without one")
-        text: Any = file
-        if not known.isbinary:
+        if not known.acceptsfd:
+            raise FrameError(f"a file of {format} cannot be read while it is packed; unpack it")
+        opened: Any = file
+        if marked or not known.isbinary:
             file.seek(0)  # readers go back to the beginning, and the mark must not come up there
-            text = io.TextIOWrapper(file, encoding="utf-8-sig")
-        yield from iread(text, index=index, format=format)
+        if not known.isbinary:
+            opened = io.TextIOWrapper(file, encoding="utf-8-sig" if marked else None)
+        yield from iread(opened, **options, **reading.keywords)

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import IO
 
 from ase_crystalnet.inputs import LONGEST_LINE
-from ase_crystalnet.io.trajectories.formats import FrameError, is_compressed, open_compressed
+from ase_crystalnet.io.trajectories.formats import (
+    FrameError,
+    is_compressed,
+    open_compressed,
+    reader_of,
+)
 
 __all__ = ["check_text", "check_unpacked"]
 
@@ -59,11 +64,12 @@ def check_text(source: str, format: str) -> None:
         A line has no end in sight, there are fewer lines than stated atoms, the file unpacks to far
         more than it is, or a CIF has fractional coordinates and lacks a part of the cell.
     """
-    from ase.io.formats import get_ioformat
-
     # ASE reads some text formats as bytes, CIF among them.
-    if get_ioformat(format).isbinary and format not in _CHECKS:
-        return
+    if reader_of(format) == "ase" and format not in _CHECKS:
+        from ase.io.formats import get_ioformat
+
+        if get_ioformat(format).isbinary:
+            return
     with open_compressed(source) as file:
         text = _look_through(file, source, format == "cif")
     check = _CHECKS.get(format)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import open_plain, reason_of
 from ase_crystalnet.io.trajectories.addresses import FrameAddress, FrameLoader, find_frames
 from ase_crystalnet.io.trajectories.formats import FrameError, format_of, reader_of
+from ase_crystalnet.io.trajectories.reading import Reading
+from ase_crystalnet.io.trajectories.remarks import remark_missing_cell
+from ase_crystalnet.io.trajectories.selection import Only
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -93,6 +96,8 @@ def iter_frames(
     step: int = 1,
     *,
     format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    only: Only = None,
 ) -> Iterator[StreamFrame]:
     """Yield the chosen frames of one or more files, in order, holding one at a time.
 
@@ -104,6 +109,11 @@ def iter_frames(
         As in a slice over all frames. Negative ones need a first pass that counts the frames.
     format : str, optional
         ASE's name of the format, where the file does not tell.
+    reader : mapping, optional
+        ``topology``, ``atom_style``, ``species`` and ``cell`` as of `Reading`; others are handed
+        to ASE's reader.
+    only : str, callable or mask, optional
+        Atoms that are kept: words (``element O``), or what a callable of the atoms returns.
 
     Yields
     ------
@@ -119,10 +129,11 @@ def iter_frames(
         If a file is not there.
     """
     with FrameLoader() as loader:
-        for address, atoms in _chosen(sources, start, stop, step, format):
+        for address, atoms in _chosen(sources, start, stop, step, Reading.of(format, reader, only)):
             if atoms is None:
                 yield load_frame(loader, address)
             else:
+                remark_missing_cell(address, atoms)
                 yield StreamFrame(address.source, address.number, atoms)
 
 
@@ -133,12 +144,15 @@ def iter_addresses(
     step: int = 1,
     *,
     format: str | None = None,
+    reader: Mapping[str, Any] | None = None,
+    only: Only = None,
 ) -> Iterator[FrameAddress]:
     """Yield the addresses of the frames that `iter_frames` yields, for `load_frame`.
 
     Parameters and errors are those of `iter_frames`; what is inside a frame is not looked at.
     """
-    return (address for address, _ in _chosen(sources, start, stop, step, format))
+    reading = Reading.of(format, reader, only)
+    return (address for address, _ in _chosen(sources, start, stop, step, reading))
 
 
 def load_frame(loader: FrameLoader, address: FrameAddress) -> StreamFrame:
@@ -154,23 +168,26 @@ def load_frame(loader: FrameLoader, address: FrameAddress) -> StreamFrame:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # readers raise anything on a damaged file
-        raise TruncatedTrajectoryError(address.source, address.number, _reason(error)) from error
+        raise TruncatedTrajectoryError(
+            address.source, address.number, _reason(error, address.format)
+        ) from error
+    remark_missing_cell(address, atoms)
     return StreamFrame(address.source, address.number, atoms)
 
 
 def _chosen(
-    sources: Path | Sequence[Path], start: int, stop: int | None, step: int, format: str | None
+    sources: Path | Sequence[Path], start: int, stop: int | None, step: int, reading: Reading
 ) -> Iterator[tuple[FrameAddress, Atoms | None]]:
     files = _file_list(sources)
     if step < 1:
         raise InputError(f"frames: expected a step of at least 1, got {step}")
     if start < 0 or (stop is not None and stop < 0):
-        total = sum(_count(file, format) for file in files)
+        total = sum(_count(file, reading) for file in files)
         start, stop, _ = slice(start, stop).indices(total)
     index = 0
     for source in files:
         number = 0
-        with closing(find_frames(source, format)) as found:
+        with closing(find_frames(source, reading)) as found:
             while stop is None or index < stop:
                 try:
                     address, atoms = next(found)
@@ -179,7 +196,8 @@ def _chosen(
                 except (InputError, MemoryError):
                     raise
                 except Exception as error:  # readers raise anything on a damaged file
-                    raise TruncatedTrajectoryError(source, number, _reason(error)) from error
+                    name = format_of(source, reading.format)
+                    raise TruncatedTrajectoryError(source, number, _reason(error, name)) from error
                 if index >= start and (index - start) % step == 0:
                     yield address, atoms
                 number += 1
@@ -197,7 +215,7 @@ def count_frames(sources: Path | Sequence[Path], *, format: str | None = None) -
     for source in _file_list(sources):
         if reader_of(format_of(source, format)) == "ase":
             return None
-        total += _count(source, format)
+        total += _count(source, Reading(format=format))
     return total
 
 
@@ -216,10 +234,10 @@ def _file_list(sources: Path | Sequence[Path]) -> list[str]:
     return files
 
 
-def _count(source: str, format: str | None) -> int:
+def _count(source: str, reading: Reading) -> int:
     count = 0
     try:
-        for _ in find_frames(source, format):
+        for _ in find_frames(source, reading):
             count += 1
     except InputError:
         raise
@@ -228,7 +246,14 @@ def _count(source: str, format: str | None) -> int:
     return count
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, format: str) -> str:
+    """What is wrong, which format was assumed, and how to say another."""
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     first = reason_of(ValueError(first)) if first else ""
-    return first if isinstance(error, FrameError) else f"{type(error).__name__}: {first}"
+    if isinstance(error, TypeError) and (unknown := _UNEXPECTED.search(first)):
+        return f"the reader of {format} has no option {unknown[1]}; leave it out of --reader"
+    said = first if isinstance(error, FrameError) else f"{type(error).__name__}: {first}"
+    return f"{said} (read as {format}; if it is another format, name it by --format)"
+
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument ('\w+')")

@@ -14,18 +14,25 @@ from functools import partial
 from itertools import islice, takewhile
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 from ase_crystalnet.inputs import LONGEST_LINE
 from ase_crystalnet.io.trajectories.atom_table import Column, NotPlain, read_table
+from ase_crystalnet.io.trajectories.comment_cells import take_cell
+from ase_crystalnet.io.trajectories.conditions import stated_in
 from ase_crystalnet.io.trajectories.formats import MARK, FrameError
+from ase_crystalnet.io.trajectories.species import NAME, numbers_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["build_dump", "build_xyz", "scan_dump", "scan_xyz"]
+__all__ = ["build_xyz", "scan_dump", "scan_xyz"]
 
 #: Atom lines looked at together.
 _BLOCK = 256
 _FIRST = b"ITEM: TIMESTEP"
+#: What a frame may begin with: units and time stand before the time step, if they are asked for.
+_STARTS = (b"ITEM: TIME", b"ITEM: UNITS")
 
 
 def scan_xyz(file: IO[bytes]) -> Iterator[tuple[int, int]]:
@@ -69,7 +76,7 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
     """
     offset, line = _first_line(file)
     while line:
-        if not line.startswith(_FIRST):
+        if not line.startswith(_STARTS):
             if not line.isspace():
                 found = line.decode(errors="replace").strip()[:40]
                 raise FrameError(f"expected 'ITEM: TIMESTEP', found {found!r}")
@@ -77,15 +84,17 @@ def scan_dump(file: IO[bytes]) -> Iterator[tuple[int, int]]:
             line = _line(file)
             continue
         wanted, size, before = -1, len(line), line
+        begun = line.startswith(_FIRST)
         while not line.startswith(b"ITEM: ATOMS"):
             line = _line(file)
-            if not line or line.startswith(_FIRST):
+            if not line or (begun and line.startswith(_STARTS)):
                 raise FrameError("cut short, it has no complete header")
+            begun = begun or line.startswith(_FIRST)
             if before.startswith(b"ITEM: NUMBER OF ATOMS"):
                 wanted = int(line)
             size += len(line)
             before = line
-        if wanted < 0:
+        if wanted < 0 or not begun:
             raise FrameError("cut short, it has no complete header")
         rows, body, line = _rows(file, wanted)
         if rows != wanted:
@@ -134,7 +143,7 @@ def _rows(file: IO[bytes], wanted: int) -> tuple[int, int, bytes]:
             return rows + len(inside) - sum(map(bytes.isspace, inside)), size, b""
         rows += len(block) - sum(map(bytes.isspace, block))
         size += sum(map(len, block))
-    while (line := _line(file)) and not line.startswith(_FIRST):
+    while (line := _line(file)) and not line.startswith(_STARTS):
         if not line.isspace():
             raise FrameError(f"it has more than the {wanted} atom lines that it states")
         size += len(line)
@@ -162,7 +171,7 @@ def build_xyz(data: bytes, format: str, *, fast: bool = True) -> Atoms:
     FrameError
         If the frame is cut short.
     """
-    header, _, rest = data.decode().replace("\r\n", "\n").partition("\n")
+    header, _, rest = data.decode(errors="replace").replace("\r\n", "\n").partition("\n")
     comment, _, body = rest.partition("\n")
     wanted = int(header)
     lines = [line for line in body.split("\n") if line and not line.isspace()]
@@ -175,37 +184,56 @@ def build_xyz(data: bytes, format: str, *, fast: bool = True) -> Atoms:
         comment = comment.replace("species:S:1", "numbers:I:1")
         columns = _xyz_columns(comment)
 
+    lines, names = _with_symbols(lines, _species_column(columns, extended))
+
     def by_ase(lines: list[str]) -> Atoms:
         text = "\n".join([str(len(lines)), comment, *lines, ""])
         return _read_text(text, "extxyz" if extended else "xyz")
 
+    atoms = None
     if fast and columns and len(lines) > 1:
         with contextlib.suppress(NotPlain):
-            return read_table(lines, columns, by_ase(lines[:1]))
-    return by_ase(lines)
+            atoms = read_table(lines, columns, by_ase(lines[:1]))
+    atoms = by_ase(lines) if atoms is None else atoms
+    if names is not None:
+        numbered = all(name.isdigit() for name in names)
+        key, values = ("type", atoms.numbers.copy()) if numbered else (NAME, np.asarray(names))
+        atoms.arrays.setdefault(key, values)
+    if atoms.cell.rank == 0:
+        take_cell(atoms, comment)
+    if not extended:
+        atoms.info.update(stated_in(comment))
+    return atoms
 
 
-def build_dump(data: bytes) -> Atoms:
-    """Atoms of one frame of a LAMMPS text dump.
+def _species_column(columns: list[Column], extended: bool) -> int | None:
+    """Where the names of the species stand in a line; None if there are numbers."""
+    if not columns:
+        return 0
+    place = 0
+    for name, kind, width in columns:
+        if (name, kind) == ("species", "S"):
+            return place
+        place += width
+    return None
 
-    Raises
-    ------
-    FrameError
-        If its first or last line is cut short.
-    """
-    text = data.decode().replace("\r\n", "\n")
-    head, section, rest = text.partition("ITEM: ATOMS")
-    titles, _, body = rest.partition("\n")
-    if re.search(r"\n\s*\n", body):  # ASE counts blank lines as atoms
-        body = re.sub(r"\n\s*\n", "\n", body)
-    body = body.strip() + "\n"
-    wanted = len(titles.split())
-    for line in (body.partition("\n")[0], body[:-1].rpartition("\n")[2]):
-        if (found := len(line.split())) not in (0, wanted):
-            raise FrameError(f"an atom line has {found} of {wanted} columns")
-    # LAMMPS before 2010 wrote no boundary flags; its readers take such a box as periodic.
-    head = re.sub(r"^ITEM: BOX BOUNDS *\n", "ITEM: BOX BOUNDS pp pp pp\n", head, flags=re.M)
-    return _read_text(f"{head}{section}{titles}\n{body}", "lammps-dump-text")
+
+def _with_symbols(lines: list[str], column: int | None) -> tuple[list[str], list[str] | None]:
+    """Atom lines with chemical symbols, and the names that stood there if they were none."""
+    if column is None or not lines:
+        return lines, None
+    names = [(line.split(None, column + 1)[column : column + 1] or [""])[0] for line in lines]
+    numbers, plain = numbers_of(names)
+    if plain or "" in names:
+        return lines, None
+    from ase.data import chemical_symbols
+
+    changed = []
+    for line, number in zip(lines, numbers.tolist(), strict=True):
+        words = line.split()
+        words[column] = chemical_symbols[number]
+        changed.append(" ".join(words))
+    return changed, names
 
 
 def _read_text(text: str, format: str) -> Atoms:

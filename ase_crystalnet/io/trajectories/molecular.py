@@ -1,0 +1,202 @@
+"""Trajectories of molecular dynamics without names of atoms: DCD, XTC, TRR, TNG.
+
+They are read by chemfiles (extra ``files``), frame by frame; names come from a topology file where
+one is given. Its C++ opens the file, so what can be checked is checked before: that the file is
+plain and not empty. `docs/formats.md` says why chemfiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.inputs import check_plain, read_plain
+from ase_crystalnet.io.trajectories.formats import FrameError
+from ase_crystalnet.io.trajectories.species import NAME, numbers_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["FORMATS", "MolecularTrajectory", "Names", "topology_names"]
+
+#: Our names of formats, and those of chemfiles.
+FORMATS = {
+    "dcd": "DCD",
+    "xtc": "XTC",
+    "trr": "TRR",
+    "trj": "TRJ",
+    "tng": "TNG",
+}
+#: Topologies that chemfiles reads and nobody else here.
+_BY_CHEMFILES = {
+    ".psf": "PSF", ".tpr": "TPR", ".mol2": "MOL2", ".mmtf": "MMTF", ".gro": "GRO", ".pdb": "PDB",
+    ".cml": "CML", ".sdf": "SDF",
+}  # fmt: skip
+_LARGEST_TOPOLOGY = 2**30
+
+
+def _chemfiles(source: str) -> Any:
+    try:
+        return importlib.import_module("chemfiles")
+    except ImportError as error:
+        raise InputError(
+            f"{source}: files of this kind need the package chemfiles (pip install chemfiles, or "
+            "the extra files)"
+        ) from error
+
+
+@contextlib.contextmanager
+def _plain_errors(package: Any) -> Iterator[None]:
+    """Errors of chemfiles as ours; they are no `Exception` to Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except package.ChemfilesError as error:
+        raise FrameError(" ".join(str(error).split())) from None
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of the atoms of a trajectory, and the file that they are from."""
+
+    topology: str
+    names: tuple[str, ...]
+
+    def give(self, atoms: Atoms, source: str) -> None:
+        """Name atoms, in place.
+
+        Raises
+        ------
+        InputError
+            They are more or fewer.
+        """
+        if len(self.names) != len(atoms):
+            raise InputError(
+                f"{source}: frames have {len(atoms)} atoms, and the topology {self.topology} has "
+                f"{len(self.names)}; give the one of this trajectory"
+            )
+        atoms.numbers = numbers_of(self.names)[0]
+        atoms.arrays[NAME] = np.asarray(self.names)
+
+
+class MolecularTrajectory:
+    """An open trajectory: its number of frames, and frames by their number.
+
+    Parameters
+    ----------
+    source : str
+    format : str
+        One of `FORMATS`.
+    names : Names, optional
+        Of the atoms, from a topology.
+
+    Raises
+    ------
+    InputError
+        chemfiles is not installed; for a frame, the topology does not fit.
+    FrameError
+        The file cannot be read.
+    """
+
+    def __init__(self, source: str, format: str, names: Names | None = None) -> None:
+        check_plain(source)
+        self.source, self.format = source, format
+        self._package = _chemfiles(source)
+        self._names = names
+        with _plain_errors(self._package):
+            self._file = self._package.Trajectory(source, "r", FORMATS[format])
+
+    def __len__(self) -> int:
+        with _plain_errors(self._package):
+            return int(self._file.nsteps)
+
+    def __getitem__(self, number: int) -> Atoms:
+        from ase import Atoms
+
+        with _plain_errors(self._package):
+            frame = self._file.read_step(number)
+            positions = np.array(frame.positions, dtype=float).reshape(-1, 3)
+            matrix = np.array(frame.cell.matrix, dtype=float)
+            stored = {name: frame[name] for name in frame.list_properties()}
+            step = int(frame.step)
+        # Vectors are the columns there; without a cell all is zero.
+        cell = matrix.T
+        periodic = bool(abs(np.linalg.det(cell)) > 0)
+        atoms = Atoms(
+            numbers=np.ones(len(positions), int),
+            positions=positions,
+            cell=cell if periodic else None,
+            pbc=periodic,
+        )
+        if self._names is not None:
+            self._names.give(atoms, self.source)
+        # Of DCD files, time and step are in units that differ from program to program.
+        if self.format != "dcd":
+            atoms.info["step"] = step
+            if isinstance(stored.get("time"), int | float):
+                atoms.info["time_ps"] = float(stored["time"])
+        return atoms
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(Exception):
+            self._file.close()
+
+
+@lru_cache(maxsize=4)
+def _topology_names(topology: str, size: int, changed: int) -> tuple[str, ...] | None:
+    suffix = os.path.splitext(topology)[1].lower()
+    if suffix in (".prmtop", ".parm7", ".top"):
+        return _amber_names(topology)
+    if suffix in _BY_CHEMFILES:
+        package = _chemfiles(topology)
+        with _plain_errors(package):
+            file = package.Trajectory(topology, "r", _BY_CHEMFILES[suffix])
+            try:
+                frame = file.read()
+                return tuple(str(atom.name or atom.type) for atom in frame.atoms)
+            finally:
+                file.close()
+    return None
+
+
+def topology_names(topology: str) -> tuple[str, ...] | None:
+    """Names of the atoms in a topology: PSF, TPR, PRMTOP, GRO, PDB; None for other files.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    check_plain(topology)
+    state = os.stat(topology)
+    try:
+        names = _topology_names(topology, state.st_size, state.st_mtime_ns)
+    except FrameError as error:
+        raise InputError(f"{topology}: cannot be read as a topology: {error}") from error
+    if names is not None and not names:
+        raise InputError(f"{topology}: expected the names of atoms, found none")
+    return names
+
+
+def _amber_names(topology: str) -> tuple[str, ...]:
+    """Names in a topology of AMBER: four letters each, twenty a line."""
+    text = read_plain(topology, _LARGEST_TOPOLOGY, "a topology of AMBER").decode("latin-1")
+    found = re.search(r"%FLAG ATOM_NAME\s*\n(?:%COMMENT[^\n]*\n)*%FORMAT\(20a4\)\s*\n([^%]*)", text)
+    if found is None:
+        raise FrameError("has no section ATOM_NAME")
+    lines = found[1].splitlines()
+    return tuple(
+        line[place : place + 4].strip() for line in lines for place in range(0, len(line), 4)
+    )
