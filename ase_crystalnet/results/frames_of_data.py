@@ -30,19 +30,19 @@ class Frame(Protocol):
 
 def window_columns(frame: Frame) -> dict[str, Any]:
     """One column a quantity of the windows; vectors and tensors by their components."""
-    return _columns(frame, of_atoms=False)
+    return _columns(frame, "windows")
 
 
 def atom_columns(frame: Frame) -> dict[str, Any]:
     """One column a quantity of the atoms, and the name of the class."""
-    return {"class": frame.class_names(), **_columns(frame, of_atoms=True)}
+    return {"class": frame.class_names(), **_columns(frame, "atoms")}
 
 
-def _columns(frame: Frame, of_atoms: bool) -> dict[str, Any]:
+def _columns(frame: Frame, rows: str) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name, quantity in frame.quantities().items():
         values = getattr(frame, name)
-        if values is None or quantity.of_atoms is not of_atoms:
+        if values is None or quantity.rows != rows:
             continue
         short = name.removeprefix("atom_")
         if values.ndim == 1:
