@@ -28,7 +28,9 @@ class Cluster:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.started = 0
-        self._scheduler, self.address = self._start("Scheduler at:", "dask_scheduler", "--port", "0")
+        self._scheduler, self.address = self._start(
+            "Scheduler at:", "dask_scheduler", "--port", "0"
+        )
         self._worker = self._new_worker()
 
     def lose_worker(self) -> None:
