@@ -67,6 +67,8 @@ class FullDisk:
                 place = os.readlink(f"/proc/self/fd/{place}")
             except OSError:
                 return False
+            if not os.path.isabs(place):  # a pipe
+                return False
         name = os.path.abspath(os.fsdecode(place))
         return name.startswith(self.folder) and os.path.basename(name) != "messages"
 

@@ -115,8 +115,9 @@ class Child:
                 raise TimeoutError(f"hangs after {self.steps()[-1:]}")
             time.sleep(0.002)
         self.steps()
-        os.close(self.told)
-        os.close(self.answer)
+        for handle in (self.told, self.answer):
+            os.close(handle)
+            _ours.discard(handle)
         assert self.status is not None
         return os.waitstatus_to_exitcode(self.status)
 
@@ -147,6 +148,7 @@ def start(program: Program, limit: int | None = None) -> Child:
     told, telling = os.pipe()
     listening, answer = os.pipe()
     pid = os.fork()
+    _ours.update((told, answer))
     if pid:
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
@@ -155,6 +157,9 @@ def start(program: Program, limit: int | None = None) -> Child:
         return Child(pid, told, answer)
     code = 99
     try:
+        # A process that waits must notice when this one is gone: it may hold no end of ours.
+        for handle in _ours:
+            os.close(handle)
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -185,6 +190,8 @@ def start(program: Program, limit: int | None = None) -> Child:
         os._exit(code)
 
 
+#: Ends of pipes that this process has open.
+_ours: set[int] = set()
 _held: str | None = None
 _sabotage: str | None = None
 

@@ -150,8 +150,8 @@ class Trials(Bench):
         """A file that may not grow further, anywhere up to the result's size; then one that may."""
         self.clear()
         tally.trials += 1
-        # Room is asked for before a frame is written: from nothing to more than enough.
-        limit = int(spread(tally.trials) * (self.size + 2**21))
+        # Within the result; and up to the room that is asked for before a frame is written.
+        limit = int(spread(tally.trials) * (self.size + 2**21 * (tally.trials % 2)))
         child = start(analyze(*BOTH, "--resume"), limit)
         if self.ended(child, tally) != 0:
             tally.interrupted += 1

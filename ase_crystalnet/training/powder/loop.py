@@ -229,9 +229,11 @@ def train_network(
     if (work / "checkpoint.npz").is_file():
         state.restore(work / "checkpoint.npz")
         log(f"goes on after {state.seen} patterns")
-    history: list[dict[str, Any]] = (
-        json.loads((work / "history.json").read_text()) if (work / "history.json").is_file() else []
-    )
+    history: list[dict[str, Any]] = []
+    if (work / "history.json").is_file():
+        rows = json.loads((work / "history.json").read_text())
+        # A run that was killed between the two may have told more than its checkpoint holds.
+        history = [row for row in rows if row["patterns"] <= state.seen]
     step = _compiled_step(state, plan)
     started = time.monotonic() - state.seconds
     losses: list[float] = []
@@ -375,6 +377,7 @@ def _report(
         row["seconds"], row["loss"] = before["seconds"], before["loss"]
     history.append(row)
     save_network(network, work / "network.keras")
-    state.save(work / "checkpoint.npz")
+    # The checkpoint last: with it the row counts as told.
     write_whole(work / "history.json", json.dumps(history, indent=1))
+    state.save(work / "checkpoint.npz")
     return row
