@@ -54,7 +54,7 @@ class Motif:
 
     def assign(self, positions: Array) -> Assignment:
         """Nearest site of each position (N, 3)."""
-        from ase_crystalnet.grains._sites_kernel import assign  # compiled on first use
+        from ase_crystalnet.grains._kernels.sites import assign  # compiled on first use
 
         count = len(positions)
         cells = np.empty((count, 3), np.int64)

@@ -18,7 +18,7 @@ WINDOWS = (250, 500, 1000, 2000)
 #: crystal. Liquids and glasses stay below (benchmarks/crystals.py).
 LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
 #: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
-HOLDS = 0.85
+HOLDS = 0.5
 #: Share of the atoms on sites at which no larger window is asked.
 ENOUGH = 0.9
 
