@@ -17,6 +17,8 @@ WINDOWS = (250, 500, 1000, 2000)
 #: Least log likelihood an atom against atoms anywhere, and least share of atoms on sites: of a
 #: crystal. Liquids and glasses stay below (benchmarks/crystals.py).
 LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
+#: Gain an atom below which not even a larger cell is looked for.
+HOPELESS = 0.02
 #: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
 HOLDS = 0.5
 #: Share of the atoms on sites at which no larger window is asked.
@@ -70,7 +72,10 @@ def seed_motif(
             motif = fold(inner, candidate, spacing)
             if motif is None:
                 continue
-            motif = enlarged(refined(reduced(motif), inner), inner, numbers[:size])
+            motif = refined(reduced(motif), inner)
+            if score(motif, motif.assign(inner), numbers[:size])[0] < HOPELESS * size:
+                continue
+            motif = enlarged(motif, inner, numbers[:size])
             own, _ = score(motif, motif.assign(inner), numbers[:size])
             # The next window is not what it was fitted to: a lattice of the noise fails there.
             outer, known = positions[:following], numbers[:following]

@@ -250,9 +250,7 @@ class _State:
 def _rows(grain: Grain, rows: NDArray[np.bool_]) -> Grain:
     given = grain.assignment
     part = Assignment(given.cells[rows], given.site[rows], given.offsets[rows], given.near[rows])
-    return replace(
-        grain, atoms=grain.atoms[rows], assignment=part, positions=grain.positions[rows]
-    )
+    return replace(grain, atoms=grain.atoms[rows], assignment=part, positions=grain.positions[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +271,7 @@ class _Windows:
         """Windows about the atoms nearest to the middles of cubes; None of too few atoms."""
         workers = -1 if threads is None else threads
         count = len(positions)
-        # Radius of a ball of WINDOW_ATOMS at the mean density, or of the nearest ones in open space.
+        # Volume an atom: of the cell, or about atoms where there is open space.
         if space.pbc.all():
             volume = abs(float(np.linalg.det(space.basis))) / count
         else:
@@ -296,9 +294,7 @@ class _Windows:
         window_of[center] = np.arange(len(center))
         found = tree.query(positions[center], k=WINDOW_ATOMS, workers=workers)[1]
         relative = images[found] - positions[center, None]
-        return cls(
-            tree, images, image_of, center, window_of, relative, image_of[found], neighbors
-        )
+        return cls(tree, images, image_of, center, window_of, relative, image_of[found], neighbors)
 
     def around(self, window: int, count: int) -> tuple[Array, NDArray[np.int64]]:
         """Atoms about the centre of a window, relative to it, and which they are."""

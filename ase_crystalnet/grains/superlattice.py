@@ -26,10 +26,12 @@ from ase_crystalnet.grains.motif import (
     score,
 )
 
-__all__ = ["enlarged", "modulations", "superlattice_points"]
+__all__ = ["enlarged", "modulations", "ordered", "superlattice_points"]
 
 #: Chance of a false superlattice point in one region, over all points that are looked at.
 FALSE_ALARM = 1e-4
+#: The same of species alone, where it is asked whether there is any order.
+FALSE_ORDER = 1e-3
 #: Phonons make displacements of atoms correlated: at points of a superlattice the mean square
 #: amplitude may be so many times that of independent ones.
 PHONONS = 4.0
@@ -186,6 +188,33 @@ def enlarged(
             return motif
         worth, motif, found, step = best
         index *= step
+
+
+def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:
+    """The superlattice of the chemical order of a motif whose sites are mixed; else itself.
+
+    Weak order does not pay for the many parameters of a larger cell, and is significant all the
+    same: species alone are looked at, by their p-value.
+    """
+    found = motif.assign(positions)
+    if len(np.unique(numbers[found.near])) < 2:
+        return motif
+    points, p_value, power = modulations(
+        motif, found, numbers, displacements=False, occupation=False
+    )
+    basis, step = 12 * np.eye(3, dtype=np.int64), 1
+    for number in np.lexsort((-power, p_value)):
+        if p_value[number] > FALSE_ORDER / len(points):
+            break
+        trial = hermite(np.vstack([basis, points[number]]))
+        larger = 12**3 // round(abs(float(np.linalg.det(trial))))
+        if larger > LARGEST_STEP or found.near.sum() < LEAST_ATOMS * len(motif.sites) * larger:
+            break
+        basis, step = trial, larger
+    if step == 1:
+        return motif
+    other = _in_superlattice(motif, found, positions, basis)
+    return motif if other is None else other
 
 
 def hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:
