@@ -60,7 +60,7 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
 def _cif(crystal: Crystal) -> str:
     """One block: the asymmetric unit in the standard setting, with the operations."""
     from ase.data import chemical_symbols
-    from pymatgen.core import Structure
+    from pymatgen.core.structure import Structure
     from pymatgen.io.cif import CifWriter
 
     group, average = crystal.group, crystal.average

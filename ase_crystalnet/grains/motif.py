@@ -164,15 +164,17 @@ def regression(
         times the variance of displacements is the covariance of a column of the lattice.
     """
     filled = np.maximum(np.bincount(site, minlength=count), 1)[:, None]
-    cells = cells.astype(np.float64)
+    numbers: Array = cells.astype(np.float64)
 
     def mean(values: Array) -> Array:
-        return np.stack([np.bincount(site, values[:, k], count) for k in range(3)], axis=1) / filled
+        sums = [np.bincount(site, values[:, k], count) for k in range(3)]
+        return np.asarray(np.stack(sums, axis=1) / filled, np.float64)
 
-    cell_mean, position_mean = mean(cells), mean(positions)
-    n = cells - cell_mean[site]
-    normal = n.T @ n
-    lattice = np.linalg.lstsq(normal, n.T @ (positions - position_mean[site]), rcond=None)[0]
+    cell_mean, position_mean = mean(numbers), mean(positions)
+    n = numbers - cell_mean[site]
+    normal = np.asarray(n.T @ n, np.float64)
+    right = n.T @ (positions - position_mean[site])
+    lattice = np.asarray(np.linalg.lstsq(normal, right, rcond=None)[0], np.float64)
     return lattice, position_mean - cell_mean @ lattice, normal
 
 

@@ -141,7 +141,7 @@ class Crystal:
     def label(self) -> str:
         """AFLOW-style label of the prototype, with species (pymatgen), or '' if it has none."""
         from pymatgen.analysis.prototypes import get_protostructure_label_from_spglib
-        from pymatgen.core import Structure
+        from pymatgen.core.structure import Structure
 
         cell = self.conventional
         structure = Structure(cell.cell.array, cell.numbers.tolist(), cell.get_scaled_positions())

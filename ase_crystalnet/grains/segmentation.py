@@ -147,7 +147,7 @@ class GrainFinder:
         finder = LatticeFinder()
         mask = np.ones(frame.source.shape, bool)
         lattices = finder(frame.relative.astype(np.float32), mask, threads=threads)
-        there = np.isfinite(lattices.lattice).all(axis=(1, 2))
+        there = np.asarray(np.isfinite(lattices.lattice).all(axis=(1, 2)))
         promise = np.nan_to_num(lattices.order) + there * np.clip(
             np.nan_to_num(lattices.coherence), 0, 1
         )

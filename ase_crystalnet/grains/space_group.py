@@ -1,10 +1,10 @@
 """Space group of an average crystal, as a probability over groups; no tolerance is chosen.
 
-Candidates are what spglib finds in the average crystal over a ladder of tolerances, with species
-told apart more and less finely. Each is charged chi squared, the lattice, sites and species made
-symmetric against the ones that were found, with their covariance, and credited the logarithm of the
-number of coordinates for every parameter that it saves (Bayesian information criterion, Schwarz
-1978).
+Candidates are the groups formed by the operations that map the average crystal nearly onto itself,
+from the most exact on, with species told apart more and less finely. Each is charged chi squared,
+the lattice, sites and species made symmetric against the ones that were found, with their
+covariance, and credited the logarithm of the number of coordinates for every parameter that it
+saves (Bayesian information criterion, Schwarz 1978).
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.average_crystal import AverageCrystal
+from ase_crystalnet.grains.operations import (
+    Operations,
+    generated_groups,
+    near_operations,
+    products_of,
+    symmetric_sites,
+)
 
 __all__ = ["ELASTIC_STRAIN", "SpaceGroup", "find_space_group"]
 
@@ -27,14 +34,14 @@ __all__ = ["ELASTIC_STRAIN", "SpaceGroup", "find_space_group"]
 #: it a nickel bicrystal in a box that is 1.4 % too long is tetragonal, as by its lattice it is.
 ELASTIC_STRAIN = 0.005
 
-#: Tolerances handed to spglib, in nearest-neighbour distances.
-LADDER = np.geomspace(0.004, 0.35, 18)
+#: Tolerance handed to spglib for crystals that were made symmetric, nearest-neighbour distances.
+NEARLY_EXACT = 2e-3
 #: Differences of composition at which sites are told apart, one after the other.
 CONTRASTS = (0.02, 0.08, 0.2, 0.45, 2.0)
 #: Groups that are less probable are not listed.
 LEAST_PROBABILITY = 1e-6
 #: Of exact ones, when the symmetric crystal is described, in nearest-neighbour distances.
-EXACT = 1e-4
+EXACT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +119,7 @@ class _Candidate:
 def find_space_group(
     crystal: AverageCrystal, elastic_strain: float = ELASTIC_STRAIN
 ) -> SpaceGroup | None:
-    """Space group of an average crystal; None if spglib knows none at any tolerance.
+    """Space group of an average crystal; None if spglib does not know its operations.
 
     Parameters
     ----------
@@ -162,27 +169,25 @@ def find_space_group(
 
 # ---------------------------------------------------------------------- candidates
 def _candidates(crystal: AverageCrystal, strain_variance: float) -> list[_Candidate]:
-    import spglib
-
-    seen: dict[bytes, _Candidate] = {}
+    """Groups of operations that the crystal has nearly, from few to many."""
+    result: list[_Candidate] = []
+    seen: set[bytes] = set()
     for labels in _labellings(crystal):
-        cell: Any = (crystal.lattice, crystal.sites, labels)
-        for tolerance in LADDER * crystal.spacing:
-            try:
-                found = spglib.get_symmetry_dataset(cell, symprec=float(tolerance))
-            except Exception:  # spglib's errors differ from version to version: "none found"
-                continue
-            if found is None:
-                continue
-            rotations = np.asarray(found.rotations)
-            key = np.sort((rotations + 5) @ [1, 11, 121] @ [1, 1331, 1771561]).tobytes()
-            key += np.unique(labels, return_inverse=True)[1].tobytes() + bytes([found.number])
-            if key in seen:
-                continue
-            tried = _tried(crystal, labels, found, strain_variance)
-            if tried is not None:
-                seen[key] = tried
-    return list(seen.values())
+        every = near_operations(crystal, labels)
+        products = products_of(every)
+        site_error = float(np.sqrt((crystal.site_error**2).mean()))
+        along, across = every.strain / np.sqrt(strain_variance), every.offset / site_error
+        for measure in (np.hypot(along, across), along, across):
+            order = np.argsort(measure, kind="stable")
+            for rows in generated_groups(products, order):
+                key = labels.tobytes() + rows.tobytes()
+                if key in seen:
+                    continue
+                seen.add(key)
+                tried = _tried(crystal, labels, every.those(rows), strain_variance)
+                if tried is not None:
+                    result.append(tried)
+    return result
 
 
 def _labellings(crystal: AverageCrystal) -> list[NDArray[np.int64]]:
@@ -202,65 +207,44 @@ def _labellings(crystal: AverageCrystal) -> list[NDArray[np.int64]]:
 
 
 def _tried(
-    crystal: AverageCrystal, labels: NDArray[np.int64], found: Any, strain_variance: float
+    crystal: AverageCrystal,
+    labels: NDArray[np.int64],
+    operations: Operations,
+    strain_variance: float,
 ) -> _Candidate | None:
-    """A group with its Bayesian information criterion; None if sites do not map onto sites."""
-    rotations = np.asarray(found.rotations, float)
-    count = len(crystal.sites)
-    symmetric = _symmetric_sites(crystal, labels, rotations, np.asarray(found.translations))
-    if symmetric is None:
-        return None
-    sites, images, free = symmetric
+    """A group with its Bayesian information criterion; None if spglib does not know it."""
+    import spglib
+
+    rotations, count = operations.rotations, len(crystal.sites)
+    sites = symmetric_sites(crystal.sites, operations)
     metric = crystal.lattice @ crystal.lattice.T
     averaged = np.mean(rotations.transpose(0, 2, 1) @ metric @ rotations, axis=0)
+    lattice = _with_metric(crystal.lattice, averaged)
+    given: Any = (lattice, sites, labels)
+    try:
+        found = spglib.get_symmetry_dataset(given, symprec=NEARLY_EXACT * crystal.spacing)
+    except Exception:  # spglib's errors differ from version to version: "none found"
+        return None
+    if found is None or len(found.rotations) != len(rotations):
+        return None
     # Strain from the symmetric metric to the found one.
-    root, other = np.linalg.cholesky(averaged), np.linalg.cholesky(metric)
-    gradient = np.linalg.inv(root) @ other
+    gradient = np.linalg.inv(np.linalg.cholesky(averaged)) @ np.linalg.cholesky(metric)
     strain = (gradient @ gradient.T - np.eye(3)) / 2
     chi = float((strain**2).sum()) / strain_variance
     # Trace of the action on symmetric tensors: the mean is the number of free components.
     traces = np.trace(rotations, axis1=1, axis2=2)
     squares = np.einsum("gij,gji->g", rotations, rotations)
     saved = 6.0 - float((traces**2 + squares).mean()) / 2
-    moved = crystal.sites - sites
-    chi += float(((moved @ crystal.lattice) ** 2 / crystal.site_error[:, None] ** 2).sum())
+    moved = (crystal.sites - sites) @ crystal.lattice
+    moved -= moved.mean(axis=0)
+    chi += float((moved**2 / crystal.site_error[:, None] ** 2).sum())
     # The origin is no parameter: along polar axes it is free, elsewhere symmetry fixes it.
-    saved += 3 * count - 3 + float(np.trace(rotations.mean(axis=0))) - free
-    chemical = _chemical(crystal, images)
+    fixed = (operations.images == np.arange(count)).sum(axis=1)
+    saved += 3 * count - 3 + float(traces.mean()) - float((fixed * traces).mean())
+    chemical = _chemical(crystal, operations.images)
     chi, saved = chi + chemical[0], saved + chemical[1]
     bic = chi - saved * np.log(3 * crystal.number_of_atoms)
-    lattice = _with_metric(crystal.lattice, averaged)
     return _Candidate(int(found.number), len(rotations), bic, lattice, sites, labels)
-
-
-def _symmetric_sites(
-    crystal: AverageCrystal, labels: NDArray[np.int64], rotations: Array, translations: Array
-) -> tuple[Array, NDArray[np.int64], float]:
-    """Sites made symmetric, image of each site under each operation, free coordinates."""
-    sites, count = crystal.sites, len(crystal.sites)
-    images = np.empty((len(rotations), count), np.int64)
-    offsets = np.empty((len(rotations), count, 3))
-    for number, (rotation, translation) in enumerate(zip(rotations, translations, strict=True)):
-        moved = sites @ rotation.T + translation
-        difference = moved[:, None] - sites
-        difference -= np.rint(difference)
-        far = np.linalg.norm(difference @ crystal.lattice, axis=2)
-        far[labels[:, None] != labels] = np.inf
-        image = far.argmin(axis=1)
-        if len(np.unique(image)) != count:
-            return None  # type: ignore[return-value]
-        images[number] = image
-        offsets[number] = difference[np.arange(count), image]
-    # Of a crystal displaced by c against the operations the offsets are (rotation - 1) c.
-    step = (rotations - np.eye(3)).reshape(-1, 3)
-    shift = np.linalg.lstsq(step, offsets.mean(axis=1).reshape(-1), rcond=None)[0]
-    offsets -= ((rotations - np.eye(3)) @ shift)[:, None]
-    total = np.zeros((count, 3))
-    for image, offset in zip(images, offsets, strict=True):
-        total[image] += offset
-    fixed = images == np.arange(count)
-    free = float((fixed.sum(axis=1) * np.trace(rotations, axis1=1, axis2=2)).mean())
-    return sites + total / len(rotations), images, free
 
 
 def _chemical(crystal: AverageCrystal, images: NDArray[np.int64]) -> tuple[float, float]:
@@ -325,12 +309,12 @@ def _described(crystal: AverageCrystal, best: _Candidate) -> dict[str, Any] | No
     primitive = spglib.find_primitive(standard, symprec=EXACT * crystal.spacing)
     if primitive is None:
         return None
-    frame, places, _ = primitive
+    frame, places = (np.asarray(each, np.float64) for each in primitive[:2])
     difference = (places @ frame)[:, None] @ np.linalg.inv(cell) - np.asarray(found.std_positions)
     difference -= np.rint(difference)
     origin = np.linalg.norm(difference @ cell, axis=2).argmin(axis=1)
     symmetry: Any = spglib.get_symmetry(standard, symprec=EXACT * crystal.spacing)
-    kept = np.asarray(symmetry["rotations"])
+    kept: Array = np.asarray(symmetry["rotations"], np.float64)
     cartesian = cell.T @ kept @ np.linalg.inv(cell.T)
     determinant = np.linalg.det(cartesian)
     proper = np.unique(np.round(cartesian * determinant[:, None, None], 6) + 0.0, axis=0)

@@ -28,13 +28,23 @@ from ase_crystalnet.grains.motif import (
 
 __all__ = ["enlarged", "modulations", "ordered", "superlattice_points"]
 
+#: Points of superlattices are counted in these parts of the reciprocal vectors: p/2 to p/5.
+UNIT = 60
 #: Chance of a false superlattice point in one region, over all points that are looked at.
 FALSE_ALARM = 1e-4
 #: The same of species alone, where it is asked whether there is any order.
 FALSE_ORDER = 1e-3
+#: Order of species has periods of two to four cells of the disordered crystal.
+ORDERS = (2, 3, 4)
 #: Phonons make displacements of atoms correlated: at points of a superlattice the mean square
 #: amplitude may be so many times that of independent ones.
 PHONONS = 4.0
+#: Share of the mean square displacement that one wave may have without being a superlattice: what
+#: is left of a bend, or of waves in a thin film, does not shrink with the number of atoms.
+BENDING = 0.02
+#: Share of the intensity of full order that the shape of a thin region may have: 12 layers have
+#: 0.02 at a fifth of the reciprocal vector. Sites of which half are empty have 1.
+FRINGE = 0.05
 #: Superlattices of the found lattice up to this index in one step, and in all.
 LARGEST_STEP, LARGEST = 16, 64
 #: Atoms a site needs, at least, in the larger cell.
@@ -42,14 +52,14 @@ LEAST_ATOMS = 6
 
 
 @cache
-def superlattice_points(divisors: tuple[int, ...] = (2, 3, 4)) -> NDArray[np.int64]:
-    """Points p/k of the reciprocal lattice, twelfths, one of each pair of opposites (M, 3)."""
+def superlattice_points(divisors: tuple[int, ...] = (2, 3, 4, 5)) -> NDArray[np.int64]:
+    """Points p/k of the reciprocal lattice, sixtieths, one of each pair of opposites (M, 3)."""
     found = set()
     for k in divisors:
-        step = 12 // k
+        step = UNIT // k
         for p in product(range(k), repeat=3):
             point = tuple(step * x for x in p)
-            opposite = tuple(-x % 12 for x in point)
+            opposite = tuple(-x % UNIT for x in point)
             if any(point):
                 found.add(min(point, opposite))
     return np.array(sorted(found))
@@ -63,8 +73,9 @@ def modulations(
     species: bool = True,
     displacements: bool = True,
     occupation: bool = True,
+    points: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Significance of a modulation at each point of `superlattice_points`.
+    """Significance of a modulation at points of superlattices.
 
     Parameters
     ----------
@@ -75,11 +86,13 @@ def modulations(
         Atomic numbers.
     species, displacements, occupation : bool
         What is looked at: species on sites, their displacements, which sites hold an atom.
+    points : (M, 3) integer array, optional
+        `superlattice_points` by default.
 
     Returns
     -------
     points : (M, 3) integer array
-        Twelfths of reciprocal vectors.
+        Sixtieths of reciprocal vectors.
     p_value : (M,) array
     power : (M,) array
         Mean square amplitude of the species' modulation, summed over sites and species and less
@@ -89,10 +102,10 @@ def modulations(
     cells, site, offsets = found.cells[near], found.site[near], found.offsets[near]
     kinds, kind = np.unique(numbers[near], return_inverse=True)
     sites = len(motif.sites)
-    points = superlattice_points()
-    half = ((2 * points) % 12 == 0).all(axis=1)
-    # exp(-2 pi i p . n / 12) from the integers: a table of twelve values is enough.
-    phase = np.exp(-2j * np.pi * np.arange(12) / 12)
+    points = superlattice_points() if points is None else points
+    half = ((2 * points) % UNIT == 0).all(axis=1)
+    # exp(-2 pi i p . n / 60) from the integers: a table of sixty values is enough.
+    phase = np.exp(-2j * np.pi * np.arange(UNIT) / UNIT)
     total = np.zeros(len(points))
     freedom = 0
     power = np.zeros(len(points))
@@ -104,11 +117,12 @@ def modulations(
         rows = order[edges[s] : edges[s + 1]]
         if len(rows) < LEAST_ATOMS:
             continue
-        waves = phase[(points @ cells[rows].T) % 12]
+        waves = phase[(points @ cells[rows].T) % UNIT]
         if displacements:
             moved = offsets[rows] - offsets[rows].mean(axis=0)
             amplitude = np.abs(waves @ moved) ** 2 / len(rows)
-            total += (amplitude / moved.var(axis=0)).sum(axis=1) / PHONONS
+            excess = amplitude / moved.var(axis=0) - BENDING * len(rows)
+            total += np.maximum(excess, 0.0).sum(axis=1) / PHONONS
             freedom += 3
         if species and len(kinds) > 1:
             one = (kind[rows, None] == np.arange(len(kinds))).astype(float)
@@ -124,7 +138,9 @@ def modulations(
                 freedom += len(there)
         occupied[:, s] = waves @ weight[rows]
     if occupation:
-        total += (np.abs(occupied) ** 2).sum(axis=1) / max((weight**2).sum(), 1e-12)
+        full = np.bincount(site, weight, sites) ** 2
+        excess = np.maximum(np.abs(occupied) ** 2 - FRINGE * full, 0.0)
+        total += excess.sum(axis=1) / max((weight**2).sum(), 1e-12)
         freedom += 1
     # A real amplitude has half the degrees of freedom of a complex one and the same mean.
     shape = np.where(half, 0.5, 1.0) * max(freedom, 1)
@@ -162,13 +178,13 @@ def enlarged(
         best = None
         limit = FALSE_ALARM / len(points)
         order = np.argsort(p_value, kind="stable")
-        basis = 12 * np.eye(3, dtype=np.int64)
+        basis = UNIT * np.eye(3, dtype=np.int64)
         step = 1
         for number in order:
             if p_value[number] > limit:
                 break
             trial = hermite(np.vstack([basis, points[number]]))
-            larger = 12**3 // round(abs(float(np.linalg.det(trial))))
+            larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
             if larger == step:
                 continue
             if larger > LARGEST_STEP or index * larger > most:
@@ -200,14 +216,20 @@ def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif
     if len(np.unique(numbers[found.near])) < 2:
         return motif
     points, p_value, power = modulations(
-        motif, found, numbers, displacements=False, occupation=False
+        motif,
+        found,
+        numbers,
+        displacements=False,
+        occupation=False,
+        points=superlattice_points(ORDERS),
     )
-    basis, step = 12 * np.eye(3, dtype=np.int64), 1
+    basis, step = UNIT * np.eye(3, dtype=np.int64), 1
     for number in np.lexsort((-power, p_value)):
-        if p_value[number] > FALSE_ORDER / len(points):
+        # One point has to stand out of all of them; then the others of its star only by themselves.
+        if p_value[number] > (FALSE_ORDER / len(points) if step == 1 else FALSE_ORDER):
             break
         trial = hermite(np.vstack([basis, points[number]]))
-        larger = 12**3 // round(abs(float(np.linalg.det(trial))))
+        larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
         if larger > LARGEST_STEP or found.near.sum() < LEAST_ATOMS * len(motif.sites) * larger:
             break
         basis, step = trial, larger
@@ -237,14 +259,14 @@ def hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def _in_superlattice(
     motif: Motif, found: Assignment, positions: Array, basis: NDArray[np.int64]
 ) -> Motif | None:
-    """The motif with the lattice whose reciprocal basis is `basis` twelfths of the present one."""
-    # Rows of the new reciprocal lattice are basis / 12 in the old one's; the real one is dual.
-    multiple = np.rint(np.linalg.inv(basis / 12.0).T).astype(np.int64)
+    """The motif with the lattice whose reciprocal basis is `basis` sixtieths of the present one."""
+    # Rows of the new reciprocal lattice are basis / 60 in the old one's; the real one is dual.
+    multiple = np.rint(np.linalg.inv(basis / UNIT).T).astype(np.int64)
     inverse = np.linalg.inv(multiple)
     near = found.near
     part = found.cells[near] @ inverse
     whole = np.floor(part + 1e-9).astype(np.int64)
-    rest = np.rint((part - whole) * 12**3).astype(np.int64) % 12**3
+    rest = np.rint((part - whole) * UNIT**3).astype(np.int64) % UNIT**3
     code = np.column_stack([rest, found.site[near]])
     _, site = np.unique(code, axis=0, return_inverse=True)
     site = site.reshape(-1)
