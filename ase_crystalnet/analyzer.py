@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.frames.lindemann import LindemannWindow
     from ase_crystalnet.frames.observer import Observer
+    from ase_crystalnet.grains.results import Crystals
+    from ase_crystalnet.grains.segmentation import GrainFinder
 
 __all__ = ["CrystalNet"]
 
@@ -259,6 +261,46 @@ class CrystalNet(Calculator):
         if only is not None:
             atoms = chosen_atoms(atoms, only)
         return self.method.analyze(atoms, centers, spacing, progress)
+
+    def crystals(
+        self,
+        atoms: Atoms,
+        *,
+        finder: GrainFinder | None = None,
+        elastic_strain: float | None = None,
+    ) -> Crystals:
+        """Grains of a structure, each with its average crystal, space group and chemical order.
+
+        They are found by their lattices, whatever the classes of the model; a model of windows adds
+        the name of each grain's structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Any mix of periodic directions.
+        finder : GrainFinder, optional
+            Parameters of the search for grains.
+        elastic_strain : float, optional
+            Root mean square of the components of a strain that is no change of symmetry (0.005).
+
+        Returns
+        -------
+        Crystals
+            Empty where there is no crystal, as in a liquid or a glass.
+
+        Raises
+        ------
+        InputError
+            The structure cannot be used.
+        """
+        from ase_crystalnet.grains.analysis import find_crystals, names_by_windows
+        from ase_crystalnet.grains.space_group import ELASTIC_STRAIN
+
+        strain = ELASTIC_STRAIN if elastic_strain is None else elastic_strain
+        found = find_crystals(atoms, finder=finder, elastic_strain=strain)
+        if self.mode == "global" or not len(found):
+            return found
+        return found.with_structures(names_by_windows(found, lambda at: self.analyze(atoms, at)))
 
     # ------------------------------------------------------------------ many frames
     def run(

@@ -23,7 +23,7 @@ ORDER = (
     ("geometry", "lattice", "fingerprint", "io", "plotting"),
     ("windows", "frames", "xrd"),
     ("local", "whole"),
-    ("atom_probe",),
+    ("atom_probe", "grains"),
     ("analyzer",),
     ("explain", "training"),
     ("reproduce",),

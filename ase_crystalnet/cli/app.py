@@ -13,6 +13,7 @@ import typer
 
 from ase_crystalnet.cli.analyze import analyze
 from ase_crystalnet.cli.apt import apt
+from ase_crystalnet.cli.crystals import crystals
 from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
 from ase_crystalnet.cli.fingerprint import fingerprint
@@ -40,7 +41,7 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-for command in (analyze, plot, fingerprint, explain, apt, models, evaluate):
+for command in (analyze, crystals, plot, fingerprint, explain, apt, models, evaluate):
     app.command()(command)
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
@@ -64,3 +65,5 @@ def root(
 ) -> None:
     # TensorFlow reports on stderr what it found on the machine; only its errors are of use here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # spglib writes what it tried in vain to stderr.
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")

@@ -4,6 +4,7 @@ from .defects import with_vacancies as with_vacancies
 from .defects import without_body_centers as without_body_centers
 from .disordered import cut_gas as cut_gas
 from .elements import elemental_structures as elemental_structures
+from .polycrystals import polycrystal as polycrystal
 from .pools import Pool as Pool
 from .pools import load_frames as load_frames
 from .pools import load_pools as load_pools
@@ -43,6 +44,7 @@ __all__ = [
     "load_frames",
     "load_pools",
     "nearest_distance",
+    "polycrystal",
     "prototype",
     "random_cluster",
     "random_packing",

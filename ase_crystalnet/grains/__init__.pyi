@@ -1,0 +1,33 @@
+from .analysis import crystal_of as crystal_of
+from .analysis import find_crystals as find_crystals
+from .average_crystal import AverageCrystal as AverageCrystal
+from .average_crystal import Fluctuations as Fluctuations
+from .average_crystal import average_crystal as average_crystal
+from .boundaries import Boundary as Boundary
+from .motif import Motif as Motif
+from .order import ChemicalOrder as ChemicalOrder
+from .results import Crystal as Crystal
+from .results import Crystals as Crystals
+from .seeds import seed_motif as seed_motif
+from .segmentation import GrainFinder as GrainFinder
+from .segmentation import Segmentation as Segmentation
+from .space_group import SpaceGroup as SpaceGroup
+from .space_group import find_space_group as find_space_group
+
+__all__ = [
+    "AverageCrystal",
+    "Boundary",
+    "ChemicalOrder",
+    "Crystal",
+    "Crystals",
+    "Fluctuations",
+    "GrainFinder",
+    "Motif",
+    "Segmentation",
+    "SpaceGroup",
+    "average_crystal",
+    "crystal_of",
+    "find_crystals",
+    "find_space_group",
+    "seed_motif",
+]

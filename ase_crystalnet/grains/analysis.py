@@ -1,0 +1,299 @@
+"""All of it for one frame: grains, average crystals, space groups, order, boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.transform import Rotation
+
+from ase_crystalnet._compute.types import Array
+from ase_crystalnet.geometry.periodic import PeriodicSpace, validated_positions
+from ase_crystalnet.grains.average_crystal import AverageCrystal, average_crystal
+from ase_crystalnet.grains.boundaries import Boundary, coincidence, contacts, disorientation
+from ase_crystalnet.grains.motif import Motif, reduced, refined, regression
+from ase_crystalnet.grains.order import chemical_order, kinds_of_orbits
+from ase_crystalnet.grains.prototypes import structure_type
+from ase_crystalnet.grains.results import Crystal, Crystals
+from ase_crystalnet.grains.seeds import seed_motif
+from ase_crystalnet.grains.segmentation import Grain, GrainFinder
+from ase_crystalnet.grains.space_group import ELASTIC_STRAIN, SpaceGroup, find_space_group
+from ase_crystalnet.grains.superlattice import enlarged, ordered
+from ase_crystalnet.results.frame import FrameAnalysis
+
+__all__ = ["crystal_of", "find_crystals", "names_by_windows"]
+
+#: Atoms of a grain, nearest to its middle, in which weak superlattices are looked for: their
+#: amplitude over the noise grows with the root of the number, and the work with the number.
+SUPERLATTICE_ATOMS = 10_000
+#: Fragments in contact whose lattices differ by less, degrees, are one grain: a stacking fault or
+#: an antiphase boundary displaces the lattice and turns nothing.
+ONE_GRAIN = 2.0
+#: Periodic cells of fewer atoms are repeated.
+FEW_ATOMS = 512
+#: Windows of a grain that say what class it is.
+NAMING_WINDOWS = 24
+#: Neighbours within this many nearest-neighbour distances are bonded.
+BOND = 1.15
+
+
+def find_crystals(
+    atoms: Atoms,
+    *,
+    finder: GrainFinder | None = None,
+    elastic_strain: float = ELASTIC_STRAIN,
+    threads: int | None = None,
+) -> Crystals:
+    """Crystals of a frame; empty where there are none, as in a liquid or a glass.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Any mix of periodic directions.
+    finder : GrainFinder, optional
+        Parameters of the search for grains.
+    elastic_strain : float
+        Root mean square of the components of a strain that is no change of symmetry.
+    threads : int, optional
+        Default: all cores.
+
+    Raises
+    ------
+    InputError
+        The structure cannot be used.
+    """
+    finder = GrainFinder() if finder is None else finder
+    given = len(validated_positions(atoms))
+    atoms = _repeated(atoms)
+    found = finder(atoms, threads=threads)
+    numbers = np.asarray(atoms.numbers)
+    grains = found.grain.copy()
+    crystals: list[Crystal] = []
+    for number, grain in enumerate(found.grains, start=1):
+        crystal = _crystal(number, grain, numbers, elastic_strain)
+        if crystal is None:
+            grains[grain.atoms] = 0
+        else:
+            crystals.append(crystal)
+    grains, crystals = _joined(grains, crystals, found.neighbors)
+    boundaries = _boundaries(grains, crystals, found.neighbors)
+    if len(atoms) > given:
+        # Copies of a small cell follow one another: what is handed back is the first.
+        grains = grains[:given]
+        crystals = [replace(one, atoms=one.atoms[one.atoms < given]) for one in crystals]
+    return Crystals(grains, tuple(crystals), boundaries)
+
+
+def names_by_windows(
+    crystals: Crystals, analyze: Callable[[NDArray[np.int64]], FrameAnalysis]
+) -> dict[int, str]:
+    """Class of most of some windows of each crystal; none where all of them are refused.
+
+    Parameters
+    ----------
+    crystals : Crystals
+    analyze : callable
+        Classifies windows about atoms, given by their indices.
+    """
+    chosen = []
+    for one in crystals:
+        step = max(len(one.atoms) // NAMING_WINDOWS, 1)
+        chosen.append(one.atoms[step // 2 :: step][:NAMING_WINDOWS])
+    frame = analyze(np.concatenate(chosen))
+    owner = np.repeat([one.number for one in crystals], [len(each) for each in chosen])
+    names = {}
+    for one in crystals:
+        labels = frame.labels[(owner == one.number) & (frame.labels >= 0)]
+        if len(labels):
+            names[one.number] = frame.classes[int(np.bincount(labels).argmax())]
+    return names
+
+
+def _repeated(atoms: Atoms) -> Atoms:
+    """A small periodic cell repeated to enough atoms for windows and regressions."""
+    if len(atoms) >= FEW_ATOMS or not atoms.pbc.any():
+        return atoms
+    space = PeriodicSpace.of(atoms)
+    heights, free = space.heights(reduced=False), ~np.asarray(atoms.pbc)
+    copies = np.ones(3, int)
+    while len(atoms) * copies.prod() < FEW_ATOMS:
+        copies[np.argmin(np.where(free, np.inf, copies * heights))] += 1
+    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=space.basis, pbc=atoms.pbc)
+    return bare.repeat(copies.tolist())
+
+
+def crystal_of(
+    positions: Array, numbers: NDArray[np.int64], *, elastic_strain: float = ELASTIC_STRAIN
+) -> Crystal | None:
+    """The crystal of one region, such as a ball or a window; None where there is none.
+
+    Parameters
+    ----------
+    positions : (N, 3) array
+        In open space, Angstrom; the crystal is sought about their middle.
+    numbers : (N,) integer array
+        Atomic numbers.
+    elastic_strain : float
+        As of `find_crystals`.
+    """
+    middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
+    motif = seed_motif(positions - middle, numbers)
+    if motif is None:
+        return None
+    atoms = np.arange(len(positions))
+    return _described(1, atoms, motif, positions - middle, numbers, 0.0, elastic_strain)
+
+
+def _crystal(
+    number: int, grain: Grain, numbers: NDArray[np.int64], elastic_strain: float
+) -> Crystal | None:
+    """The crystal of a grain, unbent."""
+    given = grain.assignment
+    used, site = np.unique(given.site, return_inverse=True)
+    middle = grain.positions.mean(axis=0)
+    positions = grain.positions - middle
+    lattice, places, _ = regression(given.cells, site, positions, len(used))
+    rest = positions - given.cells @ lattice - places[site]
+    # Where the lattice bends, an atom is where it would be in the mean one.
+    if (rest**2).mean() > 1.1 * (given.offsets**2).mean():
+        positions = given.cells @ lattice + places[site] + given.offsets
+        positions = positions - positions.mean(axis=0)
+    motif = Motif(lattice, places @ np.linalg.inv(lattice), np.zeros(3), grain.motif.spacing)
+    gradients = np.linalg.inv(grain.motif.lattice) @ grain.gradients
+    spread = _spread(gradients)
+    known = numbers[grain.atoms]
+    return _described(number, grain.atoms, motif, positions, known, spread, elastic_strain)
+
+
+def _spread(gradients: Array) -> float:
+    """Root mean square angle of the rotations of lattices about their mean, degrees."""
+    u, _, vt = np.linalg.svd(gradients)
+    turns = Rotation.from_matrix(u @ vt)
+    angles = (turns.mean().inv() * turns).magnitude()
+    return float(np.degrees(np.sqrt((angles**2).mean())))
+
+
+def _described(
+    number: int,
+    atoms: NDArray[np.int64],
+    motif: Motif,
+    positions: Array,
+    numbers: NDArray[np.int64],
+    spread: float,
+    elastic_strain: float,
+) -> Crystal | None:
+    near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
+    inner, known = positions[near], numbers[near]
+    motif = ordered(enlarged(motif, inner, known), inner, known)
+    motif = refined(reduced(motif), positions, 2)
+    found = motif.assign(positions)
+    # A site that no atom of this region is near is none.
+    used = np.flatnonzero(np.bincount(found.site[found.near], minlength=len(motif.sites)))
+    if len(used) < len(motif.sites):
+        motif = replace(motif, sites=motif.sites[used])
+        found = motif.assign(positions)
+    if found.near.sum() < 3 * len(motif.sites) + 9:
+        return None
+    average = average_crystal(motif, found, positions, numbers)
+    group = find_space_group(average, elastic_strain)
+    if group is None:
+        return None
+    orbits = group.orbits
+    return Crystal(
+        number=number,
+        atoms=atoms,
+        average=average,
+        group=group,
+        prototype=_prototype(average, group, orbits),
+        structure=None,
+        order=chemical_order(average, orbits),
+        spread=spread,
+    )
+
+
+def _prototype(average: AverageCrystal, group: SpaceGroup, orbits: NDArray[np.int64]) -> str | None:
+    kinds = kinds_of_orbits(average, orbits)
+    sizes: dict[int, list[int]] = {}
+    for orbit in np.unique(orbits[group.parent_site]):
+        size = int((orbits[group.parent_site] == orbit).sum())
+        sizes.setdefault(int(kinds[orbits == orbit][0]), []).append(size)
+    cell = Atoms(
+        numbers=np.ones(len(group.positions), int),
+        cell=group.cell,
+        scaled_positions=group.positions,
+        pbc=True,
+    )
+    block = cell.repeat(3)
+    middle = slice(13 * len(cell), 14 * len(cell))
+    offset = block.positions[middle, None] - block.positions
+    length = np.linalg.norm(offset, axis=2)
+    length[length < 1e-6] = np.inf
+    bonds = float((length < BOND * length.min(axis=1, keepdims=True)).sum(axis=1).mean())
+    found = structure_type(group.number, tuple(sizes.values()), bonds)
+    return None if found is None else found.name
+
+
+def _same_crystal(first: Crystal, second: Crystal) -> bool:
+    if first.space_group != second.space_group or first.prototype != second.prototype:
+        return False
+    volumes = [abs(np.linalg.det(one.group.primitive)) for one in (first, second)]
+    sizes = [len(one.average.sites) for one in (first, second)]
+    return bool(sizes[0] == sizes[1] and abs(np.log(volumes[0] / volumes[1])) < 0.1)
+
+
+def _joined(
+    grains: NDArray[np.int32], crystals: list[Crystal], neighbors: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], list[Crystal]]:
+    """Fragments of one orientation made one grain, and grains numbered by size."""
+    index = {one.number: row for row, one in enumerate(crystals)}
+    edges = []
+    for first, second in contacts(grains, neighbors):
+        one, other = crystals[index[first]], crystals[index[second]]
+        if _same_crystal(one, other):
+            angle, _ = disorientation(
+                one.group.orientation, other.group.orientation, one.group.rotations
+            )
+            if angle < ONE_GRAIN:
+                edges.append((index[first], index[second]))
+    total = len(crystals)
+    pairs = np.array(edges, int).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (total, total))
+    _, part = connected_components(graph, directed=False)
+    merged = []
+    for number in np.unique(part):
+        members = [crystals[row] for row in np.flatnonzero(part == number)]
+        largest = max(members, key=lambda one: len(one.atoms))
+        its = np.sort(np.concatenate([one.atoms for one in members]))
+        merged.append(replace(largest, atoms=its))
+    merged.sort(key=lambda one: (-len(one.atoms), int(one.atoms[0])))
+    result = np.zeros(len(grains), np.int32)
+    numbered = []
+    for number, one in enumerate(merged, start=1):
+        result[one.atoms] = number
+        numbered.append(replace(one, number=number))
+    return result, numbered
+
+
+def _boundaries(
+    grains: NDArray[np.int32], crystals: list[Crystal], neighbors: NDArray[np.int64]
+) -> tuple[Boundary, ...]:
+    result = []
+    for (first, second), pairs in contacts(grains, neighbors).items():
+        one, other = crystals[first - 1], crystals[second - 1]
+        if not _same_crystal(one, other):
+            unknown = (float("nan"),) * 3
+            result.append(Boundary((first, second), pairs, float("nan"), unknown, 0, float("nan")))
+            continue
+        turns = one.group.orientation, other.group.orientation
+        angle, axis = disorientation(*turns, one.group.rotations)
+        cubic = one.space_group >= 195
+        sigma, deviation = coincidence(*turns) if cubic else (0, float("nan"))
+        x, y, z = (float(value) for value in axis)
+        result.append(Boundary((first, second), pairs, angle, (x, y, z), sigma, deviation))
+    result.sort(key=lambda each: (-each.pairs, each.grains))
+    return tuple(result)

@@ -1,0 +1,288 @@
+"""`Crystals`: the grains of a frame, each a `Crystal` with its cell, group, order, orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from ase_crystalnet._compute.types import Array
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.grains.average_crystal import AverageCrystal
+from ase_crystalnet.grains.boundaries import Boundary
+from ase_crystalnet.grains.order import ChemicalOrder
+from ase_crystalnet.grains.space_group import SpaceGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Crystal", "Crystals"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Crystal:
+    """One grain: its atoms and its average crystal.
+
+    Attributes
+    ----------
+    number : int
+        From 1, the largest grain first; what `Crystals.grains` holds.
+    atoms : (n,) integer array
+        Indices of its atoms.
+    average : AverageCrystal
+        Lattice, sites, species and displacements as fitted, in the axes of the sample.
+    group : SpaceGroup
+        Space group, with the probabilities of others and the standard setting.
+    prototype : str or None
+        Name of the structure type, such as ``'L1_2 (Cu3Au)'``; None if it is none of the table's.
+    structure : str or None
+        Class that the network gave to most of its windows; None without a network.
+    order : ChemicalOrder or None
+        Long-range order; None of one species.
+    spread : float
+        Root mean square angle of the orientations in the grain about their mean, degrees.
+    """
+
+    number: int
+    atoms: NDArray[np.int64]
+    average: AverageCrystal
+    group: SpaceGroup
+    prototype: str | None
+    structure: str | None
+    order: ChemicalOrder | None
+    spread: float
+
+    @property
+    def space_group(self) -> int:
+        """Number of the space group, 1 to 230."""
+        return self.group.number
+
+    @property
+    def symbol(self) -> str:
+        """International symbol of the space group."""
+        return self.group.symbol
+
+    @property
+    def probability(self) -> float:
+        """Probability of the space group."""
+        return self.group.probability
+
+    @property
+    def lattice_error(self) -> Array:
+        """Standard error of the components of ``average.lattice``, (3, 3), Angstrom."""
+        return self.average.lattice_error
+
+    @property
+    def displacement(self) -> Array:
+        """Mean square displacement tensor U of each site, (K, 3, 3), Angstrom^2, sample axes."""
+        return self.average.displacement
+
+    @property
+    def orientation(self) -> Array:
+        """Quaternion (x, y, z, w) from the axes of the standard cell to those of the sample."""
+        turn = Rotation.from_matrix(self.group.orientation)
+        equal = (turn * Rotation.from_matrix(self.group.rotations)).as_quat()
+        best = equal[np.abs(equal[:, 3]).argmax()]
+        return np.asarray(best * (-1.0 if best[3] < 0 else 1.0))
+
+    @property
+    def orientation_error(self) -> float:
+        """Standard error of the orientation, degrees."""
+        # Three components of rotation, each with half the variance of a shear.
+        return float(np.degrees(np.sqrt(1.5 * self.average.strain_variance)))
+
+    @property
+    def strain(self) -> Array:
+        """Biot strain (3, 3) against the lattice of the space group, in its standard axes."""
+        return self.group.strain
+
+    @property
+    def cell_parameters(self) -> tuple[float, float, float, float, float, float]:
+        """a, b, c (Angstrom) and alpha, beta, gamma (degrees) of the standard cell."""
+        return tuple(float(x) for x in Atoms(cell=self.group.cell).cell.cellpar())  # type: ignore[return-value]
+
+    @property
+    def cell_error(self) -> float:
+        """Relative standard error of the lengths of the cell."""
+        return float(np.sqrt(self.average.strain_variance))
+
+    @cached_property
+    def cell(self) -> Atoms:
+        """Average primitive cell, in the axes of the standard cell, the commonest species by site.
+
+        ``info`` holds the space group as ASE has it; ``arrays`` the number of the site in
+        `average` (``site``).
+        """
+        group = self.group
+        return self._atoms(group.primitive, group.primitive_positions, group.primitive_site)
+
+    @cached_property
+    def conventional(self) -> Atoms:
+        """The same as the standardised conventional cell."""
+        return self._atoms(self.group.cell, self.group.positions, self.group.parent_site)
+
+    def _atoms(self, cell: Array, places: Array, site: NDArray[np.int64]) -> Atoms:
+        from ase.spacegroup import Spacegroup
+
+        result = Atoms(
+            numbers=self.average.numbers[site], scaled_positions=places, cell=cell, pbc=True
+        )
+        result.arrays["site"] = site.astype(np.int64)
+        result.info["spacegroup"] = Spacegroup(self.space_group)
+        return result
+
+    @cached_property
+    def label(self) -> str:
+        """AFLOW-style label of the prototype, with species (pymatgen), or '' if it has none."""
+        from pymatgen.analysis.prototypes import get_protostructure_label_from_spglib
+        from pymatgen.core.structure import Structure
+
+        cell = self.conventional
+        structure = Structure(cell.cell.array, cell.numbers.tolist(), cell.get_scaled_positions())
+        try:
+            return str(get_protostructure_label_from_spglib(structure) or "")
+        except Exception:  # sites that are mixed have no label
+            return ""
+
+    def __repr__(self) -> str:
+        a, b, c, *angles = self.cell_parameters
+        lines = [
+            f"Crystal {self.number}: {len(self.atoms)} atoms, {self.symbol} ({self.space_group}), "
+            f"probability {self.probability:.3f}",
+            f"  {self.group.pearson}, {self.prototype or 'no known prototype'}"
+            + (f", class {self.structure}" if self.structure else ""),
+            f"  a, b, c = {a:.4f}, {b:.4f}, {c:.4f} A (+- {100 * self.cell_error:.3f} %), angles "
+            + ", ".join(f"{angle:.2f}" for angle in angles),
+            f"  sigma {self.average.sigma:.3f} A, orientation +- {self.orientation_error:.2f} "
+            f"degrees, spread {self.spread:.2f}",
+        ]
+        if self.order is not None:
+            lines.append(f"  order {self.order!r}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Crystals(Sequence[Crystal]):
+    """Crystals of a frame of N atoms; ``result[0]`` is the largest.
+
+    Attributes
+    ----------
+    grains : (N,) int32 array
+        Number of the crystal of each atom, from 1; 0 for none.
+    crystals : tuple of Crystal
+        Crystal number k is ``crystals[k - 1]``.
+    boundaries : tuple of Boundary
+        Pairs of grains that meet, the largest contact first.
+    """
+
+    grains: NDArray[np.int32]
+    crystals: tuple[Crystal, ...]
+    boundaries: tuple[Boundary, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Crystal: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Crystal, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Crystal | tuple[Crystal, ...]:
+        return self.crystals[index]
+
+    def __len__(self) -> int:
+        return len(self.crystals)
+
+    def __iter__(self) -> Iterator[Crystal]:
+        return iter(self.crystals)
+
+    def with_structures(self, names: Mapping[int, str]) -> Crystals:
+        """The same with the class of each crystal, by its number."""
+        named = tuple(replace(one, structure=names.get(one.number)) for one in self.crystals)
+        return replace(self, crystals=named)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row a crystal, of numbers and words: what a table of grains holds."""
+        result: list[dict[str, object]] = []
+        for one in self.crystals:
+            a, b, c, alpha, beta, gamma = one.cell_parameters
+            x, y, z, w = (float(value) for value in one.orientation)
+            nearest = one.group.higher
+            result.append(
+                {
+                    "grain": one.number,
+                    "atoms": len(one.atoms),
+                    "space_group": one.space_group,
+                    "symbol": one.symbol,
+                    "probability": one.probability,
+                    "higher_group": "" if nearest is None else nearest[0],
+                    "higher_cost": "" if nearest is None else nearest[1],
+                    "pearson": one.group.pearson,
+                    "prototype": one.prototype or "",
+                    "structure": one.structure or "",
+                    "a": a,
+                    "b": b,
+                    "c": c,
+                    "alpha": alpha,
+                    "beta": beta,
+                    "gamma": gamma,
+                    "relative_error": one.cell_error,
+                    "sigma": one.average.sigma,
+                    "order": "" if one.order is None else one.order.parameter,
+                    "order_error": "" if one.order is None else one.order.error,
+                    "order_p": "" if one.order is None else one.order.p_value,
+                    "x": x,
+                    "y": y,
+                    "z": z,
+                    "w": w,
+                    "orientation_error": one.orientation_error,
+                    "spread": one.spread,
+                }
+            )
+        return result
+
+    def table(self) -> str:
+        """The crystals as text."""
+        lines = [
+            f"{'grain':>5}{'atoms':>9}  {'space group':<17}{'prob.':>6}  {'prototype':<20}"
+            f"{'a':>9}{'b':>9}{'c':>9}{'sigma':>8}{'order':>7}"
+        ]
+        for one in self.crystals:
+            a, b, c, *_ = one.cell_parameters
+            order = "-" if one.order is None else f"{one.order.parameter:.2f}"
+            lines.append(
+                f"{one.number:>5}{len(one.atoms):>9}  {f'{one.symbol} ({one.space_group})':<17}"
+                f"{one.probability:>6.2f}  {one.prototype or one.group.pearson:<20}"
+                f"{a:>9.4f}{b:>9.4f}{c:>9.4f}{one.average.sigma:>8.3f}{order:>7}"
+            )
+        return "\n".join(lines)
+
+    def attach(self, atoms: Atoms) -> Atoms:
+        """Write the grain of every atom into ``atoms.arrays['crystalnet_grain']``.
+
+        Raises
+        ------
+        InputError
+            The number of atoms differs.
+        """
+        if len(atoms) != len(self.grains):
+            raise InputError(
+                f"attach: the crystals are of {len(self.grains)} atoms, given {len(atoms)}; pass "
+                "the frame that was analysed"
+            )
+        atoms.arrays["crystalnet_grain"] = self.grains.copy()
+        groups = np.array([0, *(one.space_group for one in self.crystals)], np.int32)
+        atoms.arrays["crystalnet_space_group"] = groups[self.grains]
+        return atoms
+
+    def __repr__(self) -> str:
+        share = float(np.mean(self.grains > 0)) if len(self.grains) else 0.0
+        head = (
+            f"Crystals: {len(self.crystals)} in {len(self.grains)} atoms, {100 * share:.1f} % of "
+            "them in crystals"
+        )
+        return f"{head}\n{self.table()}" if self.crystals else head

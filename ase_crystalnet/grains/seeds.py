@@ -1,0 +1,91 @@
+"""The crystal about a place, from windows that grow until a lattice is significant and holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_crystalnet._compute.types import Array
+from ase_crystalnet.grains.motif import Motif, fold, reduced, refined, score
+from ase_crystalnet.grains.superlattice import enlarged
+from ase_crystalnet.lattice.finder import LatticeFinder
+
+__all__ = ["WINDOWS", "seed_motif"]
+
+#: Atoms of the windows, one after the other; larger cells need larger ones.
+WINDOWS = (250, 500, 1000, 2000)
+#: Least log likelihood an atom against atoms anywhere, and least share of atoms on sites: of a
+#: crystal. Liquids and glasses stay below (benchmarks/crystals.py).
+LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
+#: Gain an atom below which not even a larger cell is looked for.
+HOPELESS = 0.02
+#: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
+HOLDS = 0.5
+#: Share of the atoms on sites at which no larger window is asked.
+ENOUGH = 0.9
+
+
+def seed_motif(
+    positions: Array,
+    numbers: NDArray[np.int64],
+    *,
+    lattice: Array | None = None,
+    windows: tuple[int, ...] = WINDOWS,
+    finder: LatticeFinder | None = None,
+) -> Motif | None:
+    """The crystal about the origin; None where there is none, as in a liquid.
+
+    Parameters
+    ----------
+    positions : (N, 3) array
+        Atoms about a place, relative to it, in open space, Angstrom.
+    numbers : (N,) integer array
+        Atomic numbers.
+    lattice : (3, 3) array, optional
+        A lattice already found here, tried beside the others.
+    windows : tuple of int
+        Atoms of the windows.
+    finder : LatticeFinder, optional
+        The search for lattices.
+
+    Returns
+    -------
+    Motif or None
+        Of the least cell that explains species, occupation and sites.
+    """
+    order = np.argsort((positions**2).sum(axis=1), kind="stable")[: max(windows)]
+    positions, numbers = positions[order], np.asarray(numbers)[order]
+    finder = LatticeFinder() if finder is None else finder
+    sizes = sorted({min(size, len(positions)) for size in windows})
+    best: tuple[float, Motif] | None = None
+    for number, size in enumerate(sizes):
+        following = sizes[min(number + 1, len(sizes) - 1)]
+        inner = positions[:size]
+        found = finder(inner[None].astype(np.float32), np.ones((1, size), bool))
+        spacing = float(found.nearest_neighbor_distance[0])
+        candidates = [found.lattice[0]]
+        if lattice is not None and number == 0:
+            candidates.append(lattice)
+        for candidate in candidates:
+            if not np.isfinite(candidate).all() or not spacing > 0:
+                continue
+            motif = fold(inner, candidate, spacing)
+            if motif is None:
+                continue
+            motif = refined(reduced(motif), inner)
+            if score(motif, motif.assign(inner), numbers[:size])[0] < HOPELESS * size:
+                continue
+            motif = enlarged(motif, inner, numbers[:size])
+            own, _ = score(motif, motif.assign(inner), numbers[:size])
+            # The next window is not what it was fitted to: a lattice of the noise fails there.
+            outer, known = positions[:following], numbers[:following]
+            motif = enlarged(refined(motif, outer), outer, known)
+            gain, on = score(motif, motif.assign(outer), known)
+            gain, own = gain / following, own / size
+            if gain < max(LEAST_GAIN, HOLDS * own) or on < LEAST_ON_SITES:
+                continue
+            if best is None or gain > best[0]:
+                best = (gain, motif)
+            if on > ENOUGH:
+                return reduced(motif)
+    return None if best is None else reduced(best[1])
