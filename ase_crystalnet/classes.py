@@ -152,7 +152,7 @@ VOCABULARY: Mapping[str, CrystalClass] = {
             "Rhombohedral",
             "RHOMBOHEDRAL",
         ),
-        CrystalClass("other", "#ddcc77", (), None, 16, "Other crystal", "OTHER_CRYSTAL"),
+        CrystalClass("other", "#ddcc77", (), None, 16, "Other-crystal", "OTHER_CRYSTAL"),
         CrystalClass("disordered", "#8f8f8f", (), None, 12, "Disordered", "DISORDERED"),
     )
 }

@@ -15,6 +15,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_crystalnet import crystals
 from ase_crystalnet.analyzer import CrystalNet
+from ase_crystalnet.classes import STRUCTURES
 from ase_crystalnet.errors import InputError, SparseWindowError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.lattice.orientation import misorientation
@@ -23,7 +24,7 @@ from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.windows.windower import SparseWindowWarning
 
 SPACING = 2.5
-FCC, BCC, DISORDERED = 4, 6, 7
+FCC, BCC, DISORDERED = (STRUCTURES.index(name) for name in ("fcc", "bcc", "disordered"))
 
 
 def variant(net: CrystalNet, **options: object) -> CrystalNet:

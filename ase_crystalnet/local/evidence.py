@@ -23,8 +23,8 @@ CELL_ATOMS = {
 #: Excess over that number at which a structure is as likely as not, and the width of the doubt. In
 #: 250 atoms of crystals at sigma 0.12 the number is right within 2 %, in 64 within 5 %.
 EXCESS, DOUBT = 1.13, 0.02
-#: Structures that a weak superlattice makes, and not only decorates. "Other" is none of them: in its
-#: own lattice a thin film with fringes looks like a crystal of no type.
+#: Structures that a weak superlattice makes, and not only decorates. "Other" is none of them: in
+#: its own lattice a thin film with fringes looks like a crystal of no type.
 SUPERSTRUCTURES = ("dhcp", "graphite", "hexdiam", "rh")
 #: Certainty above which the lattice with weak peaks is listened to.
 SAID = 0.5

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from ase_crystalnet._compute.types import Array
-from ase_crystalnet.classes import STACKED, stacking_class
+from ase_crystalnet.classes import OTHER, STACKED, stacking_class
 from ase_crystalnet.local.stacking import FCC, HCP, MISFIT, Stacking
 from ase_crystalnet.results.faults import FAULT_KINDS
 from ase_crystalnet.windows.windower import PreparedSystem
@@ -292,8 +292,8 @@ def with_stacking(
 ) -> NDArray[np.float32]:
     """Class probabilities (N, C) of atoms with what their stacking says.
 
-    Atoms of faults, and those of a stacking class by their windows, move to the class of their own
-    stacking, as far as that is likely.
+    Atoms of faults, and those that are of a stacking class or of no type by their windows, move to
+    the class of their own stacking, as far as that is likely.
 
     Parameters
     ----------
@@ -305,7 +305,8 @@ def with_stacking(
     result = probabilities.copy()
     kind = np.append(stacking.crystals.diamond, False)[stacking.reference]
     double = np.append(stacking.crystals.double, False)[stacking.reference]
-    stacked = np.array([name in STACKED for name in classes])
+    # A window with a fault in it may look like a crystal of no type; its layers do not.
+    stacked = np.array([name in STACKED or name == OTHER for name in classes])
     named = stacked[np.nan_to_num(probabilities).argmax(axis=1)]
     concerned = (stacking.departs | named) & ~double & np.isfinite(probabilities).all(axis=1)
     for state, name in ((FCC, "fcc"), (HCP, "hcp")):

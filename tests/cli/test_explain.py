@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_prototype_with_the_shipped_model(folder: Path, local_model: Path) -> None:
     result = explain("hcp", "--model", local_model, "-o", "a.png", "-o", "b.json", "-o", "b.npz")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("hcp 1.000")
+    assert result.stdout.startswith("hex/rh 1.000")
     assert "Bragg spots" in result.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.json", "b.npz"]
     assert Path("a.png").read_bytes()[:4] == b"\x89PNG"
@@ -49,7 +49,7 @@ def test_a_prototype_with_the_shipped_model(folder: Path, local_model: Path) -> 
         assert len(arrays["spot_channel"]) == numbers["bragg_spots"]
     assert total.shape == (64, 64, 3)
     assert numbers["model"] == "local" and numbers["what"] == "hcp"
-    assert numbers["probabilities"]["hcp"] > 0.9
+    assert numbers["probabilities"]["hex/rh"] > 0.9
     share = numbers["sum_over_last_filters"]
     assert share["energy_near_spots"] > 3 * share["energy_near_spots_shuffled"]
     assert all(len(layer["filters"]) == 4 for layer in numbers["layers"])

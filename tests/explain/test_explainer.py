@@ -37,13 +37,13 @@ CRYSTALS = ("bct139", "bct141", "hex/rh", "sc", "fcc", "diam", "bcc")
 
 
 @pytest.fixture(scope="module")
-def explainer(net: CrystalNet) -> Explainer:
-    return Explainer(net.classifier)
+def explainer(local_net: CrystalNet) -> Explainer:
+    return Explainer(local_net.classifier)
 
 
 @pytest.fixture(scope="module")
-def fcc_image(net: CrystalNet) -> Any:
-    return subject(net, unit_cell("fcc")).image
+def fcc_image(local_net: CrystalNet) -> Any:
+    return subject(local_net, unit_cell("fcc")).image
 
 
 @pytest.fixture(scope="module")
@@ -155,21 +155,21 @@ def test_a_model_without_convolutions_is_refused(tmp_path: Path, fcc_image: Any)
         Explainer(Classifier(tmp_path)).explain(fcc_image)
 
 
-def test_maps_are_the_same_in_any_orientation(net: CrystalNet, explainer: Explainer) -> None:
+def test_maps_are_the_same_in_any_orientation(local_net: CrystalNet, explainer: Explainer) -> None:
     """The window is turned into the standard frame before; symmetry leaves hcp one choice of it."""
     cell = hcp(1.6)
     turned, _ = rotated(cell, 3)
-    sums = explainer.filter_sums(np.stack([subject(net, a).image for a in (cell, turned)]))
+    sums = explainer.filter_sums(np.stack([subject(local_net, a).image for a in (cell, turned)]))
     # Equivalent settings of the lattice give the same fingerprint up to a mirror.
     energies = np.sort(np.square(sums.astype(float)).sum(axis=(1, 2)), axis=1)
     np.testing.assert_allclose(energies[0], energies[1], rtol=0.1)
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
-def test_maps_lie_on_bragg_spots(net: CrystalNet, explainer: Explainer, name: str) -> None:
+def test_maps_lie_on_bragg_spots(local_net: CrystalNet, explainer: Explainer, name: str) -> None:
     """Most of the energy of the last layer's sum, of a hot and incomplete crystal."""
     atoms = supercell(unit_cell(name), 1500, sigma=0.05, vacancies=0.1, rng=5)
-    found = subject(net, atoms, len(atoms) // 2)
+    found = subject(local_net, atoms, len(atoms) // 2)
     assert found.spots is not None and len(found.spots) > 10
     near = found.spots.near()
     total = explainer.filter_sums(found.image[None])[0]
@@ -179,30 +179,30 @@ def test_maps_lie_on_bragg_spots(net: CrystalNet, explainer: Explainer, name: st
     assert energy_share(explainer.class_maps(found.image[None])[0, label], near) > 0.6
 
 
-def test_a_liquid_has_no_spots(net: CrystalNet) -> None:
+def test_a_liquid_has_no_spots(local_net: CrystalNet) -> None:
     from ase_crystalnet.crystals.structures import random_packing
 
-    found = subject(net, random_packing(1200, rng=1))
+    found = subject(local_net, random_packing(1200, rng=1))
     assert found.spots is None
 
 
-def test_subject_names_what_is_wrong(net: CrystalNet) -> None:
+def test_subject_names_what_is_wrong(local_net: CrystalNet) -> None:
     lone = unit_cell("fcc")
     lone.pbc = False
     with pytest.raises(InputError, match="holds only 4 atoms"):
-        subject(net, lone)
+        subject(local_net, lone)
     with pytest.raises(InputError, match="atom index 7"):
-        subject(net, unit_cell("fcc"), 7)
+        subject(local_net, unit_cell("fcc"), 7)
 
 
 @pytest.mark.slow
 def test_study_of_the_shipped_model(
-    net: CrystalNet, explainer: Explainer, rng: np.random.Generator
+    local_net: CrystalNet, explainer: Explainer, rng: np.random.Generator
 ) -> None:
     """The numbers of docs/explain.md, on fewer windows: trained far above every control."""
-    sample = local_sample(net, 1, rng, sigma=0.08, vacancy_fraction=0.2)
+    sample = local_sample(local_net, 1, rng, sigma=0.08, vacancy_fraction=0.2)
     assert len(sample.labels) == len(CRYSTALS)
-    rows = share_rows(explainer, sample, net.fingerprint, rng, untrained=1)
+    rows = share_rows(explainer, sample, local_net.fingerprint, rng, untrained=1)
     kinds = ["input", *(f"convolution {n + 1}" for n in explainer.shown), "evidence"]
     assert [row.maps for row in rows] == kinds * len(CRYSTALS)
     for row in rows:
@@ -237,8 +237,8 @@ def test_bootstrap_interval_covers_the_mean() -> None:
     assert bootstrap_mean(np.array([0.5]), rng) == (0.5, 0.5, 0.5)
 
 
-def test_figures(explainer: Explainer, fcc_image: Any, net: CrystalNet) -> None:
-    spots = subject(net, unit_cell("fcc")).spots
+def test_figures(explainer: Explainer, fcc_image: Any, local_net: CrystalNet) -> None:
+    spots = subject(local_net, unit_cell("fcc")).spots
     found = explainer.explain(fcc_image, top=2)
     figure = plot_explanation(found, "fcc", spots)
     # Columns of four maps, a panel for each class, the colour bar.
@@ -256,15 +256,15 @@ def test_figures(explainer: Explainer, fcc_image: Any, net: CrystalNet) -> None:
         plot_filter_sums(["a", "b"], [fcc_image] * 3, sums)
 
 
-def test_sample_of_structures_leaves_out_what_has_no_lattice(net: CrystalNet) -> None:
+def test_sample_of_structures_leaves_out_what_has_no_lattice(local_net: CrystalNet) -> None:
     from ase_crystalnet.crystals.structures import random_packing
 
     glass = random_packing(600, rng=4)
-    sample = sample_of(net, [unit_cell("fcc"), glass, unit_cell("sc")], [4, 0, 3])
+    sample = sample_of(local_net, [unit_cell("fcc"), glass, unit_cell("sc")], [4, 0, 3])
     assert sample.labels.tolist() == [4, 3]
     assert sample.near().shape == sample.images.shape == (2, 64, 64, 3)
     with pytest.raises(InputError, match="none of 1 structures has a lattice"):
-        sample_of(net, [glass], [0])
+        sample_of(local_net, [glass], [0])
 
 
 @pytest.mark.parametrize("name", ["fcc", "hex/rh", "diam"])
@@ -277,13 +277,13 @@ def test_subject_of_a_whole_structure(tmp_path: Path, name: str, rng: np.random.
 
     write_convolutions(tmp_path / "model.keras")
     write_card(tmp_path, input="linear", mode="global")
-    net = CrystalNet(tmp_path)
+    local_net = CrystalNet(tmp_path)
     perfect = perfect_supercell(unit_cell(name))
-    found = subject(net, perfect)
+    found = subject(local_net, perfect)
     np.testing.assert_array_equal(found.image, global_fingerprints([perfect])[0])
     assert found.spots is not None
     assert energy_share(found.image, found.spots.near()) > 0.95
-    holes = subject(net, with_vacancies(perfect, 0.3, rng))
+    holes = subject(local_net, with_vacancies(perfect, 0.3, rng))
     assert holes.spots is not None and holes.atoms < found.atoms
     np.testing.assert_array_equal(holes.spots.near(), found.spots.near())
     assert energy_share(holes.image, holes.spots.near()) > 0.85

@@ -18,7 +18,10 @@ from ase_crystalnet.windows.windower import Windower
 
 
 def prepared(atoms: Atoms) -> None:
-    Windower(workers=1).prepare(atoms)
+    with warnings.catch_warnings():
+        # That they are molecules is said; here it is about pairs.
+        warnings.filterwarnings("ignore", message="atoms are bonded in molecules")
+        Windower(workers=1).prepare(atoms)
 
 
 def refusal(atoms: Atoms) -> str:

@@ -136,7 +136,7 @@ def test_both_stackings_of_dhcp_are_its_own(net: CrystalNet) -> None:
     frame = net.analyze(atoms, centers="grid")
     assert (frame.stacking == np.where(hcp, HCP, FCC)).mean() > 0.99
     assert frame.faults == ()
-    assert (frame.atom_labels == stacking_class(net.classes, "hcp")).all()
+    assert (frame.atom_labels == net.classes.index("dhcp")).all()
 
 
 def test_a_solid_beside_disorder_has_no_more_faults(net: CrystalNet) -> None:

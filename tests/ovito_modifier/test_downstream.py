@@ -231,5 +231,5 @@ def test_exporters(half_melted, tmp_path: Path):
 
 def test_back_to_ase(half_melted):
     atoms = ovito_to_ase(half_melted)
-    assert atoms.arrays["CrystalNet Probability"].shape == (len(atoms), 8)
+    assert atoms.arrays["CrystalNet Probability"].shape == (len(atoms), 13)
     assert atoms.info["CrystalNet.counts.FCC"] == half_melted.attributes["CrystalNet.counts.FCC"]

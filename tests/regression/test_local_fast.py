@@ -57,11 +57,11 @@ def test_packings_are_disordered(fast):
     assert liquid_row(fast, [], windows=70).accuracy >= 98.0
 
 
-def test_it_answers_as_its_teacher(fast, net):
+def test_it_answers_as_its_teacher(fast, local_net):
     for _, cell, sigma, vacancies in list(WINDOWS.values())[:7]:
         atoms = shaken(cell, sigma, vacancies)
         near = np.argsort(np.linalg.norm(atoms.positions, axis=1))[:12]
-        one, other = (n.analyze(atoms, centers=near) for n in (fast, net))
+        one, other = (n.analyze(atoms, centers=near) for n in (fast, local_net))
         assert (one.labels == other.labels).mean() > 0.9
 
 

@@ -312,7 +312,7 @@ def _iterate(source: str, format: str, reading: Reading) -> Iterator[Atoms]:
         if not known.acceptsfd:
             raise FrameError(f"a file of {format} cannot be read while it is packed; unpack it")
         opened: Any = file
-        if marked or not known.isbinary:
+        if not (marked and known.isbinary):
             file.seek(0)  # readers go back to the beginning, and the mark must not come up there
         if not known.isbinary:
             opened = io.TextIOWrapper(file, encoding="utf-8-sig" if marked else None)
