@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,7 +70,8 @@ def test_every_atom_of_a_crystal(hot_fcc, hot_frame):
     assert frame.class_fractions[FCC] == 1
     np.testing.assert_array_equal(frame.center_indices, np.arange(count))
     np.testing.assert_array_equal(frame.centers, hot_fcc.positions)
-    np.testing.assert_array_equal(frame.atom_probabilities, frame.probabilities)
+    # Layers of atoms make their own windows' answer surer, where it is theirs.
+    assert (frame.atom_probabilities[:, FCC] >= frame.probabilities[:, FCC]).all()
     np.testing.assert_allclose(frame.probabilities.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(frame.certainty, frame.probabilities.max(axis=1))
     assert (frame.rank == 3).all()
@@ -126,6 +126,7 @@ def test_atoms_are_not_changed(net, hot_fcc):
 
 # ---------------------------------------------------------------- from windows to atoms
 def test_grid_speaks_for_the_atoms(net, hot_fcc):
+    net = variant(net, faults=False)
     frame = net.analyze(hot_fcc, centers="grid")
     assert 0 < frame.number_of_windows < len(hot_fcc) / 2
     assert (frame.center_indices == -1).all()
@@ -141,6 +142,7 @@ def test_grid_speaks_for_the_atoms(net, hot_fcc):
 
 
 def test_atoms_out_of_reach_of_every_window_know_nothing(net, hot_fcc):
+    net = variant(net, faults=False)
     frame = net.analyze(hot_fcc, centers=[0, 7])
     distance = hot_fcc.get_distances(0, np.arange(len(hot_fcc)), mic=True)
     other = hot_fcc.get_distances(7, np.arange(len(hot_fcc)), mic=True)
@@ -306,14 +308,16 @@ def test_a_molecule_is_refused_not_guessed(net):
 
 
 # ---------------------------------------------------------------- parameters
-def test_form_factors(net, hot_fcc, hot_frame):
+def test_form_factors(local_net, hot_fcc):
+    net = local_net
+    hot_frame = net.analyze(hot_fcc, centers=np.arange(30))
     alloy = hot_fcc.copy()
     alloy.numbers[::2] = 79
     weighted = variant(net, species="form-factor")
     frame = weighted.analyze(alloy, centers=np.arange(30))
     np.testing.assert_allclose(frame.probabilities.sum(axis=1), 1, atol=1e-5)
     assert np.abs(frame.probabilities - hot_frame.probabilities[:30]).max() > 1e-6
-    assert (frame.labels == FCC).mean() > 0.8
+    assert (frame.labels == net.classes.index("fcc")).mean() > 0.8
     assert frame.metadata["species"] == "form-factor"
     # By default the elements do not count.
     same = net.analyze(alloy, centers=np.arange(30))
@@ -526,7 +530,7 @@ def test_attached_results_survive_a_file(hot_fcc, hot_frame, tmp_path):
         back.arrays["crystalnet_orientation"], hot_frame.atom_orientation, atol=1e-6
     )
     assert back.info["crystalnet_class_fractions"][FCC] == 1
-    assert back.info["crystalnet_model"] == "local"
+    assert back.info["crystalnet_model"] == "structure"
 
 
 def test_run_streams_a_trajectory(net, tmp_path):
@@ -537,11 +541,11 @@ def test_run_streams_a_trajectory(net, tmp_path):
     write(path, [*hot, crystals.random_packing(150, rng=0)])
     frames = list(net.run(path, start=0, step=2, centers=[0, 5, 50], lindemann="all"))
     assert [frame.metadata["frame"] for frame in frames] == [0, 2, 4]
-    assert [np.bincount(f.labels, minlength=8).argmax() for f in frames] == [FCC, FCC, DISORDERED]
+    assert [np.bincount(f.labels).argmax() for f in frames] == [FCC, FCC, DISORDERED]
     direct = net.analyze(hot[2], centers=[0, 5, 50])
     np.testing.assert_allclose(frames[1].probabilities, direct.probabilities, atol=1e-3)
     assert frames[1].lindemann is not None
-    assert frames[1].metadata["model"] == "local"
+    assert frames[1].metadata["model"] == "structure"
 
 
 def test_observer_writes_a_running_simulation(net, tmp_path):
@@ -591,7 +595,7 @@ def small() -> Atoms:
 def test_results_as_properties(calculator, small):
     small.calc = calculator
     probabilities = small.calc.get_property("class_probabilities", small)
-    assert probabilities.shape == (len(small), 8)
+    assert probabilities.shape == (len(small), len(STRUCTURES))
     assert (small.calc.get_property("class_labels", small) == BCC).all()
     assert small.calc.get_property("class_fractions")[BCC] == 1
     for name, shape in {"certainty": (16,), "order": (16,), "orientation": (16, 4)}.items():
@@ -658,9 +662,7 @@ def test_calculator_reports_a_bad_structure_and_recovers(calculator, small):
     assert np.isfinite(small.calc.get_property("certainty", small)).all()
 
 
-def test_the_name_of_the_model_goes_with_the_result(hot_frame, local_model):
-    import json
-
-    card = json.loads((Path(local_model) / "card.json").read_text())
+def test_the_name_of_the_model_goes_with_the_result(hot_frame, net):
+    card = net.classifier.card.data
     assert hot_frame.metadata["model_sha256"] == card["sha256"]
     assert hot_frame.metadata["model"] == card["name"]
