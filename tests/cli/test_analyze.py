@@ -364,7 +364,7 @@ def test_kill_9_then_resume(folder: Path) -> None:
                 time.sleep(0.05)
                 print("frame", flush=True)
                 return super().analyze(*a, **k)
-        analyze.make_analyzer = lambda *_, **__: Slow()
+        analyze.make_analyzer = lambda *_, **__: Slow(model="structure")
         sys.argv = ["crystalnet", "analyze", "long.traj", "-o", "a.h5", "--resume"]
         cli.main()
     """
