@@ -56,6 +56,7 @@ REFUSED_CHANGES = (
     ("x.csv", "columns of csv"),  # the first column is the angle, whatever the header says
     (".gz", "capitals"), (".xz", "capitals"), (".bz2", "capitals"),  # .GZ is not known, as in ASE
     ("card.json", "mark of utf-8"),
+    ("x.dcd", "packing"), ("x.trr", "packing"), ("x.nc", "packing"),  # binary: unpack them first
 )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ _EPOS = np.dtype(
 )
 #: Suffixes of reconstructions.
 SUFFIXES = (".pos", ".epos", ".apt")
+#: Where the header of an .apt file has the number of ions: after mark, two sizes, name and time.
+_APT_COUNT = 4 + 4 + 4 + 512 + 8
 #: Farther than this from the origin, in nanometres, is no place in a specimen.
 _FARTHEST = 1e6
 _LFS = b"version https://git-lfs"
@@ -306,8 +308,13 @@ def _read_epos(path: Path) -> Reconstruction:
 
 def _read_apt(path: Path) -> Reconstruction:
     with open(path, "rb") as file:
-        if file.read(4) != b"APT\0":
-            raise InputError(f"{path}: does not begin as an .apt file of APSuite 6 does")
+        head = file.read(_APT_COUNT + 8)
+    if head[:4] != b"APT\0":
+        raise InputError(f"{path}: does not begin as an .apt file of APSuite 6 does")
+    # The library makes room for so many ions before it looks whether they are there.
+    count = int.from_bytes(head[_APT_COUNT:], "little")
+    if 4 * count > path.stat().st_size:
+        raise InputError(f"{path}: cannot be read as .apt (it names {count} ions); is it whole?")
     with _quiet_library():
         try:
             from ifes_apt_tc_data_modeling.apt.apt6_reader import ReadAptFileFormat
@@ -320,7 +327,7 @@ def _read_apt(path: Path) -> Reconstruction:
             reader = ReadAptFileFormat(str(path))
             positions = reader.get_reconstructed_positions()
             mass = reader.get_mass_to_charge_state_ratio()
-        except (ValueError, TypeError, IndexError, KeyError, OSError) as error:
+        except (ValueError, TypeError, IndexError, KeyError, OSError, MemoryError) as error:
             raise InputError(
                 f"{path}: cannot be read as .apt ({reason_of(error)}); is it whole?"
             ) from error
