@@ -332,7 +332,9 @@ def errors(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str
         for name in ("fcc", "diamond", "NaCl", "CsCl", "A15"):
             cell, number = TYPES[name]
             for _ in range(2 * given.draws):
-                atoms = ball(cell, 2000, sigma, 0.0, rng)
+                # Not cut after the displacements: atoms that left a ball would be missed.
+                radius = (3 * 2000 * cell.get_volume() / len(cell) / (4 * np.pi)) ** (1 / 3)
+                atoms, _ = crystals.random_cluster(cell, radius, sigma=sigma, rng=rng)
                 one = crystal_of(atoms.positions, atoms.numbers)
                 if one is None:
                     continue

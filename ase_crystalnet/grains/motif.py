@@ -18,7 +18,17 @@ from ase_crystalnet._compute.types import Array
 from ase_crystalnet.lattice.finder import minkowski_reduce
 from ase_crystalnet.whole.sites import mean_sites
 
-__all__ = ["CAPTURE", "Assignment", "Motif", "fold", "refined", "regression", "score"]
+__all__ = [
+    "CAPTURE",
+    "Assignment",
+    "Motif",
+    "filling",
+    "fold",
+    "reduced",
+    "refined",
+    "regression",
+    "score",
+]
 
 #: Atoms belong to a site within this share of the nearest-neighbour distance.
 CAPTURE = 0.4
@@ -181,8 +191,9 @@ def regression(
 def score(motif: Motif, found: Assignment, numbers: NDArray[np.int64]) -> tuple[float, float]:
     """Log likelihood against chance less the cost of the parameters; share of atoms on sites.
 
-    Displacements are Gaussian, one width for all sites; occupations and species are free on each
-    site. An atom is on its site or, with some probability, anywhere.
+    Displacements are Gaussian, one width for all sites, which are equally full: a region that holds
+    a few cells has more atoms on some of them by its shape. Species are free on each site. An atom
+    is on its site or, with some probability, anywhere.
     """
     count, sites = len(found.site), len(motif.sites)
     square = (found.offsets**2).sum(axis=1)
@@ -192,7 +203,6 @@ def score(motif: Motif, found: Assignment, numbers: NDArray[np.int64]) -> tuple[
     table = np.zeros((sites, len(kinds)))
     np.add.at(table, (found.site[near], kind[near]), 1.0)
     filled = table.sum(axis=1)
-    share = filled / max(filled.sum(), 1.0)
     chosen = table / np.maximum(filled[:, None], 1.0)
     overall = np.bincount(kind, minlength=len(kinds)) / count
     species = chosen[found.site, kind] / overall[kind]
@@ -200,14 +210,35 @@ def score(motif: Motif, found: Assignment, numbers: NDArray[np.int64]) -> tuple[
     on = float(near.mean())
     for _ in range(8):
         gauss = np.exp(-0.5 * square / variance) / (2 * np.pi * variance) ** 1.5
-        on_site = on * share[found.site] * volume * gauss * species
+        on_site = on * volume / sites * gauss * species
         weight = on_site / (on_site + (1 - on) + 1e-300)
         on = min(float(weight.mean()), 1 - 1e-3)
         variance = float((weight * square).sum() / (3 * weight.sum() + 1e-300))
         variance = max(variance, (LEAST_SIGMA * motif.spacing) ** 2)
     gain = float(np.log(on_site + (1 - on) + 1e-300).sum())
-    parameters = 9 + 4 * sites + sites * (len(kinds) - 1)
+    parameters = 9 + 3 * sites + sites * (len(kinds) - 1)
     return gain - 0.5 * parameters * np.log(count), on
+
+
+def filling(found: Assignment) -> float:
+    """How many of the sites beside those of the atoms hold an atom: 1 in a perfect crystal.
+
+    The same site of the six neighbouring cells is asked for, so that a lattice that is too fine,
+    whose sites are mostly empty, shows, and vacancies and surfaces count as what they are.
+    """
+    near = found.near
+    if not near.any():
+        return 0.0
+    cells = found.cells[near] - found.cells[near].min(axis=0) + 1
+    size = cells.max(axis=0) + 2
+    site = found.site[near] * int(size.prod())
+
+    def code(places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray((places[:, 0] * size[1] + places[:, 1]) * size[2] + places[:, 2] + site)
+
+    there = code(cells)
+    steps = np.vstack([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
+    return float(np.mean([np.isin(code(cells + step), there).mean() for step in steps]))
 
 
 def reduced(motif: Motif) -> Motif:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet._compute.types import Array
-from ase_crystalnet.grains.motif import Motif, fold, reduced, refined, score
+from ase_crystalnet.grains.motif import Motif, filling, fold, reduced, refined, score
 from ase_crystalnet.grains.superlattice import enlarged
 from ase_crystalnet.lattice.finder import LatticeFinder
 
@@ -17,12 +17,15 @@ WINDOWS = (250, 500, 1000, 2000)
 #: Least log likelihood an atom against atoms anywhere, and least share of atoms on sites: of a
 #: crystal. Liquids and glasses stay below (benchmarks/crystals.py).
 LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
+#: Least share of sites that hold an atom: 40 % of vacancies and the surface of a window leave so
+#: many; false lattices that are too fine have fewer.
+LEAST_FILLING = 0.42
 #: Gain an atom below which not even a larger cell is looked for.
 HOPELESS = 0.02
 #: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
 HOLDS = 0.5
-#: Share of the atoms on sites at which no larger window is asked.
-ENOUGH = 0.9
+#: Share of the atoms on sites, and gain an atom, at which no larger window is asked.
+ENOUGH, PLENTY = 0.9, 1.0
 
 
 def seed_motif(
@@ -80,12 +83,15 @@ def seed_motif(
             # The next window is not what it was fitted to: a lattice of the noise fails there.
             outer, known = positions[:following], numbers[:following]
             motif = enlarged(refined(motif, outer), outer, known)
-            gain, on = score(motif, motif.assign(outer), known)
+            found_sites = motif.assign(outer)
+            if filling(found_sites) < LEAST_FILLING:
+                continue
+            gain, on = score(motif, found_sites, known)
             gain, own = gain / following, own / size
             if gain < max(LEAST_GAIN, HOLDS * own) or on < LEAST_ON_SITES:
                 continue
             if best is None or gain > best[0]:
                 best = (gain, motif)
-            if on > ENOUGH:
+            if on > ENOUGH and gain > PLENTY:
                 return reduced(motif)
     return None if best is None else reduced(best[1])
