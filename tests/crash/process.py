@@ -31,7 +31,7 @@ WARM = (
 Tell = Callable[[str], None]
 Program = Callable[[Tell], None]
 
-PATIENCE = 120  # s until a process that says nothing counts as hanging
+PATIENCE = 240  # s until a process that says nothing counts as hanging
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Child:
     answer: int
     text: bytes = b""
     status: int | None = None
+    hung: bool = False
 
     def steps(self) -> list[str]:
         """Steps told so far."""
@@ -69,8 +70,8 @@ class Child:
         deadline = time.monotonic() + PATIENCE
         while len(self.steps()) < count and self.running():
             if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"hangs after {self.steps()[-1:]}")
+                self.give_up()
+                return
             select.select([self.told], [], [], 0.05)
 
     def wait_until(self, step: str) -> None:
@@ -78,8 +79,8 @@ class Child:
         deadline = time.monotonic() + PATIENCE
         while step not in self.steps() and self.running():
             if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"hangs after {self.steps()[-1:]}")
+                self.give_up()
+                return
             select.select([self.told], [], [], 0.05)
 
     def running(self) -> bool:
@@ -101,6 +102,11 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def give_up(self) -> None:
+        """Kill a process that says nothing any more."""
+        self.hung = True
+        self.kill()
+
     def go_on(self) -> None:
         """Let a process go on that waits at a step."""
         with contextlib.suppress(BrokenPipeError):
@@ -111,8 +117,7 @@ class Child:
         deadline = time.monotonic() + patience
         while self.running():
             if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"hangs after {self.steps()[-1:]}")
+                self.give_up()
             time.sleep(0.002)
         self.steps()
         for handle in (self.told, self.answer):

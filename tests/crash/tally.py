@@ -94,10 +94,10 @@ class Bench:
 
     def ended(self, child: Child, tally: Tally, sent: int | None = None) -> int | None:
         """Wait for the end of a process."""
-        try:
-            code = child.end()
-        except TimeoutError:
+        code = child.end()
+        if child.hung:
             tally.hanging += 1
+            tally.outcomes[f"hung after {(child.steps_told or ['nothing'])[-1]}"] += 1
             return None
         tally.outcomes[str(code)] += 1
         tally.crashed += (code < 0 and -code != sent) or code == 99
