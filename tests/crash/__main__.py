@@ -97,8 +97,10 @@ def main() -> int:
     """Run trials of every kind, in turn, until time or number are used up."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
-    parser.add_argument("--rounds", type=int, help="how often each kind, instead")
-    parser.add_argument("--kinds", nargs="+", help="only these")
+    parser.add_argument(
+        "--rounds", type=int, help="how often each kind (slow ones: some times), instead"
+    )
+    parser.add_argument("--kinds", nargs="+", help="only these, each in every round")
     parser.add_argument("--without", nargs="+", help="not these", default=())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where the figures go")
@@ -125,7 +127,7 @@ def main() -> int:
         while rounds < given.rounds if given.rounds else not over():
             for kind in chosen:
                 every, run = kinds[kind]
-                if rounds % every == 0 and not over():
+                if (given.kinds or rounds % every == 0) and not over():
                     run(tallies[kind])
             rounds += 1
         os.chdir(before)

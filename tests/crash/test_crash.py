@@ -53,7 +53,7 @@ def test_a_few_kills_and_writers_at_twenty_interleavings(tmp_path: Path) -> None
 def test_full_disks_and_signals_in_commands_that_write_whole_files(tmp_path: Path) -> None:
     names = ("outputs", "xrd", "figures")
     wanted = [f"{name}, {way}" for name in names for way in ("full", "limit")]
-    kinds = crash(tmp_path, "--rounds", "5", "--kinds", *wanted, "xrd", "figures")
+    kinds = crash(tmp_path, "--rounds", "3", "--kinds", *wanted, "xrd", "figures")
     assert all(kinds[name]["interrupted"] for name in wanted)
 
 
@@ -64,8 +64,8 @@ def test_full_disks_and_signals_in_commands_that_write_whole_files(tmp_path: Pat
         ("mark", "analyze, frame", 3),
         ("memory", "observer", 2),
         ("room", "analyze, limit", 8),
-        ("name", "figures, full", 24),
-        ("name", "xrd, full", 24),
+        ("name", "figures, full", 6),
+        ("name", "xrd, full", 6),
     ],
 )
 def test_a_protection_that_is_switched_off_is_reported(
