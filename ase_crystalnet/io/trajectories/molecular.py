@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -114,6 +114,8 @@ class MolecularTrajectory:
         self.source, self.format = source, format
         self._package = _chemfiles(source)
         self._names = names
+        if format == "dcd":
+            _check_dcd(source)
         with _plain_errors(self._package):
             self._file = self._package.Trajectory(source, "r", FORMATS[format])
 
@@ -152,6 +154,56 @@ class MolecularTrajectory:
         """Close the file."""
         with contextlib.suppress(Exception):
             self._file.close()
+
+
+def _check_dcd(source: str) -> None:
+    """Refuse a DCD file whose head and first frame are not whole, before C++ relies on them.
+
+    chemfiles crashes where more lines of a title are stated than there are, and counts frames
+    without end where there is none.
+    """
+    with open(source, "rb") as file:
+        first = file.read(8)
+        # Lengths of four bytes or eight, in either order of bytes.
+        ways: list[tuple[Literal["little", "big"], int]] = [
+            ("little", 4), ("big", 4), ("little", 8), ("big", 8),
+        ]  # fmt: skip
+        found = [way for way in ways if int.from_bytes(first[: way[1]], way[0]) == 84]
+        if not found:
+            raise FrameError("expected the head of a DCD file, a record of 84 bytes")
+        order, width = found[0]
+        file.seek(0, os.SEEK_END)
+        size = file.tell()
+        place = 0
+
+        def record() -> tuple[int, bytes]:
+            """Length and beginning of the next record."""
+            nonlocal place
+            file.seek(place)
+            length = int.from_bytes(file.read(width), order)
+            if place + 2 * width + length > size:
+                raise FrameError(f"expected a record of {length} bytes at {place}, it is cut off")
+            begin = file.read(min(length, 8))
+            file.seek(place + width + length)
+            if int.from_bytes(file.read(width), order) != length:
+                raise FrameError(f"expected the end of a record of {length} bytes at {place}")
+            place += 2 * width + length
+            return length, begin
+
+        record()
+        length, begin = record()
+        titles = int.from_bytes(begin[:4], order)
+        if 4 + 80 * titles > length:
+            raise FrameError(f"expected {titles} lines of 80 bytes, got {length} bytes")
+        length, begin = record()
+        atoms = int.from_bytes(begin[:length], order)
+        if length not in (4, 8) or atoms <= 0:
+            raise FrameError(f"expected a number of atoms, got {atoms} in {length} bytes")
+        lengths = [record()[0] for _ in range(3)]
+        if lengths[0] != 4 * atoms:  # a cell
+            lengths = [*lengths[1:], record()[0]]
+        if lengths != [4 * atoms] * 3:
+            raise FrameError(f"expected coordinates of {atoms} atoms, got records of {lengths}")
 
 
 @lru_cache(maxsize=4)
