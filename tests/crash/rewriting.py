@@ -138,8 +138,9 @@ class Rewriting(Bench):
         self._run(lambda _: job.make())
         self.inputs |= {path.name for path in Path().iterdir()}
         self._run(job.program)  # what is compiled at first is there
-        began = time.monotonic()
         self.writes = int(self._run(on_full_disk(job.program, None)).split()[1])
+        began = time.monotonic()
+        self._run(job.program)
         self.seconds = time.monotonic() - began
         self.reference = folder.with_name(folder.name + "-reference")
         for name in job.outputs:
@@ -170,6 +171,8 @@ class Rewriting(Bench):
         time.sleep(self.rng.uniform(0, 1.1 * self.seconds))
         child.send(number)
         code = self.ended(child, tally, number)
+        # As fast as the machine is now, so that most signals meet it on its way.
+        self.seconds *= 0.8 if code == 0 else 1.05
         self._judge(tally, there, code, killed=True)
 
     def limit(self, tally: Tally) -> None:
