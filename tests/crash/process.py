@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -185,14 +186,26 @@ def start(program: Program, limit: int | None = None) -> Child:
                 waits.discard(step)
                 os.read(listening, 1)
 
-        program(tell)
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        code = _exit_code(program, tell)
     except KeyboardInterrupt:
         code = 130
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os._exit(code)
+        # A signal may come now too: this process must not go on where it was forked.
+        try:
+            os._exit(code)
+        except KeyboardInterrupt:
+            os._exit(130)
+
+
+def _exit_code(program: Program, tell: Tell) -> int:
+    """Run a program; what it exits with."""
+    try:
+        program(tell)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 0
 
 
 #: Ends of pipes that this process has open.

@@ -101,6 +101,9 @@ class Bench:
             return None
         tally.outcomes[str(code)] += 1
         tally.crashed += (code < 0 and -code != sent) or code == 99
+        if code == 99:  # a traceback: its last line says which
+            said = Path("messages").read_text(errors="replace").strip().splitlines()
+            tally.outcomes[f"traceback {said[-1][:120] if said else ''}"] += 1
         return code
 
 
