@@ -72,7 +72,7 @@ def _trajectories() -> list[Seed]:
 #: Rows of docs/formats.md that have a reader of ours, or one that is called by us alone.
 OTHERS = (
     "units.dump", "element.dump", "typeless.dump", "x.yaml", "full-nohint.data", "dipole.data",
-    "labels.data", "ipi.xyz", "names.xyz", "x.imd", "x.dcd", "x.trr", "x.nc", "x.ncdf",
+    "labels.data", "ipi.xyz", "names.xyz", "x.imd", "x.dcd", "x.xtc", "x.trr", "x.nc", "x.ncdf",
     "x.dump.zst",
 )  # fmt: skip
 

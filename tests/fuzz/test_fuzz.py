@@ -56,7 +56,8 @@ REFUSED_CHANGES = (
     ("x.csv", "columns of csv"),  # the first column is the angle, whatever the header says
     (".gz", "capitals"), (".xz", "capitals"), (".bz2", "capitals"),  # .GZ is not known, as in ASE
     ("card.json", "mark of utf-8"),
-    ("x.dcd", "packing"), ("x.trr", "packing"), ("x.nc", "packing"),  # binary: unpack them first
+    # Binary: they are to be unpacked first.
+    ("x.dcd", "packing"), ("x.xtc", "packing"), ("x.trr", "packing"), ("x.nc", "packing"),
 )  # fmt: skip
 
 

@@ -2,22 +2,26 @@
 
 They are read by chemfiles (extra ``files``), frame by frame; names come from a topology file where
 one is given. Its C++ opens the file, so what can be checked is checked before: that the file is
-plain and not empty. `docs/formats.md` says why chemfiles.
+plain and not empty; and trajectories are read in a process of their own, which a damaged one may
+end. `docs/formats.md` says why chemfiles.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
+import json
 import os
 import re
-import warnings
-from collections.abc import Iterator
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import check_plain, read_plain
@@ -45,25 +49,12 @@ _BY_CHEMFILES = {
 _LARGEST_TOPOLOGY = 2**30
 
 
-def _chemfiles(source: str) -> Any:
-    try:
-        return importlib.import_module("chemfiles")
-    except ImportError as error:
+def _check_chemfiles(source: str) -> None:
+    if importlib.util.find_spec("chemfiles") is None:
         raise InputError(
             f"{source}: files of this kind need the package chemfiles (pip install chemfiles, or "
             "the extra files)"
-        ) from error
-
-
-@contextlib.contextmanager
-def _plain_errors(package: Any) -> Iterator[None]:
-    """Errors of chemfiles as ours; they are no `Exception` to Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except package.ChemfilesError as error:
-        raise FrameError(" ".join(str(error).split())) from None
+        )
 
 
 @dataclass(frozen=True)
@@ -112,28 +103,20 @@ class MolecularTrajectory:
     def __init__(self, source: str, format: str, names: Names | None = None) -> None:
         check_plain(source)
         self.source, self.format = source, format
-        self._package = _chemfiles(source)
+        _check_chemfiles(source)
         self._names = names
         if format == "dcd":
             _check_dcd(source)
-        with _plain_errors(self._package):
-            self._file = self._package.Trajectory(source, "r", FORMATS[format])
+        self._server = _Server(source, FORMATS[format])
 
     def __len__(self) -> int:
-        with _plain_errors(self._package):
-            return int(self._file.nsteps)
+        return int(self._server.ask("len")[0]["value"])
 
     def __getitem__(self, number: int) -> Atoms:
         from ase import Atoms
 
-        with _plain_errors(self._package):
-            frame = self._file.read_step(number)
-            positions = np.array(frame.positions, dtype=float).reshape(-1, 3)
-            matrix = np.array(frame.cell.matrix, dtype=float)
-            stored = {name: frame[name] for name in frame.list_properties()}
-            step = int(frame.step)
-        # Vectors are the columns there; without a cell all is zero.
-        cell = matrix.T
+        head, positions = self._server.ask(str(number))
+        cell = np.array(head["cell"])
         periodic = bool(abs(np.linalg.det(cell)) > 0)
         atoms = Atoms(
             numbers=np.ones(len(positions), int),
@@ -145,15 +128,65 @@ class MolecularTrajectory:
             self._names.give(atoms, self.source)
         # Of DCD files, time and step are in units that differ from program to program.
         if self.format != "dcd":
-            atoms.info["step"] = step
-            if isinstance(stored.get("time"), int | float):
-                atoms.info["time_ps"] = float(stored["time"])
+            atoms.info["step"] = head["step"]
+            if head["time"] is not None:
+                atoms.info["time_ps"] = head["time"]
         return atoms
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(Exception):
-            self._file.close()
+        self._server.close()
+
+
+class _Server:
+    """The process that reads one file, and the pipes to it."""
+
+    def __init__(self, source: str, format: str) -> None:
+        script = Path(__file__).with_name("_chemfiles_server.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), os.path.abspath(source), format],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, question: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        """What is stated, and coordinates (N, 3) where a frame was asked for.
+
+        Raises
+        ------
+        FrameError
+            chemfiles says so, or the process ended.
+        """
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None and answers is not None
+        try:
+            asked.write(question.encode() + b"\n")
+            asked.flush()
+            head = json.loads(answers.readline())
+            size = 24 * head.get("atoms", 0)
+            body = answers.read(size)
+        except (OSError, ValueError):
+            head, size, body = {}, 1, b""
+        if len(body) < size:
+            self.close()
+            raise FrameError("chemfiles ended on it: the file is damaged")
+        if "error" in head:
+            raise FrameError(head["error"])
+        return head, np.frombuffer(body).reshape(-1, 3).copy()
+
+    def close(self) -> None:
+        """End the process."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):
+            self.close()
 
 
 def _check_dcd(source: str) -> None:
@@ -212,14 +245,12 @@ def _topology_names(topology: str, size: int, changed: int) -> tuple[str, ...] |
     if suffix in (".prmtop", ".parm7", ".top"):
         return _amber_names(topology)
     if suffix in _BY_CHEMFILES:
-        package = _chemfiles(topology)
-        with _plain_errors(package):
-            file = package.Trajectory(topology, "r", _BY_CHEMFILES[suffix])
-            try:
-                frame = file.read()
-                return tuple(str(atom.name or atom.type) for atom in frame.atoms)
-            finally:
-                file.close()
+        _check_chemfiles(topology)
+        server = _Server(topology, _BY_CHEMFILES[suffix])
+        try:
+            return tuple(server.ask("names")[0]["names"])
+        finally:
+            server.close()
     return None
 
 
