@@ -29,6 +29,9 @@ Numbers = NDArray[np.int64]
 
 #: Fewest atoms of a layer.
 LEAST_LAYER = 10
+#: Neighbours beside a plane: up to so many spacings and this high over it; and how many atoms of
+#: known stacking (three in a whole crystal) there must be on the emptier side, in the mean.
+BESIDE, ROOM, UPWARDS, LEAST_BESIDE = 1.3, 64, 0.4, 1.2
 #: Cosine of the largest angle between planes that are parallel.
 PARALLEL = 0.96
 #: Farthest neighbours across layers, and how far aside they may be, in spacings: two layers up the
@@ -91,6 +94,10 @@ def faults_of(prepared: PreparedSystem, stacking: Stacking) -> Faults:
     small = small[layer]
     stacking.state[atoms[small]] = 0
     atoms, layer = atoms[~small], layer[~small]
+    # Where one goes the next may come to the edge.
+    while (outer := _at_an_edge(prepared, stacking, atoms, layer, count)[layer]).any():
+        stacking.state[atoms[outer]] = 0
+        atoms, layer = atoms[~outer], layer[~outer]
     names, layer = np.unique(layer, return_inverse=True)
     nothing = np.full(len(stacking.state), -1, np.int32)
     if len(atoms) == 0:
@@ -129,6 +136,27 @@ def _layers(stacking: Stacking, atoms: Numbers) -> tuple[Numbers, int]:
     graph.eliminate_zeros()
     count, layer = connected_components(graph, directed=False)
     return np.asarray(layer, np.int64), int(count)
+
+
+def _at_an_edge(
+    prepared: PreparedSystem, stacking: Stacking, atoms: Numbers, layer: Numbers, count: int
+) -> NDArray[np.bool_]:
+    """Layers that have their crystal on one side only: the edge of a solid towards its melt.
+
+    The first atoms of the melt sit in hollows of the last layer, in either half of them.
+    """
+    if len(atoms) == 0:
+        return np.zeros(count, bool)
+    crystals, reference = stacking.crystals, stacking.reference[atoms]
+    spacing = crystals.spacing[reference]
+    relative, near, _ = prepared.neighbors(prepared.given[atoms], BESIDE * spacing, ROOM)
+    normal = crystals.normals[reference, stacking.plane[atoms]]
+    up = np.einsum("kri,ki->kr", relative, normal) / spacing[:, None]
+    known = (near >= 0) & (stacking.state[near] > 0)
+    # Signs of normals differ within a layer; what counts is the emptier side of most atoms.
+    sides = [(known & side).sum(axis=1) for side in (up > UPWARDS, up < -UPWARDS)]
+    emptier = np.bincount(layer, np.minimum(*sides), minlength=count)
+    return emptier < LEAST_BESIDE * np.bincount(layer, minlength=count)
 
 
 def _stacks(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, hcp0001
+from ase.io import read
 
 from ase_crystalnet import CrystalNet, FrameAnalysis
 from ase_crystalnet.classes import CLASSES, stacking_class
@@ -140,21 +141,16 @@ def test_both_stackings_of_dhcp_are_its_own(net: CrystalNet) -> None:
 
 
 def test_a_solid_beside_disorder_has_no_more_faults(net: CrystalNet) -> None:
-    """A slab of fcc with one intrinsic fault; beyond it, a crystal scrambled by a third.
-
-    What is left of its order makes small faults of its own, at the edge of the slab too; the real
-    one is by far the largest.
-    """
+    """A slab of fcc with one intrinsic fault; beyond it, atoms that are nowhere."""
     atoms, hcp = stacked(FCC_WITH["intrinsic"], sigma=0.08)
     fractional = atoms.get_scaled_positions()[:, 2]
     solid = np.abs(fractional - fractional[hcp].mean()) < 0.3
     rng = np.random.default_rng(1)
     atoms.positions[~solid] += rng.normal(scale=0.9, size=(int((~solid).sum()), 3))
     frame = net.analyze(atoms, centers="grid")
-    assert kinds(frame)[0] == "intrinsic" and len(frame.faults) <= 3
-    assert len(frame.faults[0].atoms) > 4 * max((len(f.atoms) for f in frame.faults[1:]), default=0)
+    assert kinds(frame) == ["intrinsic"]
     assert (frame.stacking[hcp] == HCP).mean() > 0.97
-    assert (frame.stacking[~hcp & solid] == HCP).mean() < 0.06
+    assert (frame.stacking[~hcp] == HCP).mean() < 0.002
 
 
 def test_rotation_and_order_of_atoms_change_nothing(net: CrystalNet) -> None:
@@ -214,3 +210,11 @@ def test_classes_of_stackings() -> None:
     assert stacking_class(("fcc", "hcp"), "hcp") == 1
     assert stacking_class(("diam", "hexdiam", "hcp"), "hcp", diamond=True) == 1
     assert stacking_class(("bcc",), "hcp") is None
+
+
+@pytest.mark.parametrize("number", [24, 29, 31, 32, 33])
+def test_copper_that_melts_has_no_faults(net: CrystalNet, number: int) -> None:
+    """Layers at the edge of the solid towards its melt are none."""
+    path = Path(__file__).parents[2] / "examples" / "demo" / "heating.extxyz.gz"
+    frame = net.analyze(read(path, index=number), centers="grid")
+    assert frame.faults == () and (frame.atom_labels == frame.classes.index("hcp")).mean() < 0.002

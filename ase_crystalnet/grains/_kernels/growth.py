@@ -5,60 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ase_crystalnet._compute.algebra import inverse3
 from ase_crystalnet._compute.options import JIT
+from ase_crystalnet.grains._kernels.sites import nearest_site
 
 __all__ = ["claim", "grow", "supports"]
-
-
-@njit(**JIT)
-def _inverse(a, out):
-    out[0, 0] = a[1, 1] * a[2, 2] - a[1, 2] * a[2, 1]
-    out[0, 1] = a[0, 2] * a[2, 1] - a[0, 1] * a[2, 2]
-    out[0, 2] = a[0, 1] * a[1, 2] - a[0, 2] * a[1, 1]
-    out[1, 0] = a[1, 2] * a[2, 0] - a[1, 0] * a[2, 2]
-    out[1, 1] = a[0, 0] * a[2, 2] - a[0, 2] * a[2, 0]
-    out[1, 2] = a[0, 2] * a[1, 0] - a[0, 0] * a[1, 2]
-    out[2, 0] = a[1, 0] * a[2, 1] - a[1, 1] * a[2, 0]
-    out[2, 1] = a[0, 1] * a[2, 0] - a[0, 0] * a[2, 1]
-    out[2, 2] = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
-    determinant = a[0, 0] * out[0, 0] + a[0, 1] * out[1, 0] + a[0, 2] * out[2, 0]
-    for i in range(3):
-        for j in range(3):
-            out[i, j] /= determinant
-
-
-@njit(**JIT)
-def _nearest(x, y, z, lattice, inverse, origin, sites, place):
-    """Site nearest to a point; place: its cell (3), the offset from it (3); the square of that."""
-    x -= origin[0]
-    y -= origin[1]
-    z -= origin[2]
-    f0 = x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]
-    f1 = x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]
-    f2 = x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]
-    best = np.inf
-    chosen = 0
-    for s in range(sites.shape[0]):
-        n0 = np.rint(f0 - sites[s, 0])
-        n1 = np.rint(f1 - sites[s, 1])
-        n2 = np.rint(f2 - sites[s, 2])
-        e0 = f0 - sites[s, 0] - n0
-        e1 = f1 - sites[s, 1] - n1
-        e2 = f2 - sites[s, 2] - n2
-        d0 = e0 * lattice[0, 0] + e1 * lattice[1, 0] + e2 * lattice[2, 0]
-        d1 = e0 * lattice[0, 1] + e1 * lattice[1, 1] + e2 * lattice[2, 1]
-        d2 = e0 * lattice[0, 2] + e1 * lattice[1, 2] + e2 * lattice[2, 2]
-        length = d0 * d0 + d1 * d1 + d2 * d2
-        if length < best:
-            best = length
-            chosen = s
-            place[0] = n0
-            place[1] = n1
-            place[2] = n2
-            place[3] = d0
-            place[4] = d1
-            place[5] = d2
-    return chosen, best
 
 
 @njit(**JIT)
@@ -104,13 +55,13 @@ def _fit(atoms, lattice, origin, sites, tolerance, core, rounds):
     inner = 0.0
     everywhere = 0.0
     for step in range(rounds + 1):
-        _inverse(lattice, inverse)
+        inverse3(lattice, inverse)
         matrix[:] = 0.0
         right[:] = 0.0
         inner = 0.0
         everywhere = 0.0
         for j in range(atoms.shape[0]):
-            s, square = _nearest(
+            s, square = nearest_site(
                 atoms[j, 0], atoms[j, 1], atoms[j, 2], lattice, inverse, origin, sites, place
             )
             if square >= limit:
@@ -178,7 +129,7 @@ def grow(
             inside, share = _fit(relative[other], work, start, sites, tolerance, core, 3)
             good = inside >= least_core and share >= least_all
             if good:
-                _inverse(lattices[w], inverse)
+                inverse3(lattices[w], inverse)
                 largest = 0.0
                 for a in range(3):
                     for b in range(3):
@@ -218,7 +169,7 @@ def claim(
     inverse = np.empty((3, 3))
     place = np.empty(6)
     for w in order:
-        _inverse(lattices[w], inverse)
+        inverse3(lattices[w], inverse)
         for j in range(relative.shape[1]):
             atom = source[w, j]
             x = relative[w, j, 0]
@@ -227,7 +178,7 @@ def claim(
             far = x * x + y * y + z * z
             if stamp[atom] == number and distance[atom] <= far:
                 continue
-            s, square = _nearest(x, y, z, lattices[w], inverse, origins[w], sites, place)
+            s, square = nearest_site(x, y, z, lattices[w], inverse, origins[w], sites, place)
             if stamp[atom] != number:
                 stamp[atom] = number
                 reached[count] = atom
