@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.classes import DISORDERED, OTHER
+from ase_crystalnet.lattice.parent import SuperlatticeFinder
 from ase_crystalnet.local.images import WindowImages
 
 __all__ = ["CELL_ATOMS", "count_cells", "look_again", "not_flat"]
@@ -23,8 +24,7 @@ CELL_ATOMS = {
 #: Excess over that number at which a structure is as likely as not, and the width of the doubt. In
 #: 250 atoms of crystals at sigma 0.12 the number is right within 2 %, in 64 within 5 %.
 EXCESS, DOUBT = 1.13, 0.02
-#: Structures that a weak superlattice makes, and not only decorates. "Other" is none of them: in
-#: its own lattice a thin film with fringes looks like a crystal of no type.
+#: Structures that a weak superlattice makes, and not only decorates.
 SUPERSTRUCTURES = ("dhcp", "graphite", "hexdiam", "rh")
 #: Certainty above which the lattice with weak peaks is listened to.
 SAID = 0.5
@@ -42,8 +42,9 @@ def look_again(
     """Take the answers in the lattice with its weak peaks where these make the structure.
 
     The window without the peaks shows what the structure would be without them. With them it shows
-    all there is, in a frame that a perfect crystal is rarely seen in; so it counts where it is sure
-    of a structure of which such peaks are a part.
+    all there is, in a frame that a perfect crystal is rarely seen in. So that counts where it is
+    sure of a structure of which such peaks are a part, and where the window's shape does not
+    explain them: the fringes of a film are no structure.
 
     Parameters
     ----------
@@ -63,8 +64,12 @@ def look_again(
     atoms = seen.cell_atoms.copy()
     numbers = [classes.index(name) for name in SUPERSTRUCTURES if name in classes]
     sure = own.max(axis=1, initial=0.0)
-    taken = np.isin(own.argmax(axis=1), numbers) & (
-        sure > np.maximum(SAID, probabilities[seen.own_rows].max(axis=1, initial=0.0) - 0.2)
+    assert seen.superlattices is not None
+    explained = seen.superlattices.significance[seen.own_rows] <= SuperlatticeFinder.chance
+    taken = (
+        ~explained
+        & np.isin(own.argmax(axis=1), numbers)
+        & (sure > np.maximum(SAID, probabilities[seen.own_rows].max(axis=1, initial=0.0) - 0.2))
     )
     rows = seen.own_rows[taken]
     probabilities[rows] = own[taken]

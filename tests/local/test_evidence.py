@@ -13,6 +13,7 @@ from ase_crystalnet import CrystalNet, crystals
 from ase_crystalnet.classes import STRUCTURES
 from ase_crystalnet.crystals.sampling import Disorder, cut_crystal
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
+from ase_crystalnet.lattice.parent import Superlattices
 from ase_crystalnet.local.evidence import CELL_ATOMS, count_cells, look_again, not_flat
 from ase_crystalnet.local.images import WindowImages
 from ase_crystalnet.local.names import image_maker
@@ -83,17 +84,30 @@ def test_a_flat_answer_is_no_name():
 
 
 @pytest.mark.parametrize(
-    ("own", "wanted"),
+    ("own", "significance", "wanted"),
     [
-        (sure("rh", 0.95), "rh"),  # bismuth: simple cubic but for the peaks that were set aside
-        (sure("fcc", 0.95), "sc"),  # not a structure that such peaks make
-        (sure("rh", 0.4), "sc"),  # not sure
+        (sure("rh", 0.95), 9.0, "rh"),  # bismuth: simple cubic but for the peaks that were dropped
+        (sure("fcc", 0.95), 9.0, "sc"),  # not a structure that such peaks make
+        (sure("rh", 0.4), 9.0, "sc"),  # not sure
+        (sure("rh", 0.95), 1.0, "sc"),  # fringes of a film: its shape explains them
     ],
 )
-def test_weak_peaks_are_listened_to_where_they_make_the_structure(own: np.ndarray, wanted: str):
+def test_weak_peaks_are_listened_to_where_they_make_the_structure(
+    own: np.ndarray, significance: float, wanted: str
+):
     seen = image_maker(Fingerprint())(*pad_windows(windows("sc", Disorder(sigma=0.05), count=2)))
+    weak = Superlattices(
+        np.array([1, 2], np.int8),
+        seen.lattices.lattice,
+        np.array([np.nan, 0.03]),
+        np.array([np.nan, significance]),
+    )
     seen: WindowImages = replace(
-        seen, own_rows=np.array([1]), own_images=seen.images[:1], own_cell_atoms=np.array([2.0])
+        seen,
+        superlattices=weak,
+        own_rows=np.array([1]),
+        own_images=seen.images[:1],
+        own_cell_atoms=np.array([2.0]),
     )
     answers = np.stack([sure("sc"), sure("sc", 0.9)])
     atoms = look_again(answers, seen, own[None], STRUCTURES)
