@@ -15,7 +15,7 @@ import numpy as np
 
 from ase_crystalnet._compute.types import Array
 
-__all__ = ["MARGIN", "PROTOTYPES", "Prototype"]
+__all__ = ["MARGIN", "PROTOTYPES", "Prototype", "operations_of"]
 Range = tuple[float, float]
 
 #: Least distance from a crystal of higher symmetry or another class: in ln(c/a), and of the sites
@@ -166,7 +166,7 @@ def _cell(group: int, ratio: float) -> Array:
 
 
 @cache
-def _operations(group: int) -> tuple[Array, Array]:
+def operations_of(group: int) -> tuple[Array, Array]:
     """Rotations and translations of the standard setting, first origin choice."""
     import spglib
 
@@ -184,7 +184,7 @@ def _group_of(hall: int) -> int:
 
 def _orbit(group: int, point: tuple[float, float, float], shift: Array) -> Array:
     """All sites equivalent to a point, moved by `shift` as far as its site symmetry allows."""
-    rotations, translations = _operations(group)
+    rotations, translations = operations_of(group)
     given = np.array(point)
     images = rotations @ given + translations
     offset = images - given

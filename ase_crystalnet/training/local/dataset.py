@@ -7,12 +7,13 @@ it stopped and gives the same data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.geometry import cellpar_to_cell
@@ -33,10 +34,19 @@ from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.local.images import ImageMaker
 from ase_crystalnet.training.shards import keep_recipe, pad_windows, write_shard
 
-__all__ = ["OtherCrystals", "Recipe", "Sampler", "fingerprint_windows", "make_shards"]
+__all__ = [
+    "OtherCrystals",
+    "Recipe",
+    "Sampler",
+    "fingerprint_windows",
+    "make_shards",
+    "make_shards_of",
+    "pools_of",
+]
 
 
 Range = tuple[float, float]
+Imaging = Callable[..., tuple[NDArray[np.uint8], Lattices]]
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,17 @@ class Recipe:
     packing_sweeps: tuple[int, int] = (25, 120)
 
 
+def pools_of(recipe: Recipe, md_files: Sequence[Path], seed: int) -> tuple[Pool, ...]:
+    """Pools from molecular dynamics, and the recipe's random packings."""
+    rng = np.random.default_rng([seed, 77])
+    sweeps = recipe.packing_sweeps
+    packings = [
+        Pool.of("packing", *random_packing(d, rng, sweeps=int(rng.integers(*sweeps))))
+        for d in np.linspace(*recipe.packing_density, recipe.packings)
+    ]
+    return (*load_pools(md_files), *packings)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Draws windows (n, 3) and their targets (8,)."""
@@ -187,13 +208,7 @@ class Sampler:
     @classmethod
     def of(cls, recipe: Recipe, md_files: Sequence[Path], seed: int) -> Sampler:
         """Sampler with pools from molecular dynamics and the recipe's random packings."""
-        rng = np.random.default_rng([seed, 77])
-        sweeps = recipe.packing_sweeps
-        packings = [
-            Pool.of("packing", *random_packing(d, rng, sweeps=int(rng.integers(*sweeps))))
-            for d in np.linspace(*recipe.packing_density, recipe.packings)
-        ]
-        return cls(recipe, (*load_pools(md_files), *packings))
+        return cls(recipe, pools_of(recipe, md_files, seed))
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """One window, of the recipe's least number of atoms at least, and its target."""
@@ -325,8 +340,52 @@ def fingerprint_windows(
     return np.rint(255 * np.sqrt(seen.images)).astype(np.uint8), seen.lattices
 
 
-def _make_shard(index: int, *, out: Path, sampler: Sampler, seed: int, size: int) -> int:
-    return write_shard(index, out, sampler.draw, fingerprint_windows, seed, size, 512)
+def _make_shard(
+    index: int, *, out: Path, sampler: Sampler, images: Imaging, seed: int, size: int
+) -> int:
+    return write_shard(index, out, sampler.draw, images, seed, size, 512)
+
+
+def make_shards_of(
+    sampler: Callable[[], Sampler],
+    images: Imaging,
+    out: Path,
+    count: int,
+    *,
+    record: Mapping[str, Any],
+    seed: int,
+    size: int,
+    processes: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write shards of what a sampler draws; those that are there are kept.
+
+    Parameters
+    ----------
+    sampler : callable
+        Makes it, if any shard is missing.
+    images : callable
+        From windows to byte images and lattices; can be pickled.
+    record : mapping
+        What decides the windows: kept beside them, and compared.
+    out, count, seed, size, processes, progress
+        As of `make_shards`.
+
+    Raises
+    ------
+    InputError
+        The folder holds shards of another record.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    keep_recipe(out, record)
+    todo = [i for i in range(count) if not (out / f"shard{i:04d}.npz").exists()]
+    if not todo:
+        return
+    make = partial(_make_shard, out=out, sampler=sampler(), images=images, seed=seed, size=size)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(make, todo), start=count - len(todo) + 1):
+            if progress:
+                progress(done, count)
 
 
 def make_shards(
@@ -364,13 +423,14 @@ def make_shards(
         The folder holds shards of another recipe or seed.
     """
     files = [f.name for f in md_files]
-    keep_recipe(out, {"recipe": asdict(recipe), "seed": seed, "size": size, "md": files})
-    todo = [i for i in range(count) if not (out / f"shard{i:04d}.npz").exists()]
-    if not todo:
-        return
-    sampler = Sampler.of(recipe, md_files, seed)
-    make = partial(_make_shard, out=out, sampler=sampler, seed=seed, size=size)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(make, todo), start=count - len(todo) + 1):
-            if progress:
-                progress(done, count)
+    make_shards_of(
+        lambda: Sampler.of(recipe, md_files, seed),
+        fingerprint_windows,
+        out,
+        count,
+        record={"recipe": asdict(recipe), "seed": seed, "size": size, "md": files},
+        seed=seed,
+        size=size,
+        processes=processes,
+        progress=progress,
+    )

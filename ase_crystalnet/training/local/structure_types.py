@@ -11,7 +11,6 @@ fluorite, perovskite, Laves phases and A15 are among the rest.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import STRUCTURES
+from ase_crystalnet.crystals.prototypes import operations_of
 from ase_crystalnet.crystals.sampling import Crystal, prototype
 from ase_crystalnet.crystals.stackings import close_packed, graphite, letters_of, words
 from ase_crystalnet.lattice.strain import PARENTS, STRAIN_LIMIT, nearest_parent
@@ -124,26 +124,6 @@ _MOST_SITES = 24
 _STACKED_SHARE = 0.06
 
 
-@cache
-def _hall_numbers() -> tuple[int, ...]:
-    """First Hall number of each space group, 1 to 230."""
-    import spglib
-
-    first: dict[int, int] = {}
-    for hall in range(1, 531):
-        kind: Any = spglib.get_spacegroup_type(hall)
-        first.setdefault(int(kind.number), hall)
-    return tuple(first[number] for number in range(1, 231))
-
-
-@cache
-def _operations(group: int) -> tuple[Array, Array]:
-    import spglib
-
-    found: Any = spglib.get_symmetry_from_database(_hall_numbers()[group - 1])
-    return np.asarray(found["rotations"], float), np.asarray(found["translations"], float)
-
-
 def _random_cell(group: int, rng: np.random.Generator) -> Array:
     a, b, c = rng.uniform(0.7, 1.6, 3)
     lengths: tuple[float, float, float]
@@ -175,7 +155,7 @@ def _distances(cell: Array, sites: Array) -> Array:
 
 
 def _all_images(group: int, point: Array) -> Array:
-    rotations, translations = _operations(group)
+    rotations, translations = operations_of(group)
     images = (rotations @ point + translations) % 1.0
     kept: list[Array] = []
     for image in images:
@@ -259,7 +239,7 @@ def type_of(cell: Array, sites: Array) -> tuple[str, int]:
     if name is None and primitive == 1:
         name = "bct139"  # a lattice: named by its cubic parent, or a crystal of no type
     if name is None:
-        return _near_cubic(given, primitive), primitive
+        return _near_a_type(given, primitive), primitive
     if primitive == 1:
         lattice: Any = spglib.find_primitive(given, symprec=tolerance)
         parent = cubic_parent(lattice[0])
@@ -269,7 +249,7 @@ def type_of(cell: Array, sites: Array) -> tuple[str, int]:
     return ("" if primitive == 4 else name), primitive
 
 
-def _near_cubic(given: Any, primitive: int) -> str:
+def _near_a_type(given: Any, primitive: int) -> str:
     """'' where a crystal of few atoms is a strained diamond, hcp or the like; else 'other'."""
     import spglib
 

@@ -11,10 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +21,24 @@ from scipy.spatial.transform import Rotation
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import STRUCTURES
-from ase_crystalnet.crystals.disordered import random_packing
-from ase_crystalnet.crystals.pools import Pool, load_pools
 from ase_crystalnet.crystals.sampling import Crystal, cut_crystal, random_direction
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.local.names import image_maker
-from ase_crystalnet.training.local.dataset import Range, Recipe, Sampler
+from ase_crystalnet.training.local.dataset import (
+    Range,
+    Recipe,
+    Sampler,
+    make_shards_of,
+    pools_of,
+)
 from ase_crystalnet.training.local.structure_types import (
     real_crystals,
     sample_other,
     sample_structure,
     target_of,
 )
-from ase_crystalnet.training.shards import keep_recipe, pad_windows, write_shard
+from ase_crystalnet.training.shards import pad_windows
 
 __all__ = ["StructureRecipe", "StructureSampler", "load_real_crystals", "make_structure_shards"]
 
@@ -116,17 +117,11 @@ class StructureSampler(Sampler):
         cls, recipe: StructureRecipe, md_files: Sequence[Path], seed: int, real: Cells
     ) -> StructureSampler:
         """Sampler with pools from molecular dynamics, random packings, and real crystals."""
-        rng = np.random.default_rng([seed, 77])
-        sweeps = recipe.packing_sweeps
-        packings = [
-            Pool.of("packing", *random_packing(d, rng, sweeps=int(rng.integers(*sweeps))))
-            for d in np.linspace(*recipe.packing_density, recipe.packings)
-        ]
         rng = np.random.default_rng([seed, 79])
         others = tuple(
             sample_other(rng, real, recipe.real_share) for _ in range(recipe.other_crystals)
         )
-        return cls(recipe, (*load_pools(md_files), *packings), others)
+        return cls(recipe, pools_of(recipe, md_files, seed), others)
 
     def _draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         recipe = self.recipe
@@ -249,10 +244,6 @@ def structure_windows(
     return np.rint(255 * np.sqrt(images)).astype(np.uint8), seen.lattices
 
 
-def _make_shard(index: int, *, out: Path, sampler: Sampler, seed: int, size: int) -> int:
-    return write_shard(index, out, sampler.draw, structure_windows, seed, size, 512)
-
-
 def make_structure_shards(
     out: Path,
     count: int,
@@ -275,20 +266,18 @@ def make_structure_shards(
     InputError
         The folder holds shards of another recipe or seed.
     """
-    out.mkdir(parents=True, exist_ok=True)
     record = {
         "recipe": asdict(recipe), "seed": seed, "size": size, "real_crystals": len(real),
         "molecular_dynamics": [f.name for f in md_files],
     }  # fmt: skip
-    keep_recipe(out, record)
-    missing = [i for i in range(count) if not (out / f"shard{i:04d}.npz").is_file()]
-    if not missing:
-        return
-    sampler = StructureSampler.of_structures(recipe, md_files, seed, real)
-    work = partial(_make_shard, out=out, sampler=sampler, seed=seed, size=size)
-    done = count - len(missing)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(work, missing):
-            done += 1
-            if progress is not None:
-                progress(done, count)
+    make_shards_of(
+        lambda: StructureSampler.of_structures(recipe, md_files, seed, real),
+        structure_windows,
+        out,
+        count,
+        record=record,
+        seed=seed,
+        size=size,
+        processes=processes,
+        progress=progress,
+    )
