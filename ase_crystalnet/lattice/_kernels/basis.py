@@ -14,10 +14,52 @@ from ase_crystalnet._compute.structure_factor import Q_MAX, amplitude
 Q_POLISH = 12.0  # holds two orders of every class (bcc 200 at 10.9)
 MAX_BASIS = 22  # peaks and their differences tried as basis vectors
 MAX_HKL = 512
+#: Half the slope of ln S(q) beside a peak, by the distances between the sites of a cell: in hcp, of
+#: which one plane of sites is 1/3 of a rod's period from the other, 0.72 spacings at l = 0.
+SLOPE = 1.4
 
 
 @njit(**STRICT)
-def find_basis(q, s, count, tolerance, penalty, ext, basis):
+def spot_shape(moments, shape):
+    """Fill the matrix that weighs misfits of peaks by the window's shape; returns their slack.
+
+    Peaks are as wide as the window is narrow: in a film of few layers they are rods. The slope of
+    the structure factor shifts the maximum of a peak by its width squared, so that is how misfits
+    count: a row vector d of reciprocal space as ``|d @ shape|``, in a ball as ``|d|``. In windows
+    that are thin the shift is no smaller than the distance of reflections, so there a misfit counts
+    from it on.
+
+    Parameters
+    ----------
+    moments : (3, 3) array
+        Twice the covariance of the atoms, in nearest-neighbour distances.
+    shape : (3, 3) array
+        Filled.
+    """
+    mean = (moments[0, 0] + moments[1, 1] + moments[2, 2]) / 3.0
+    inverse = np.empty((3, 3))
+    det = inverse3(moments, inverse)
+    for i in range(3):
+        for j in range(3):
+            shape[i, j] = moments[i, j] / mean
+    # 1 in a ball, 0.8 in a disk as thick as 1.5 of its radii, 0.6 in one of one radius.
+    thin = max(0.0, min(1.0, (0.95 - abs(det) / mean**3) / 0.2))
+    return thin * SLOPE / mean
+
+
+@njit(**STRICT)
+def misfit(d0, d1, d2, shape, slack):
+    """Square of the length of (d0, d1, d2) as `spot_shape` has it."""
+    total = 0.0
+    for c in range(3):
+        total += (d0 * shape[0, c] + d1 * shape[1, c] + d2 * shape[2, c]) ** 2
+    if slack > 0.0:
+        return max(0.0, math.sqrt(total) - slack) ** 2
+    return total
+
+
+@njit(**STRICT)
+def find_basis(q, s, count, tolerance, penalty, shape, slack, ext, basis):
     """The triple of peaks (or their differences) that explains the peaks best.
 
     Evidence = weight of the indexed peaks - penalty x number of reflections the triple predicts:
@@ -44,6 +86,17 @@ def find_basis(q, s, count, tolerance, penalty, ext, basis):
                     candidates[nc, 2] = v2
                     length[nc] = norm_
                     nc += 1
+                # Across a thin window peaks are shifted from either side of where none is seen.
+                if (
+                    slack > 0.0
+                    and norm_ > 1.6
+                    and misfit(v0, v1, v2, shape, 0.0) < (0.6 * norm_) ** 2
+                ):
+                    candidates[nc, 0] = 0.5 * v0
+                    candidates[nc, 1] = 0.5 * v1
+                    candidates[nc, 2] = 0.5 * v2
+                    length[nc] = 0.5 * norm_
+                    nc += 1
     order = np.argsort(length[:nc])
     ne = 0
     for o in range(nc):
@@ -66,8 +119,13 @@ def find_basis(q, s, count, tolerance, penalty, ext, basis):
     for i in range(count):
         total += s[i]
     norm = np.empty(ne)
+    shaped = np.empty((ne, 3))
     for i in range(ne):
         norm[i] = math.sqrt(ext[i, 0] ** 2 + ext[i, 1] ** 2 + ext[i, 2] ** 2)
+        for c in range(3):
+            shaped[i, c] = 0.0
+            for d in range(3):
+                shaped[i, c] += ext[i, d] * shape[d, c]
     trial = np.empty((3, 3))
     inv = np.empty((3, 3))
     best = -1e300
@@ -99,10 +157,14 @@ def find_basis(q, s, count, tolerance, penalty, ext, basis):
                     for c in range(3):
                         f = q[p, 0] * inv[0, c] + q[p, 1] * inv[1, c] + q[p, 2] * inv[2, c]
                         f -= np.rint(f)
-                        r0 += f * trial[c, 0]
-                        r1 += f * trial[c, 1]
-                        r2 += f * trial[c, 2]
-                    r = (r0 * r0 + r1 * r1 + r2 * r2) / tol2
+                        row = i if c == 0 else j if c == 1 else k
+                        r0 += f * shaped[row, 0]
+                        r1 += f * shaped[row, 1]
+                        r2 += f * shaped[row, 2]
+                    r = r0 * r0 + r1 * r1 + r2 * r2
+                    if slack > 0.0:
+                        r = max(0.0, math.sqrt(r) - slack) ** 2
+                    r /= tol2
                     miss += s[p] * min(r, 1.0)
                     if miss >= allowed:
                         break
@@ -116,7 +178,20 @@ def find_basis(q, s, count, tolerance, penalty, ext, basis):
 
 
 @njit(**STRICT)
-def refine_cell(q, s, count, tight, penalty, basis, trial):
+def apart(coordinates, basis, shape, slack):
+    """Square of the length of a vector in coordinates of a basis, in radii of a spot."""
+    d = np.empty(3)
+    for c in range(3):
+        d[c] = (
+            coordinates[0] * basis[0, c]
+            + coordinates[1] * basis[1, c]
+            + coordinates[2] * basis[2, c]
+        )
+    return misfit(d[0], d[1], d[2], shape, slack)
+
+
+@njit(**STRICT)
+def refine_cell(q, s, count, tight, penalty, shape, slack, basis, trial):
     """Enlarge the real-space cell where bright peaks lie between the reflections of the basis.
 
     Superlattice reflections (graphite, dhcp, alpha-As) are weak and near strong ones, so the loose
@@ -127,28 +202,22 @@ def refine_cell(q, s, count, tight, penalty, basis, trial):
     inv = np.empty((3, 3))
     inverse3(basis, inv)
     frac = np.empty(3)
+    nearest = np.empty(3)
     worst = -1
     for p in range(count):
-        r = 0.0
         for c in range(3):
             frac[c] = q[p, 0] * inv[0, c] + q[p, 1] * inv[1, c] + q[p, 2] * inv[2, c]
             frac[c] -= np.rint(frac[c])
-        for c in range(3):
-            r += (frac[0] * basis[0, c] + frac[1] * basis[1, c] + frac[2] * basis[2, c]) ** 2
-        if r > tight * tight and s[p] > 11.0:
+        if apart(frac, basis, shape, slack) > tight * tight and s[p] > 11.0:
             worst = p
             break
     if worst < 0:
         return False
     rows = np.zeros((4, 3), np.int64)
     for k in range(2, 7):
-        error = 0.0
-        for c in range(3):
-            e = 0.0
-            for d in range(3):
-                e += (frac[d] - np.rint(frac[d] * k) / k) * basis[d, c]
-            error += e * e
-        if error > 0.36 * tight * tight:
+        for d in range(3):
+            nearest[d] = frac[d] - np.rint(frac[d] * k) / k
+        if apart(nearest, basis, shape, slack) > 0.36 * tight * tight:
             continue
         # Integer row reduction of (k I; p): a basis of the enlarged set of points, times k.
         rows[:] = 0
@@ -185,8 +254,6 @@ def refine_cell(q, s, count, tight, penalty, basis, trial):
         old = np.empty((3, 3))
         inverse3(basis, old)
         for p in range(count):
-            before = 0.0
-            after = 0.0
             f0 = np.empty(3)
             f1 = np.empty(3)
             for c in range(3):
@@ -194,9 +261,8 @@ def refine_cell(q, s, count, tight, penalty, basis, trial):
                 f1[c] = q[p, 0] * inv[0, c] + q[p, 1] * inv[1, c] + q[p, 2] * inv[2, c]
                 f0[c] -= np.rint(f0[c])
                 f1[c] -= np.rint(f1[c])
-            for c in range(3):
-                before += (f0[0] * basis[0, c] + f0[1] * basis[1, c] + f0[2] * basis[2, c]) ** 2
-                after += (f1[0] * trial[0, c] + f1[1] * trial[1, c] + f1[2] * trial[2, c]) ** 2
+            before = apart(f0, basis, shape, slack)
+            after = apart(f1, trial, shape, slack)
             limit = tight * tight
             gain += s[p] * (min(before, limit) - min(after, limit)) / limit
         det = abs(inverse3(trial, inv))
@@ -208,10 +274,11 @@ def refine_cell(q, s, count, tight, penalty, basis, trial):
 
 
 @njit(**STRICT)
-def fit_basis(q, s, count, tolerance, basis):
+def fit_basis(q, s, count, tolerance, shape, slack, basis):
     """Weighted least squares of the basis to the peaks it indexes (in place)."""
     inv = np.empty((3, 3))
     f = np.empty(3)
+    d = np.empty(3)
     for _ in range(3):
         inverse3(basis, inv)
         a = np.zeros((3, 3))
@@ -219,16 +286,14 @@ def fit_basis(q, s, count, tolerance, basis):
         for p in range(count):
             for c in range(3):
                 f[c] = np.rint(q[p, 0] * inv[0, c] + q[p, 1] * inv[1, c] + q[p, 2] * inv[2, c])
-            r = 0.0
             for c in range(3):
-                r += (q[p, c] - f[0] * basis[0, c] - f[1] * basis[1, c] - f[2] * basis[2, c]) ** 2
-            if r < tolerance * tolerance:
+                d[c] = q[p, c] - f[0] * basis[0, c] - f[1] * basis[1, c] - f[2] * basis[2, c]
+            if misfit(d[0], d[1], d[2], shape, slack) < tolerance * tolerance:
                 for u in range(3):
                     for v in range(3):
                         a[u, v] += s[p] * f[u] * f[v]
                         y[u, v] += s[p] * f[u] * q[p, v]
-        d = inverse3(a, inv)
-        if abs(d) < 1e-6:
+        if abs(inverse3(a, inv)) < 1e-6:
             return
         add_product3(0.0, inv, y, basis)
 

@@ -27,6 +27,7 @@ from ase_crystalnet.lattice._kernels.basis import (
     fit_basis,
     polish,
     refine_cell,
+    spot_shape,
 )
 from ase_crystalnet.lattice._kernels.first_shell import BINS, first_shell
 from ase_crystalnet.lattice._kernels.motif import (
@@ -163,20 +164,22 @@ def window_lattice(
     if kept < 3 or top < 9.0:
         return 0
     trial = np.empty((3, 3))
+    shape = np.empty((3, 3))
+    slack = spot_shape(moments, shape)
     excess = np.empty(MAX_PEAKS)
     # Noise alone reaches the logarithm of the number of map points: only the excess is evidence.
     noise = math.log(4.0 * half**3)
     for p in range(kept):
         excess[p] = max(s[p] - noise, 0.5)
-    share = find_basis(q, excess, kept, tolerance * h, penalty, ext, out)
+    share = find_basis(q, excess, kept, tolerance * h, penalty, shape, slack, ext, out)
     if share < 0:
         return 0
     minkowski(out)
-    fit_basis(q, s, kept, tolerance * h, out)
+    fit_basis(q, s, kept, tolerance * h, shape, slack, out)
     minkowski(out)
     count = polish(x, y, z, w, n, norm, curve, out, polishing, hkl, value)
     for _ in range(3):
-        if not refine_cell(q, s, kept, 0.45 * h, penalty, out, trial):
+        if not refine_cell(q, s, kept, 0.45 * h, penalty, shape, slack, out, trial):
             break
         minkowski(out)
         count = polish(x, y, z, w, n, norm, curve, out, 1, hkl, value)
