@@ -125,6 +125,13 @@ def train_structure(
     epochs: Annotated[int | None, number("Passes over the windows.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of windows and weights.")] = None,
     processes: Annotated[int, number("Processes that make windows.")] = CORES,
+    sets: Annotated[
+        bool,
+        typer.Option(
+            "--sets",
+            help="Only measure the thresholds of the prediction sets again, of the model in -o.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the model "structure": structure types instead of symmetries, and crystals of no type.
@@ -136,13 +143,14 @@ def train_structure(
 
     ```
     crystalnet train structure --structures structures -o my-model
+    crystalnet train structure --structures structures -o my-model --sets
     ```
     """
     from ase_crystalnet.training.local import train as fit
 
     plan = changed(fit.STRUCTURE_PLAN, shards=shards, epochs=epochs, seed=seed)
     train(
-        fit.train_local,
+        fit.calibrate_sets if sets else fit.train_local,
         output,
         work,
         plan=plan,

@@ -183,14 +183,14 @@ def relation(normal, towards, planes, m, q, other):
 
 @njit(**STRICT)
 def averaged(
-    reference, favour, neighbours, cost, planes, noise, normal, towards, ring, least_ring,
+    reference, favour, neighbours, cost, planes, noise, normal, towards, ring, least_ring, quiet,
     loudness, start, stop, out, out_cost,
 ):  # fmt: skip
     """Means over each atom and its neighbours in each plane, where the noise is above `loudness`.
 
     `out` (N, 4, 2) and `out_cost` (N, 4) take the means of `favour` (N, 4, 2) and `cost` (N, 4);
-    they are nan where there are fewer atoms than `least_ring`, and what was given where the noise
-    is smaller.
+    they are nan where there are fewer atoms than `least_ring` and the noise is above `quiet`, and
+    what was given where the noise is smaller than `loudness`.
     """
     for i in range(start, stop):
         m = reference[i]
@@ -221,7 +221,7 @@ def averaged(
                     below += sign * favour[j, p, 1 - side]
                     fit += cost[j, p]
                     count += 1
-                if count < least_ring:
+                if count < least_ring and noise[m] > quiet:
                     above = below = fit = np.nan
             out[i, q, 0] = above / count
             out[i, q, 1] = below / count

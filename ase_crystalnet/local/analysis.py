@@ -315,7 +315,8 @@ class LocalAnalysis:
                 "centers": centers,
                 "species": self.species,
                 **naming_of(self.images, self.chosen),
-                **self.classifier.card.sets_table(),
+                # Structures left out are in "other", which other thresholds were measured for.
+                **({} if self.chosen else self.classifier.card.sets_table()),
             },
             **columns,
         )
@@ -331,7 +332,9 @@ class LocalAnalysis:
         """Class probabilities of atoms with their stacking, and stacking and faults by name."""
         assert self.images.strains is not None
         crystals = crystals_of(prepared, points, table, self.classes, self.images.strains)
-        stacking = stacking_of(prepared, crystals, allowed_misfit(probabilities, self.classes))
+        best = np.nan_to_num(probabilities).argmax(axis=1)
+        allowed = allowed_misfit(probabilities, self.classes)
+        stacking = stacking_of(prepared, crystals, allowed, best != self.disordered)
         faults = faults_of(prepared, stacking)
         return with_stacking(probabilities, self.classes, stacking), {
             "stacking": stacking.state,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,17 @@ from ase_crystalnet.lattice.strain import PARENTS, ParentFinder
 from ase_crystalnet.results.table import WindowTable
 from ase_crystalnet.windows.windower import PreparedSystem
 
-__all__ = ["DOWN", "NEIGHBOURS", "NORMALS", "PLACES", "RING", "UP", "Crystals", "crystals_of"]
+__all__ = [
+    "DOWN",
+    "NEIGHBOURS",
+    "NORMALS",
+    "PLACES",
+    "RING",
+    "SLACK",
+    "UP",
+    "Crystals",
+    "crystals_of",
+]
 
 #: One window in a cube of so many spacings is asked.
 CUBE = 2.0
@@ -83,6 +93,23 @@ class Crystals:
 
     def __len__(self) -> int:
         return len(self.centers)
+
+    def some(self, rows: NDArray[np.int64]) -> Crystals:
+        """Some of them."""
+        return Crystals(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def moved(self, centers: Array, matrix: Array) -> Crystals:
+        """The same elsewhere, and lying otherwise."""
+        return replace(self, centers=centers, matrix=matrix)
+
+    def joined(self, other: Crystals) -> Crystals:
+        """These, then the others."""
+        return Crystals(
+            **{
+                f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
+                for f in fields(self)
+            }
+        )
 
     @property
     def planes(self) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ first ones of fcc or hcp, staggered or eclipsed bonds between them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ase_crystalnet._compute.threads import share
-from ase_crystalnet.local.close_packed import DOWN, PLACES, RING, UP, Crystals
+from ase_crystalnet.local.close_packed import DOWN, PLACES, RING, SLACK, UP, Crystals
+from ase_crystalnet.local.twins import twins_of
 from ase_crystalnet.windows.windower import PreparedSystem
 
 __all__ = ["FCC", "HCP", "MISFIT", "Stacking", "stacking_of"]
@@ -45,6 +46,8 @@ CLEAR = 0.04
 #: Fewest atoms, itself included, whose mean is taken in a plane, and the fewest neighbours there
 #: that agree with an hcp atom.
 LEAST_RING, LEAST_ALIKE = 4, 2
+#: Noise (see `Crystals`) up to which an atom's own neighbours say enough: sigma 0.05.
+QUIET = 0.007
 #: Noise (see `Crystals`) above which the means are taken a second time: from sigma 0.09 on.
 LOUD = (0.018,)
 #: Crystals tried for an atom, those of the nearest windows, within so many radii of a window.
@@ -56,6 +59,13 @@ LEAST_HCP, LEAST_DOUBLE, AROUND, ROOM_AROUND = 0.5, 0.45, 3.0, 400
 MANY, PARALLEL, ALIGNED = 2.0, 0.96, 0.5
 #: Neighbours are looked for up to so many spacings, and so many are kept; more in diamond.
 NEAR, ROOM, ROOM_DIAMOND = 1.55, 40, 80
+#: Fewest atoms inside of a twin that no window shows, and least share of atoms whose stacking is
+#: known, within so many spacings of its centre, one and a half layers beyond the twin plane.
+FEWEST_TWIN, LEAST_KNOWN, INSIDE = 6, 0.7, 1.8
+#: Noise over that of a crystal's own atoms above which it is another's, and how many must say so.
+TOO_LOUD, FEWEST_OWN = 3.0, 8
+#: Twins of twins that are looked for: of twenty tetrahedra the farthest is the fifth.
+GENERATIONS = 5
 #: Atoms worked on at a time.
 BATCH = 65536
 #: Squared distance between that of first neighbours of diamond (0.61) and of second ones, 1.
@@ -102,7 +112,10 @@ class Stacking:
 
 
 def stacking_of(
-    prepared: PreparedSystem, crystals: Crystals, allowed: NDArray[np.float32] | None = None
+    prepared: PreparedSystem,
+    crystals: Crystals,
+    allowed: NDArray[np.float32] | None = None,
+    solid: NDArray[np.bool_] | None = None,
 ) -> Stacking:
     """Stacking of every atom for which a window with such a crystal is near.
 
@@ -114,6 +127,8 @@ def stacking_of(
     allowed : (N,) float32 array, optional
         Mean squared distance of the neighbours from their places, in squared spacings, up to which
         an atom is of the crystal; by default `MISFIT`.
+    solid : (N,) bool array, optional
+        Atoms that may be of a twin which no window shows; by default all.
     """
     atoms = _Atoms.of(len(prepared.given))
     result = atoms.stacking(crystals)
@@ -123,7 +138,11 @@ def stacking_of(
         allowed = np.full(len(prepared.given), MISFIT, np.float32)
     everywhere = np.arange(len(prepared.given))
     atoms.compare(prepared, crystals, np.ones(len(crystals), bool), everywhere)
+    crystals = atoms.quieter(crystals)
     atoms.judge(prepared, crystals, allowed)
+    if solid is None:
+        solid = np.ones(len(prepared.given), bool)
+    crystals = _with_twins(prepared, crystals, atoms, allowed, solid)
     # A window about a twin plane may show a hexagonal lattice, which has no such layers around.
     kept = _real(prepared, crystals, atoms.state) & _not_alone(prepared, crystals)
     if not kept.all():
@@ -132,6 +151,48 @@ def stacking_of(
         atoms.compare(prepared, crystals, kept, again)
         atoms.judge(prepared, crystals, allowed)
     return atoms.settled(crystals)
+
+
+def _with_twins(
+    prepared: PreparedSystem,
+    crystals: Crystals,
+    atoms: _Atoms,
+    allowed: NDArray[np.float32],
+    solid: NDArray[np.bool_],
+) -> Crystals:
+    """The crystals, and twins of them that no window showed; `atoms` have been given to these."""
+    fresh = kept = np.ones(len(crystals), bool)
+    for _ in range(GENERATIONS):
+        unknown = (atoms.state == 0) & solid
+        found = (atoms.reference, atoms.plane, atoms.state == HCP, unknown)
+        twins = twins_of(prepared, crystals, fresh, *found)
+        if len(twins) == 0:
+            break
+        crystals = crystals.joined(twins)
+        kept = np.append(kept, np.ones(len(twins), bool))
+        rows = np.flatnonzero(unknown)
+        atoms.compare(prepared, crystals, kept, rows)
+        crystals = atoms.quieter(crystals)
+        atoms.judge(prepared, crystals, allowed)
+        # In a melt beside a crystal some atoms are stacked upon it as well, but few inside.
+        fresh = np.arange(len(crystals)) >= len(crystals) - len(twins)
+        near = prepared.neighbors(twins.centers, INSIDE * twins.spacing, ROOM)[1]
+        state = np.where(near >= 0, atoms.state[near], 0)
+        inside, known = (state == FCC).sum(axis=1), (state > 0).sum(axis=1)
+        enough = known >= LEAST_KNOWN * (near >= 0).sum(axis=1)
+        fresh[fresh] = (inside >= FEWEST_TWIN) & enough
+        wrong = (np.arange(len(crystals)) >= len(crystals) - len(twins)) & ~fresh
+        kept &= ~wrong
+        again = np.flatnonzero(np.append(wrong, False)[atoms.reference])
+        if len(again):
+            atoms.reference[again] = -1
+            atoms.compare(prepared, crystals, kept, again)
+            atoms.judge(prepared, crystals, allowed)
+        if not fresh.any():
+            break
+    number = np.append(np.cumsum(kept) - 1, -1)
+    atoms.reference[:] = number[atoms.reference]
+    return crystals.some(np.flatnonzero(kept))
 
 
 def _real(
@@ -269,6 +330,27 @@ class _Atoms:
             for array, piece in zip(wanted, pieces, strict=True):
                 array[rows] = piece
 
+    def quieter(self, crystals: Crystals) -> Crystals:
+        """The crystals, without the noise that is not in the atoms which belong to them.
+
+        A window that holds several crystals shows the difference between them as displacements.
+        """
+        rows = np.flatnonzero(self.reference >= 0)
+        rows = rows[np.argsort(self.reference[rows], kind="stable")]
+        numbers, begin, count = np.unique(
+            self.reference[rows], return_index=True, return_counts=True
+        )
+        noise = crystals.noise.copy()
+        for m, first, many in zip(numbers, begin, count, strict=True):
+            if many < FEWEST_OWN:
+                continue
+            # Three components of each of the twelve distances.
+            own = self.cost[rows[first : first + many]].min(axis=1)
+            measured = float(np.median(own)) / 3 + SLACK**2
+            if noise[m] > TOO_LOUD * measured:
+                noise[m] = measured
+        return replace(crystals, noise=noise)
+
     def judge(
         self, prepared: PreparedSystem, crystals: Crystals, allowed: NDArray[np.float32]
     ) -> None:
@@ -276,7 +358,15 @@ class _Atoms:
         from ase_crystalnet.local._stacking_kernel import averaged, judged
 
         noise = crystals.noise.astype(np.float32)
-        frames = (crystals.planes, noise, crystals.normals, crystals.towards, RING, LEAST_RING)
+        frames = (
+            crystals.planes,
+            noise,
+            crystals.normals,
+            crystals.towards,
+            RING,
+            LEAST_RING,
+            QUIET,
+        )
         favour, cost = self.favour, self.cost
         for loudness in (0.0, *LOUD):
             if not (noise > loudness).any():
@@ -289,10 +379,10 @@ class _Atoms:
 
             share(work, len(self.state), prepared.threads)
             favour, cost = out
-        means = (self.reference, favour, cost, crystals.planes, noise, CLEAR, allowed)
+        told = (self.reference, favour, cost, crystals.planes, noise, CLEAR, allowed)
         written = (self.state, self.plane, self.ratio)
         share(
-            lambda start, stop: judged(*means, start, stop, *written),
+            lambda start, stop: judged(*told, start, stop, *written),
             len(self.state),
             prepared.threads,
         )

@@ -19,18 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_crystalnet.classes import CLASSES, STRUCTURES
+from ase_crystalnet.classifier.card import ModelCard
 from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
-from ase_crystalnet.results.sets import least_probabilities
 from ase_crystalnet.training.local.dataset import Recipe, make_shards
 from ase_crystalnet.training.local.network import FAST, Design, local_network
+from ase_crystalnet.training.local.set_thresholds import calibrated_sets, held_out
 from ase_crystalnet.training.local.structures import (
     Cells,
     StructureRecipe,
-    StructureSampler,
-    load_real_crystals,
     make_structure_shards,
 )
 from ase_crystalnet.training.model_folder import (
@@ -40,14 +39,12 @@ from ase_crystalnet.training.model_folder import (
     write_model_folder,
 )
 from ase_crystalnet.training.provenance import code_that_began
-from ase_crystalnet.training.shards import pad_windows, read_shards
+from ase_crystalnet.training.shards import read_shards
 
-__all__ = ["TrainingPlan", "train_local"]
+__all__ = ["TrainingPlan", "calibrate_sets", "train_local"]
 
 Log = Callable[[str], None]
 WINDOW_ATOMS = (64, 512)
-#: Windows that prediction sets are calibrated on.
-SET_WINDOWS = 8000
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,7 @@ def train_local(
     real: Cells = ()
     held: Cells = ()
     if isinstance(recipe, StructureRecipe):
-        if structures is not None:
-            real = load_real_crystals(structures, plan.real_crystals)
-            # Windows of one crystal are alike: those to judge by come from others.
-            real, held = real[len(real) // 6 :], real[: len(real) // 6]
+        real, held = held_out(structures, plan.real_crystals)
         log(f"{len(real)} real crystals of no type, {len(held)} held out")
     for name, count, seed in (
         ("windows", plan.shards, plan.seed),
@@ -189,10 +183,7 @@ def train_local(
     command = "crystalnet train local" + (" --fast" if plan.teacher is not None else "")
     if isinstance(recipe, StructureRecipe):
         command = "crystalnet train structure"
-        card["least_probabilities"] = _set_thresholds(
-            out, StructureSampler.of_structures(recipe, md_files, plan.seed + 2, held), plan.seed
-        )
-        card["sets_calibrated_on"] = f"{SET_WINDOWS} windows of the recipe, one of each crystal"
+        card |= calibrated_sets(out, recipe, md_files, held, plan.seed + 2, log=log)
         write_card(out, card)
     card["accuracy"] = {
         **_evaluate(plan, out, work, md_files, evaluation_windows, log),
@@ -362,20 +353,45 @@ def _card(
     }
 
 
-def _set_thresholds(out: Path, sampler: StructureSampler, seed: int) -> dict[str, list[float]]:
-    """Thresholds of the prediction sets, on crystals of their own."""
-    from ase_crystalnet.analyzer import CrystalNet
+def calibrate_sets(
+    model: Path,
+    work: Path,
+    *,
+    plan: TrainingPlan | None = None,
+    structures: Path | None = None,
+    processes: int = 2,
+    log: Log = lambda text: None,
+) -> Path:
+    """Measure the thresholds of the prediction sets of a trained model again; write its card.
 
-    method = CrystalNet(out).of_windows()
-    rng = np.random.default_rng([seed, 81])
-    truth, answers = [], []
-    for _ in range(0, SET_WINDOWS, 500):
-        drawn = [sampler.draw(rng) for _ in range(500)]
-        # Near the limit of strain no name is right.
-        drawn = [(window, target) for window, target in drawn if target.max() == 1]
-        answers.append(method.answers(method.images(*pad_windows([w for w, _ in drawn]))))
-        truth += [int(target.argmax()) for _, target in drawn]
-    return least_probabilities(np.concatenate(answers), np.array(truth), method.classes)
+    Parameters
+    ----------
+    model : Path
+        Folder with weights and card.
+    work : Path
+        The liquids and glasses in its folder ``md`` are taken; if there are none, all are
+        simulated.
+    plan : TrainingPlan, optional
+        That of the training: its seed and the number of its crystals count.
+    structures : Path, optional
+        Folder of real crystals, as of the training.
+    processes : int
+        Not used: one process is enough.
+    log : callable
+        Takes one line of progress.
+
+    Raises
+    ------
+    InputError
+        The model does not name structures.
+    """
+    plan = plan or STRUCTURE_PLAN
+    card = dict(ModelCard.read(model).data)
+    _, held = held_out(structures, plan.real_crystals)
+    files = sorted((work / "md").glob("*.npz")) or molecular_dynamics(work / "md", log)
+    card |= calibrated_sets(model, StructureRecipe(), files, held, plan.seed + 2, log=log)
+    write_card(model, card)
+    return model
 
 
 def _evaluate(
