@@ -28,6 +28,7 @@ __all__ = [
     "CrystalClass",
     "checked_certainty",
     "class_colors",
+    "flat_below",
     "labels_of",
     "stacking_class",
 ]
@@ -229,6 +230,14 @@ def class_colors(classes: Sequence[str]) -> dict[str, str]:
     return {**colors, REFUSED: CLASS_COLORS[REFUSED]}
 
 
+def flat_below(classes: int) -> float:
+    """Certainty below which an answer is flat: which of so many classes is likeliest is chance.
+
+    That is 0.05 above what each would have if they were all alike, and at most 1.5 times it.
+    """
+    return min(1 / classes + 0.05, 1.5 / classes)
+
+
 def labels_of(
     probabilities: NDArray[np.float32], min_certainty: float | None = None
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
@@ -239,12 +248,13 @@ def labels_of(
     probabilities : (B, C) array
         nan where nothing is known.
     min_certainty : float, optional
-        Answers that are less certain are refused; None refuses none.
+        Answers that are less certain are refused; None refuses none but flat ones, of which no
+        class is likelier than by chance (see `flat_below`): none of them is printed as a name.
 
     Returns
     -------
     labels : (B,) int16 array
-        Most probable class; -1 where refused or nothing is known.
+        Most probable class; -1 where refused, flat or nothing is known.
     certainty : (B,) float32 array
         max_i p_i; nan where nothing is known.
     """
@@ -252,7 +262,7 @@ def labels_of(
     safe = np.where(known[:, None], probabilities, 0)
     labels = safe.argmax(axis=1).astype(np.int16)
     certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
-    threshold = 0.0 if min_certainty is None else min_certainty
+    threshold = max(min_certainty or 0.0, flat_below(probabilities.shape[1]))
     labels[~known | ~(certainty >= threshold)] = -1
     return labels, certainty
 

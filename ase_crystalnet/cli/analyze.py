@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -25,7 +26,7 @@ from ase_crystalnet.cli.options import (
     reader_of_options,
     window_atoms_option,
 )
-from ase_crystalnet.cli.progress import progress_bar, say_unless
+from ase_crystalnet.cli.progress import detail, progress_bar, say_unless
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def analyze(
         bool,
         typer.Option(
             " /--no-faults",
+            show_default=False,
             help="Leave out the stacking of every atom and the search for twin planes and faults.",
         ),
     ] = True,
@@ -264,12 +266,14 @@ def analyze(
     builder: TrajectoryBuilder | None = None
     last: FrameAnalysis | None = None
     failure: InputError | None = None
+    detail(f"{len(trajectory)} files, {'?' if total is None else total} frames")
     try:
         if earlier := outputs.earlier():
             check_same_frames(outputs.contents(), trajectory, start, stop, step, **reading)
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
-        finished = outputs.done
+        finished = there = outputs.done
+        began = time.monotonic()
         analyzer = make_analyzer(settings, in_workers=workers is not None or dask is not None)
         with (
             dask_cluster(dask, dask_security) as cluster,
@@ -316,6 +320,10 @@ def analyze(
         raise
     summary = builder.build()
     outputs.finish(summary)
+    seconds, atoms = time.monotonic() - began, int(summary.atoms[there:].sum())
+    detail(
+        f"{atoms} atoms in {seconds:.1f} s with loading, {atoms / max(seconds, 1e-3):.0f} a second"
+    )
     typer.echo(_table(summary, last))
     for path in outputs_wanted:
         say_unless(quiet)(f"wrote {path}")

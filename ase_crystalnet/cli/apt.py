@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.files import save_figure
 from ase_crystalnet.cli.options import OverwriteOutputs, QuietBar
@@ -97,7 +98,9 @@ def apt(
     model: Annotated[
         str,
         typer.Option(
-            help="Model that classifies lattices: a name or a folder; 'none' for no classes."
+            metavar="NAME",
+            autocompletion=model_names,
+            help="Model that classifies lattices: a name or a folder; 'none' for no classes.",
         ),
     ] = "atomprobe",
     atomic_volume: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.files import check_outputs
 from ase_crystalnet.cli.inputs import read_structure
@@ -35,7 +36,12 @@ def crystals(
     ] = None,
     frame: Annotated[int, typer.Option(metavar="I", help="Frame of a trajectory; -1: last.")] = 0,
     model: Annotated[
-        str, typer.Option(help="Model that names the structures too; 'none' for no network.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=model_names,
+            help="Model that names the structures too; 'none' for no network.",
+        ),
     ] = "none",
     least_atoms: Annotated[int, number("Grains of fewer atoms are none.")] = 60,
     elastic_strain: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors
 from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.fingerprint import window_image
@@ -63,7 +64,10 @@ def plot(
     ] = None,
     kind: Annotated[
         list[Kind] | None,
-        typer.Option(help="What to draw; may be repeated. Default: fractions and slice."),
+        typer.Option(
+            metavar="|".join(Kind),
+            help="What to draw; may be repeated. Default: fractions and slice.",
+        ),
     ] = None,
     frame: Annotated[
         int, typer.Option(metavar="I", help="Frame of the slice, in RESULT; -1 is the last.")
@@ -85,6 +89,7 @@ def plot(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=model_names,
             help="Model of the fingerprint, by name or folder. Default: the one that the result "
             "names, if it is shipped, or in or below this folder.",
         ),
