@@ -266,7 +266,7 @@ def analyze(
     builder: TrajectoryBuilder | None = None
     last: FrameAnalysis | None = None
     failure: InputError | None = None
-    detail(f"{len(trajectory)} files, {'?' if total is None else total} frames")
+    detail(f"files: {len(trajectory)}, frames in them: {'not counted' if total is None else total}")
     try:
         if earlier := outputs.earlier():
             check_same_frames(outputs.contents(), trajectory, start, stop, step, **reading)
