@@ -14,6 +14,7 @@ import typer
 from ase_crystalnet.cli.analyze import analyze
 from ase_crystalnet.cli.apt import apt
 from ase_crystalnet.cli.commands import Command, Group
+from ase_crystalnet.cli.compare import compare
 from ase_crystalnet.cli.crystals import crystals
 from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
@@ -42,7 +43,7 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-for command in (analyze, crystals, plot, fingerprint, explain, apt, models, evaluate):
+for command in (analyze, crystals, compare, plot, fingerprint, explain, apt, models, evaluate):
     app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["plot_slice"]
+__all__ = ["draw_discs", "plot_slice"]
 
 #: Pixels from one grid point to the next, and along an edge at most.
 _PIXELS, _MOST_PIXELS = 8, 1500
@@ -104,8 +104,8 @@ def plot_slice(
         chosen = np.flatnonzero(inside)[np.argsort(heights[inside], kind="stable")]
         places = points[chosen][:, [across, up]]
         names = np.array([*frame.classes, REFUSED])[frame.labels[chosen]]
-        _draw(axes[0], places, size, facecolors=[colors[name] for name in names])
-        certainty: ScalarMappable = _draw(axes[1], places, size, cmap="cividis", clim=(0, 1))
+        draw_discs(axes[0], places, size, facecolors=[colors[name] for name in names])
+        certainty: ScalarMappable = draw_discs(axes[1], places, size, cmap="cividis", clim=(0, 1))
         certainty.set_array(frame.certainty[chosen])
     else:
         raster = _raster(frame, low, high, float(size.min()) / _PIXELS, normal, position)
@@ -189,7 +189,9 @@ def _draw_raster(
     return names[labels[spoken]], shown
 
 
-def _draw(axes: Axes, places: NDArray[Any], size: NDArray[Any], **style: Any) -> PathCollection:
+def draw_discs(
+    axes: Axes, places: NDArray[Any], size: NDArray[Any], **style: Any
+) -> PathCollection:
     """Draw discs at many places, their size in the units of the axes."""
     shape = Path.unit_circle()
     extent = shape.get_extents()
