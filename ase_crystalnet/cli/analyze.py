@@ -99,7 +99,8 @@ def analyze(
             "-o",
             metavar="FILE",
             help="Where results go; may be repeated. .h5: everything, compressed. .extxyz: the "
-            "structures with labels per atom, for OVITO. .csv: one row a frame.",
+            "structures with labels per atom, for OVITO; .traj, .db, .json: the same for ASE, as "
+            "far as they can. .csv, .parquet: one row a frame.",
         ),
     ] = None,
     model: Model = None,
@@ -327,6 +328,8 @@ def analyze(
     typer.echo(_table(summary, last))
     for path in outputs_wanted:
         say_unless(quiet)(f"wrote {path}")
+    for note in outputs.notes():
+        say_unless(quiet)(note)
     if failure is not None:
         complain(f"{failure}; the {len(summary)} frames before it are kept")
         raise typer.Exit(1)
