@@ -30,8 +30,9 @@ def crystals(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where results go; may be repeated. .cif: the average crystals. .csv: one row a "
-            "grain. .extxyz: the structure with the grain of each atom, for OVITO.",
+            help="Where results go; may be repeated. .cif: the average crystals. .vasp or POSCAR: "
+            "that of the largest grain. .csv: one row a grain. .extxyz: the structure with the "
+            "grain of each atom, for OVITO.",
         ),
     ] = None,
     frame: Annotated[int, typer.Option(metavar="I", help="Frame of a trajectory; -1: last.")] = 0,
@@ -66,10 +67,12 @@ def crystals(
     crystalnet crystals md.extxyz --frame -1 --model local
     ```
     """
-    from ase_crystalnet.grains.files import SUFFIXES, write_crystals
+    from ase_crystalnet.grains.files import SUFFIXES, suffix_of, write_crystals
 
     outputs = output or []
-    check_outputs(outputs, overwrite, SUFFIXES)
+    plain = [path for path in outputs if path.suffix.lower() == suffix_of(path)]
+    check_outputs(plain, overwrite, SUFFIXES)
+    check_outputs([path for path in outputs if path not in plain], overwrite)
     atoms = read_structure(trajectory, frame, format)
     from ase_crystalnet.grains.analysis import find_crystals
     from ase_crystalnet.grains.segmentation import GrainFinder
