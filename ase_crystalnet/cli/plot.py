@@ -46,6 +46,7 @@ class Kind(StrEnum):
 
     fractions = "fractions"
     slice = "slice"
+    strain = "strain"
     fingerprint = "fingerprint"
 
 
@@ -77,7 +78,7 @@ def plot(
         ),
     ] = None,
     frame: Annotated[
-        int, typer.Option(metavar="I", help="Frame of the slice, in RESULT; -1 is the last.")
+        int, typer.Option(metavar="I", help="Frame of slices, in RESULT; -1 is the last.")
     ] = -1,
     axis: Annotated[
         Axis | None, typer.Option(help="Normal of the slice; default: where it is thinnest.")
@@ -104,7 +105,7 @@ def plot(
     written_as: As = None,
     overwrite: Annotated[bool, overwrite_option("existing figures")] = False,
 ) -> None:
-    """Draw phase fractions, slices and fingerprints of a result.
+    """Draw phase fractions, slices, strain and fingerprints of a result.
 
     **Examples**
 
@@ -126,9 +127,10 @@ def plot(
             with _drawable(result):
                 if drawn is Kind.fractions:
                     figure = plotting.plot_trajectory(file.trajectory())
-                elif drawn is Kind.slice:
+                elif drawn in (Kind.slice, Kind.strain):
+                    draw = plotting.plot_slice if drawn is Kind.slice else plotting.plot_strain
                     normal = axis.value if axis else None
-                    figure = plotting.plot_slice(file[frame], normal, position, thickness)
+                    figure = draw(file[frame], normal, position, thickness)
                 else:
                     figure = _window_figure(file, frame, window, trajectory, model)
                 for place in written:

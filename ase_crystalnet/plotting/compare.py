@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.classes import REFUSED, class_colors
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.plotting.slice import draw_discs
+from ase_crystalnet.plotting.cut import draw_discs
 from ase_crystalnet.plotting.style import INK, new_figure
 
 if TYPE_CHECKING:

@@ -89,6 +89,7 @@ def test_figures_are_written_as_what_is_asked_for(folder: Path) -> None:
     assert Path("a-slice.pdf").read_bytes().startswith(b"%PDF")
     assert b"<svg" in Path("a-slice.svg").read_bytes()[:1000]
     assert "exists already" in refused(run("plot", "a.h5", "--kind", "slice", "--as", "svg"))
+    assert "have no strain" in refused(run("plot", "a.h5", "--kind", "strain"))
     said = refused(run("plot", "a.h5", "--kind", "slice", "-o", "b.png", "--as", "svg"))
     assert "--as" in said and not Path("b.png").exists()
 
