@@ -14,16 +14,45 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
-from ase_crystalnet import crystals
+from ase_crystalnet import CrystalNetError, crystals
 from ase_crystalnet.classes import CLASSES
-from ase_crystalnet.io.neighbor_methods import Labels, MissingOvitoError, acna_labels, ptm_labels
+
+Labels = NDArray[np.int16]
 
 SIGMAS = (0.0, 0.02, 0.05, 0.08, 0.10, 0.12, 0.15)
 VACANCIES = (0.0, 0.01, 0.05, 0.10, 0.20, 0.30, 0.40, 0.50, 0.60)
+
+
+class MissingOvitoError(CrystalNetError):
+    """The baselines were asked for on a machine without OVITO."""
+
+
+def ptm_labels(*arguments: Any, **options: Any) -> Labels:
+    """Labels by polyhedral template matching (`ovito_modifier.neighbor_methods`)."""
+    return _label("ptm_labels", *arguments, **options)
+
+
+def acna_labels(*arguments: Any, **options: Any) -> Labels:
+    """Labels by adaptive common neighbour analysis (`ovito_modifier.neighbor_methods`)."""
+    return _label("acna_labels", *arguments, **options)
+
+
+def _label(method: str, *arguments: Any, **options: Any) -> Labels:
+    try:
+        from ovito_modifier import neighbor_methods
+
+        labels: Labels = getattr(neighbor_methods, method)(*arguments, **options)
+    except ImportError as error:
+        raise MissingOvitoError(
+            "the baselines need OVITO, which is not installed; run pip install '.[ovito]'"
+        ) from error
+    return labels
 
 
 def percent_right(labels: Labels, name: str) -> float:

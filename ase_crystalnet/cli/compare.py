@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
+    from ase import Atoms
     from numpy.typing import NDArray
 
 __all__ = ["compare", "comparison"]
@@ -101,7 +102,6 @@ def compare(
     ```
     """
     from ase_crystalnet.analyzer import CrystalNet
-    from ase_crystalnet.io.neighbor_methods import acna_labels, ptm_labels
     from ase_crystalnet.io.trajectories.selection import check_selection
     from ase_crystalnet.io.whole_files import write_whole
 
@@ -119,11 +119,7 @@ def compare(
     )
     classes = net.classes
     # The quick ones first: they say at once whether OVITO is there.
-    labels = {
-        "PTM, cutoff 0.1": ptm_labels(atoms, 0.1, classes=classes),
-        "PTM, no cutoff": ptm_labels(atoms, None, classes=classes),
-        "a-CNA": acna_labels(atoms, classes=classes),
-    }
+    labels = _others(atoms, classes)
     quiet_tensorflow()
     with progress_bar(quiet, "windows", remaining=True) as bar:
         found = net.analyze(
@@ -144,6 +140,32 @@ def compare(
             where = axis.value if axis else None
             save_figure(plot_comparison(atoms.positions, labels, classes, where, position), path)
         say_unless(quiet)(f"wrote {path}")
+
+
+def _others(atoms: Atoms, classes: Sequence[str]) -> dict[str, NDArray[np.integer]]:
+    """Labels by the other methods, by name.
+
+    Raises
+    ------
+    InputError
+        OVITO is not installed.
+    """
+    from ase_crystalnet.errors import InputError
+
+    try:
+        # What speaks to OVITO lives in that package, which may lack it.
+        from ovito_modifier.neighbor_methods import acna_labels, ptm_labels
+
+        return {
+            "PTM, cutoff 0.1": ptm_labels(atoms, 0.1, classes=classes),
+            "PTM, no cutoff": ptm_labels(atoms, None, classes=classes),
+            "a-CNA": acna_labels(atoms, classes=classes),
+        }
+    except ImportError as error:
+        raise InputError(
+            "PTM and a-CNA need OVITO, which cannot be imported: "
+            f"pip install 'ase-crystalnet[ovito]' ({error})"
+        ) from error
 
 
 def comparison(

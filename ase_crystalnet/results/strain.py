@@ -43,7 +43,9 @@ def cell_volumes(
     superlattice : (W,) integer array
         Cells of the parent in one of the lattice; 0 counts as 1.
     """
-    return np.asarray(np.abs(np.linalg.det(lattice)) / np.maximum(superlattice, 1))
+    with np.errstate(invalid="ignore"):  # unknown lattices
+        volumes = np.abs(np.linalg.det(lattice))
+    return np.asarray(volumes / np.maximum(superlattice, 1))
 
 
 def volumetric(

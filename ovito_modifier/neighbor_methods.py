@@ -2,7 +2,7 @@
 
 Polyhedral template matching (PTM): Larsen, Schmidt and Schiotz, Modelling Simul. Mater. Sci. Eng.
 24, 055007 (2016); adaptive common neighbour analysis (a-CNA): Stukowski, ibid. 20, 045021 (2012).
-Needs the extra ``ovito``.
+OVITO is imported when one of them is asked for.
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_crystalnet.classes import CLASSES, DISORDERED
-from ase_crystalnet.errors import InputError
 
-__all__ = ["Labels", "MissingOvitoError", "acna_labels", "ptm_labels"]
+__all__ = ["Labels", "acna_labels", "ptm_labels"]
 
 Labels = NDArray[np.int16]
-
-
-class MissingOvitoError(InputError):
-    """A method of OVITO was asked for on a machine without it."""
 
 
 def ptm_labels(
@@ -47,17 +42,13 @@ def ptm_labels(
         Whose numbers the labels are: symmetries (hcp and hexagonal diamond are hex/rh) or
         structures. One of them is "disordered": what has no template.
 
-    Raises
-    ------
-    MissingOvitoError
-        OVITO is not installed.
-
     Notes
     -----
     Icosahedron and graphene are off. PTM has no template for the tetragonal classes: they can only
     be called something else.
     """
-    modifiers = _ovito().modifiers
+    from ovito import modifiers
+
     method = modifiers.PolyhedralTemplateMatchingModifier
     modifier = method(rmsd_cutoff=0.0 if rmsd_cutoff is None else rmsd_cutoff)
     types = method.Type
@@ -86,13 +77,9 @@ def acna_labels(atoms: Atoms, diamond: bool = False, classes: Sequence[str] = CL
         two shells about a diamond atom count as diamond, as OVITO displays them.
     classes : sequence of str
         As for `ptm_labels`.
-
-    Raises
-    ------
-    MissingOvitoError
-        OVITO is not installed.
     """
-    modifiers = _ovito().modifiers
+    from ovito import modifiers
+
     if diamond:
         names = dict.fromkeys((1, 2, 3), "diam") | dict.fromkeys((4, 5, 6), "hexdiam")
         return _labels(atoms, modifiers.IdentifyDiamondModifier(), names, classes)
@@ -105,13 +92,15 @@ def acna_labels(atoms: Atoms, diamond: bool = False, classes: Sequence[str] = CL
 
 def _labels(atoms: Atoms, modifier: Any, names: dict[int, str], classes: Sequence[str]) -> Labels:
     """Run a structure-identification modifier; whatever has no name is disordered."""
+    from ovito.io.ase import ase_to_ovito
+
     bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     free = [axis for axis in range(3) if not bare.pbc[axis]]
     if free:  # OVITO wants a box of some volume also where nothing repeats
         box = bare.cell.complete()
         box[free] *= np.maximum(1.0, 10.0 / np.linalg.norm(box[free], axis=1))[:, None]
         bare.set_cell(box)
-    data = _ovito().io.ase.ase_to_ovito(bare)
+    data = ase_to_ovito(bare)
     data.apply(modifier)
     found = np.asarray(data.particles["Structure Type"])
     disordered = classes.index(DISORDERED)
@@ -121,16 +110,3 @@ def _labels(atoms: Atoms, modifier: Any, names: dict[int, str], classes: Sequenc
         table[number] = classes.index(known)
     labels: Labels = table[found]
     return labels
-
-
-def _ovito() -> Any:
-    try:
-        import ovito
-        import ovito.io.ase
-        import ovito.modifiers
-    except ImportError as error:
-        raise MissingOvitoError(
-            "PTM and a-CNA need OVITO, which is not installed: "
-            "pip install 'ase-crystalnet[ovito]', or in a checkout pip install '.[ovito]'"
-        ) from error
-    return ovito
