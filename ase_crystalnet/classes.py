@@ -1,8 +1,7 @@
 """The vocabulary of classes: names, colours, Bravais types, cells, OVITO's structure types.
 
 Classes keep one colour everywhere: the hues of OVITO's structure types (fcc green, hcp red, bcc
-blue, sc violet, diamond sky blue), in the shades of Okabe and Ito that colour-blind eyes tell
-apart.
+blue, sc violet, diamond sky blue), in shades that eyes without red or green cones tell apart too.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ __all__ = [
     "CrystalClass",
     "checked_certainty",
     "class_colors",
+    "flat_below",
     "labels_of",
     "stacking_class",
 ]
@@ -70,14 +70,14 @@ VOCABULARY: Mapping[str, CrystalClass] = {
     entry.name: entry
     for entry in (
         CrystalClass(
-            "bct139", "#e6b000", _TETRAGONAL, ("bct139", (0.8235,)), 10, "BCT 139", "BCT139"
+            "bct139", "#7c5400", _TETRAGONAL, ("bct139", (0.8235,)), 10, "BCT 139", "BCT139"
         ),
         CrystalClass(
-            "bct141", "#7f4a1e", _TETRAGONAL, ("bct141", (0.5456,)), 11, "BCT 141", "BCT141"
+            "bct141", "#4d1a00", _TETRAGONAL, ("bct141", (0.5456,)), 11, "BCT 141", "BCT141"
         ),
         CrystalClass(
             "hex/rh",
-            "#d55e00",
+            "#de680f",
             (("P", True, True), ("R", True, True)),
             ("hcp", (math.sqrt(8 / 3),)),
             2,
@@ -87,7 +87,7 @@ VOCABULARY: Mapping[str, CrystalClass] = {
         ),
         CrystalClass(
             "sc",
-            "#a114ff",
+            "#9b4fa5",
             (("P", False, False),),
             ("sc", ()),
             5,
@@ -96,11 +96,11 @@ VOCABULARY: Mapping[str, CrystalClass] = {
             (160 / 255, 20 / 255, 254 / 255),
         ),
         CrystalClass(
-            "fcc", "#009e73", (("F", False, False),), ("fcc", ()), 1, "FCC", "FCC", (0.4, 1.0, 0.4)
+            "fcc", "#146853", (("F", False, False),), ("fcc", ()), 1, "FCC", "FCC", (0.4, 1.0, 0.4)
         ),
         CrystalClass(
             "diam",
-            "#56b4e9",
+            "#53c3f9",
             (("F", False, False),),
             ("diam", ()),
             6,
@@ -109,11 +109,11 @@ VOCABULARY: Mapping[str, CrystalClass] = {
             (19 / 255, 160 / 255, 254 / 255),
         ),
         CrystalClass(
-            "bcc", "#0072b2", (("I", False, False),), ("bcc", ()), 3, "BCC", "BCC", (0.4, 0.4, 1.0)
+            "bcc", "#0b1f59", (("I", False, False),), ("bcc", ()), 3, "BCC", "BCC", (0.4, 0.4, 1.0)
         ),
         CrystalClass(
             "hcp",
-            "#d55e00",
+            "#de680f",
             _HEXAGONAL,
             ("hcp", (math.sqrt(8 / 3),)),
             2,
@@ -122,11 +122,11 @@ VOCABULARY: Mapping[str, CrystalClass] = {
             (1.0, 0.4, 0.4),
         ),
         CrystalClass(
-            "dhcp", "#cc79a7", _HEXAGONAL, ("dhcp", (2 * math.sqrt(8 / 3),)), 13, "DHCP", "DHCP"
+            "dhcp", "#e772c0", _HEXAGONAL, ("dhcp", (2 * math.sqrt(8 / 3),)), 13, "DHCP", "DHCP"
         ),
         CrystalClass(
             "hexdiam",
-            "#44aa99",
+            "#22e191",
             _HEXAGONAL,
             ("hexdiamond", (math.sqrt(8 / 3),)),
             7,
@@ -136,7 +136,7 @@ VOCABULARY: Mapping[str, CrystalClass] = {
         ),
         CrystalClass(
             "graphite",
-            "#3b3b3b",
+            "#000000",
             (("P", True, True), ("R", True, True)),
             ("graphite", (2.726,)),
             14,
@@ -145,15 +145,15 @@ VOCABULARY: Mapping[str, CrystalClass] = {
         ),
         CrystalClass(
             "rh",
-            "#882255",
+            "#552b44",
             (("R", True, True),),
             ("alpha-As", (2.605, 0.2341)),
             15,
             "Rhombohedral",
             "RHOMBOHEDRAL",
         ),
-        CrystalClass("other", "#ddcc77", (), None, 16, "Other-crystal", "OTHER_CRYSTAL"),
-        CrystalClass("disordered", "#8f8f8f", (), None, 12, "Disordered", "DISORDERED"),
+        CrystalClass("other", "#fae03e", (), None, 16, "Other-crystal", "OTHER_CRYSTAL"),
+        CrystalClass("disordered", "#9e9e9e", (), None, 12, "Disordered", "DISORDERED"),
     )
 }
 """All classes that a model of windows may have, by their names."""
@@ -214,7 +214,7 @@ whitespace-separated formats such as extxyz cannot hold."""
 
 CLASS_COLORS: Mapping[str, str] = {
     **{name: entry.color for name, entry in VOCABULARY.items()},
-    REFUSED: "#e4e4e4",
+    REFUSED: "#e8e8e8",
 }
 """Colour of each class, and of refused atoms."""
 
@@ -229,6 +229,14 @@ def class_colors(classes: Sequence[str]) -> dict[str, str]:
     return {**colors, REFUSED: CLASS_COLORS[REFUSED]}
 
 
+def flat_below(classes: int) -> float:
+    """Certainty below which an answer is flat: which of so many classes is likeliest is chance.
+
+    That is 0.05 above what each would have if they were all alike, and at most 1.5 times it.
+    """
+    return min(1 / classes + 0.05, 1.5 / classes)
+
+
 def labels_of(
     probabilities: NDArray[np.float32], min_certainty: float | None = None
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
@@ -239,12 +247,13 @@ def labels_of(
     probabilities : (B, C) array
         nan where nothing is known.
     min_certainty : float, optional
-        Answers that are less certain are refused; None refuses none.
+        Answers that are less certain are refused; None refuses none but flat ones, of which no
+        class is likelier than by chance (see `flat_below`): none of them is printed as a name.
 
     Returns
     -------
     labels : (B,) int16 array
-        Most probable class; -1 where refused or nothing is known.
+        Most probable class; -1 where refused, flat or nothing is known.
     certainty : (B,) float32 array
         max_i p_i; nan where nothing is known.
     """
@@ -252,7 +261,7 @@ def labels_of(
     safe = np.where(known[:, None], probabilities, 0)
     labels = safe.argmax(axis=1).astype(np.int16)
     certainty = np.where(known, safe.max(axis=1, initial=0), np.nan).astype(np.float32)
-    threshold = 0.0 if min_certainty is None else min_certainty
+    threshold = max(min_certainty or 0.0, flat_below(probabilities.shape[1]))
     labels[~known | ~(certainty >= threshold)] = -1
     return labels, certainty
 

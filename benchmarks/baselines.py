@@ -4,7 +4,7 @@
 
 prints how many percent of the atoms of noisy and incomplete crystals polyhedral template matching
 (PTM, with and without RMSD cutoff) and adaptive common neighbour analysis (a-CNA) label rightly.
-`ptm_labels` and `acna_labels` are what the accuracy benchmark calls. Needs the extra `ovito`.
+Needs the extra `ovito`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,99 +33,26 @@ class MissingOvitoError(CrystalNetError):
     """The baselines were asked for on a machine without OVITO."""
 
 
-def ptm_labels(
-    atoms: Atoms,
-    rmsd_cutoff: float | None = 0.1,
-    structures: Sequence[str] = ("fcc", "hcp", "bcc", "sc", "diam"),
-    classes: Sequence[str] = CLASSES,
-) -> Labels:
-    """Labels (N,) by polyhedral template matching.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        Periodic or finite.
-    rmsd_cutoff : float or None
-        Largest deviation from a template, in its nearest-neighbour distance; None for no limit.
-    structures : sequence of str
-        Templates that are on; hexagonal diamond goes with diam. OVITO itself starts with fcc, hcp
-        and bcc.
-    classes : sequence of str
-        Whose numbers the labels are: symmetries (hcp and hexagonal diamond are hex/rh) or
-        structures.
-
-    Notes
-    -----
-    Icosahedron and graphene are off. PTM has no template for the tetragonal classes: they can only
-    be called something else.
-    """
-    modifiers = _ovito().modifiers
-    method = modifiers.PolyhedralTemplateMatchingModifier
-    modifier = method(rmsd_cutoff=0.0 if rmsd_cutoff is None else rmsd_cutoff)
-    types = method.Type
-    templates = {
-        "fcc": {int(types.FCC): "fcc"},
-        "hcp": {int(types.HCP): "hcp"},
-        "bcc": {int(types.BCC): "bcc"},
-        "sc": {int(types.SC): "sc"},
-        "diam": {int(types.CUBIC_DIAMOND): "diam", int(types.HEX_DIAMOND): "hexdiam"},
-    }
-    names = {number: name for key in structures for number, name in templates[key].items()}
-    for entry in modifier.structures:
-        entry.enabled = entry.id in names
-    return _labels(atoms, modifier, names, classes)
+def ptm_labels(*arguments: Any, **options: Any) -> Labels:
+    """Labels by polyhedral template matching (`ovito_modifier.neighbor_methods`)."""
+    return _label("ptm_labels", *arguments, **options)
 
 
-def acna_labels(atoms: Atoms, diamond: bool = False, classes: Sequence[str] = CLASSES) -> Labels:
-    """Labels (N,) by adaptive common neighbour analysis.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        Periodic or finite.
-    diamond : bool
-        Use its extension to diamond structures instead (which then finds nothing else); the outer
-        two shells about a diamond atom count as diamond, as OVITO displays them.
-    """
-    modifiers = _ovito().modifiers
-    if diamond:
-        names = dict.fromkeys((1, 2, 3), "diam") | dict.fromkeys((4, 5, 6), "hexdiam")
-        return _labels(atoms, modifiers.IdentifyDiamondModifier(), names, classes)
-    method = modifiers.CommonNeighborAnalysisModifier
-    types = method.Type
-    names = {int(types.FCC): "fcc", int(types.HCP): "hcp", int(types.BCC): "bcc"}
-    modifier = method(mode=method.Mode.AdaptiveCutoff)
-    return _labels(atoms, modifier, names, classes)
+def acna_labels(*arguments: Any, **options: Any) -> Labels:
+    """Labels by adaptive common neighbour analysis (`ovito_modifier.neighbor_methods`)."""
+    return _label("acna_labels", *arguments, **options)
 
 
-def _labels(atoms: Atoms, modifier: Any, names: dict[int, str], classes: Sequence[str]) -> Labels:
-    """Run a structure-identification modifier; whatever has no name is disordered."""
-    bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    free = [axis for axis in range(3) if not bare.pbc[axis]]
-    if free:  # OVITO wants a box of some volume also where nothing repeats
-        box = bare.cell.complete()
-        box[free] *= np.maximum(1.0, 10.0 / np.linalg.norm(box[free], axis=1))[:, None]
-        bare.set_cell(box)
-    data = _ovito().io.ase.ase_to_ovito(bare)
-    data.apply(modifier)
-    found = np.asarray(data.particles["Structure Type"])
-    table = np.full(max(int(found.max()), *names) + 1, classes.index("disordered"), dtype=np.int16)
-    for number, name in names.items():
-        table[number] = classes.index(name if name in classes else "hex/rh")
-    labels: Labels = table[found]
-    return labels
-
-
-def _ovito() -> Any:
+def _label(method: str, *arguments: Any, **options: Any) -> Labels:
     try:
-        import ovito
-        import ovito.io.ase
-        import ovito.modifiers
+        from ovito_modifier import neighbor_methods
+
+        labels: Labels = getattr(neighbor_methods, method)(*arguments, **options)
     except ImportError as error:
         raise MissingOvitoError(
             "the baselines need OVITO, which is not installed; run pip install '.[ovito]'"
         ) from error
-    return ovito
+    return labels
 
 
 def percent_right(labels: Labels, name: str) -> float:

@@ -16,6 +16,7 @@ from ase_crystalnet import FrameAnalysis
 from ase_crystalnet.geometry import PeriodicSpace
 from ase_crystalnet.lattice import conventional_setting
 from ase_crystalnet.results import FAULT_KINDS, STACKINGS
+from ase_crystalnet.results.strain import von_mises
 from ovito_modifier.grains import CORRESPONDENCES, correspondences
 from ovito_modifier.structures import OTHER, PTM_IDS, StructureType
 
@@ -146,17 +147,25 @@ class Output:
 
     def lattice(self, atoms: Atoms | None) -> None:
         """Write lattice constants and strain of each particle's nearest window of rank 3."""
-        cell = strain = None
+        cell = strain = equivalent = change = None
         if self.frame is not None and atoms is not None:
             frame = self.frame
             labels = np.where(frame.rank == 3, frame.labels, -1)
             setting = conventional_setting(frame.lattice, labels, self.classes)
             window, known = _nearest_window(frame, atoms)
             cell = np.where(known[:, None], setting.cell[window], np.nan)
-            tensor = np.stack([setting.strain[:, i, j] for i, j in _VOIGT], axis=1)
+            # Where windows were named without their strain, it is that against the parent they were
+            # compared with; else against the cell of the named class.
+            own = np.asarray(np.isfinite(frame.strain).all(axis=(1, 2)))
+            full = np.where(own[:, None, None], frame.strain, setting.strain)
+            tensor = np.stack([full[:, i, j] for i, j in _VOIGT], axis=1)
             strain = np.where(known[:, None], tensor[window], np.nan)
+            equivalent = np.where(known, von_mises(full)[window], np.nan)
+            change = np.where(known, frame.volumetric_strain[window], np.nan)
         self.property("Lattice Constant", self.full(cell, (3,), np.nan), ("a", "b", "c"))
         self.property("Strain", self.full(strain, (6,), np.nan), STRAIN)
+        self.property("Von Mises Strain", self.full(equivalent, (), np.nan))
+        self.property("Volumetric Strain", self.full(change, (), np.nan))
 
     def faults(self) -> None:
         """Write ``CrystalNet Stacking``, ``CrystalNet Fault``, the table of faults and counts."""

@@ -7,6 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
+from ase_crystalnet._compute import compiling
+
+compiling.listen()
+
 
 def _cache_is_possible() -> bool:
     """Whether compiled code can be kept: beside the package, in ~/.cache or $NUMBA_CACHE_DIR.

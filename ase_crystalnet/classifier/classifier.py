@@ -73,9 +73,9 @@ class Classifier:
 
     @cached_property
     def _predict(self) -> Any:
-        import tensorflow as tf
-
         network = self.network
+        import tensorflow as tf  # not before: it is the network's reader that keeps it quiet
+
         square_root = self.card.input == "sqrt"
 
         def predict(images: Any) -> Any:

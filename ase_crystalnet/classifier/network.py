@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from ase_crystalnet._compute.silence import without_stderr
 from ase_crystalnet.errors import InputError, ModelError, WorkerError
 from ase_crystalnet.inputs import read_archive, read_plain, reason_of
 
@@ -41,15 +43,24 @@ def refuse_forked() -> None:
 def import_keras() -> Any:
     """Keras on TensorFlow, imported when first asked for, without TensorFlow's remarks.
 
-    TensorFlow's oneDNN kernels are switched on unless ``TF_ENABLE_ONEDNN_OPTS`` says otherwise.
+    It writes what it found on the machine past Python, and in part past TF_CPP_MIN_LOG_LEVEL;
+    TF_CPP_MIN_LOG_LEVEL=0 keeps that. Its oneDNN kernels are switched on unless
+    ``TF_ENABLE_ONEDNN_OPTS`` says otherwise.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # TensorFlow leaves them out on x86 processors without AVX-512. Its other kernels divide sums
     # by the number of threads and take a third longer there.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import keras
+    if "keras" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
+        import keras
 
+        return keras
+    with without_stderr():
+        import keras
+        import tensorflow as tf
+
+        tf.zeros(1)  # the first operation brings the rest of its remarks
     return keras
 
 

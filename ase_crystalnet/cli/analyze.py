@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -25,7 +26,7 @@ from ase_crystalnet.cli.options import (
     reader_of_options,
     window_atoms_option,
 )
-from ase_crystalnet.cli.progress import progress_bar, say_unless
+from ase_crystalnet.cli.progress import detail, progress_bar, say_unless
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def analyze(
             "-o",
             metavar="FILE",
             help="Where results go; may be repeated. .h5: everything, compressed. .extxyz: the "
-            "structures with labels per atom, for OVITO. .csv: one row a frame.",
+            "structures with labels per atom, for OVITO; .traj, .db, .json: the same for ASE, as "
+            "far as they can. .csv, .parquet: one row a frame.",
         ),
     ] = None,
     model: Model = None,
@@ -143,6 +145,7 @@ def analyze(
         bool,
         typer.Option(
             " /--no-faults",
+            show_default=False,
             help="Leave out the stacking of every atom and the search for twin planes and faults.",
         ),
     ] = True,
@@ -264,12 +267,14 @@ def analyze(
     builder: TrajectoryBuilder | None = None
     last: FrameAnalysis | None = None
     failure: InputError | None = None
+    detail(f"files: {len(trajectory)}, frames in them: {'not counted' if total is None else total}")
     try:
         if earlier := outputs.earlier():
             check_same_frames(outputs.contents(), trajectory, start, stop, step, **reading)
             builder = TrajectoryBuilder(earlier.classes)
             builder.extend(earlier)
-        finished = outputs.done
+        finished = there = outputs.done
+        began = time.monotonic()
         analyzer = make_analyzer(settings, in_workers=workers is not None or dask is not None)
         with (
             dask_cluster(dask, dask_security) as cluster,
@@ -316,9 +321,15 @@ def analyze(
         raise
     summary = builder.build()
     outputs.finish(summary)
+    seconds, atoms = time.monotonic() - began, int(summary.atoms[there:].sum())
+    detail(
+        f"{atoms} atoms in {seconds:.1f} s with loading, {atoms / max(seconds, 1e-3):.0f} a second"
+    )
     typer.echo(_table(summary, last))
     for path in outputs_wanted:
         say_unless(quiet)(f"wrote {path}")
+    for note in outputs.notes():
+        say_unless(quiet)(note)
     if failure is not None:
         complain(f"{failure}; the {len(summary)} frames before it are kept")
         raise typer.Exit(1)

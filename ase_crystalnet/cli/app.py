@@ -13,6 +13,8 @@ import typer
 
 from ase_crystalnet.cli.analyze import analyze
 from ase_crystalnet.cli.apt import apt
+from ase_crystalnet.cli.commands import Command, Group
+from ase_crystalnet.cli.compare import compare
 from ase_crystalnet.cli.crystals import crystals
 from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
@@ -28,7 +30,7 @@ __all__ = ["app"]
 app = typer.Typer(
     name="crystalnet",
     no_args_is_help=True,
-    add_completion=False,
+    cls=Group,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,8 +43,8 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-for command in (analyze, crystals, plot, fingerprint, explain, apt, models, evaluate):
-    app.command()(command)
+for command in (analyze, crystals, compare, plot, fingerprint, explain, apt, models, evaluate):
+    app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(xrd_app, name="xrd")
@@ -60,7 +62,9 @@ def _version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", "-V", callback=_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     # TensorFlow reports on stderr what it found on the machine; only its errors are of use here.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
-from ase_crystalnet.cli.files import save_figure
+from ase_crystalnet.cli.files import As, save_figure, suffixes_of
 from ase_crystalnet.cli.options import OverwriteOutputs, QuietBar
 from ase_crystalnet.cli.progress import progress_bar, say_unless
 
@@ -59,9 +60,10 @@ def apt(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Also draw: composition, density, structure, best windows, depth, poles (.png).",
+            help="Also draw: composition, density, structure, best windows, depth, poles.",
         ),
     ] = None,
+    written_as: As = None,
     species: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,7 +99,9 @@ def apt(
     model: Annotated[
         str,
         typer.Option(
-            help="Model that classifies lattices: a name or a folder; 'none' for no classes."
+            metavar="NAME",
+            autocompletion=model_names,
+            help="Model that classifies lattices: a name or a folder; 'none' for no classes.",
         ),
     ] = "atomprobe",
     atomic_volume: Annotated[
@@ -139,8 +143,12 @@ def apt(
     from ase_crystalnet.atom_probe.windows import IonWindower
 
     outputs = list(output or [])
-    named = {} if figures is None else {n: figures / f"{file.stem}-{n}.png" for n in _NAMES}
-    check_outputs(outputs, overwrite, list(named.values()))
+    ends = suffixes_of(written_as)
+    named: dict[str, list[Path]] = {}
+    if figures is not None:
+        named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in _NAMES}
+    drawn = [path for paths in named.values() for path in paths]
+    check_outputs(outputs, overwrite, drawn)
     windower = IonWindower(
         window_ions,
         None if radius is None else radius * _NM,
@@ -167,11 +175,13 @@ def apt(
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
         bar("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)
-        for number, (name, path) in enumerate(named.items()):
+        for number, (name, paths) in enumerate(named.items()):
             bar("figures", number, len(named))
-            save_figure(_draw(name, analysis, windows), path)
+            figure = _draw(name, analysis, windows)
+            for path in paths:
+                save_figure(figure, path)
     typer.echo(report(analysis))
-    for path in (*outputs, *named.values()):
+    for path in (*outputs, *drawn):
         say_unless(quiet)(f"wrote {path}")
 
 

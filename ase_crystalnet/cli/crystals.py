@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.files import check_outputs
 from ase_crystalnet.cli.inputs import read_structure
@@ -29,13 +30,19 @@ def crystals(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where results go; may be repeated. .cif: the average crystals. .csv: one row a "
-            "grain. .extxyz: the structure with the grain of each atom, for OVITO.",
+            help="Where results go; may be repeated. .cif: the average crystals. .vasp or POSCAR: "
+            "that of the largest grain. .csv: one row a grain. .extxyz: the structure with the "
+            "grain of each atom, for OVITO.",
         ),
     ] = None,
     frame: Annotated[int, typer.Option(metavar="I", help="Frame of a trajectory; -1: last.")] = 0,
     model: Annotated[
-        str, typer.Option(help="Model that names the structures too; 'none' for no network.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=model_names,
+            help="Model that names the structures too; 'none' for no network.",
+        ),
     ] = "none",
     least_atoms: Annotated[int, number("Grains of fewer atoms are none.")] = 60,
     elastic_strain: Annotated[
@@ -60,10 +67,12 @@ def crystals(
     crystalnet crystals md.extxyz --frame -1 --model local
     ```
     """
-    from ase_crystalnet.grains.files import SUFFIXES, write_crystals
+    from ase_crystalnet.grains.files import SUFFIXES, suffix_of, write_crystals
 
     outputs = output or []
-    check_outputs(outputs, overwrite, SUFFIXES)
+    plain = [path for path in outputs if path.suffix.lower() == suffix_of(path)]
+    check_outputs(plain, overwrite, SUFFIXES)
+    check_outputs([path for path in outputs if path not in plain], overwrite)
     atoms = read_structure(trajectory, frame, format)
     from ase_crystalnet.grains.analysis import find_crystals
     from ase_crystalnet.grains.segmentation import GrainFinder

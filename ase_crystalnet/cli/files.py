@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.whole_files import whole_file
@@ -12,10 +15,33 @@ from ase_crystalnet.io.whole_files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "check_outputs", "save_figure"]
+__all__ = ["FIGURES", "As", "FigureFormat", "check_outputs", "save_figure", "suffixes_of"]
 
 #: Suffixes of figures.
 FIGURES = (".png", ".pdf", ".svg")
+
+
+class FigureFormat(StrEnum):
+    """What a figure is written as."""
+
+    png = "png"
+    pdf = "pdf"
+    svg = "svg"
+
+
+As = Annotated[
+    list[FigureFormat] | None,
+    typer.Option(
+        "--as",
+        metavar="|".join(FigureFormat),
+        help="What figures in a folder are written as; may be repeated. Default: png.",
+    ),
+]
+
+
+def suffixes_of(chosen: list[FigureFormat] | None) -> tuple[str, ...]:
+    """Suffixes of the figures that were asked for with ``--as``, each once."""
+    return tuple(dict.fromkeys(f".{each}" for each in chosen or [FigureFormat.png]))
 
 
 def check_outputs(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=model_names,
         help="Name of a model, or its folder. Default: structure; local where symmetries are "
         "asked for.",
     ),

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors
-from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
+from ase_crystalnet.cli.files import (
+    FIGURES,
+    As,
+    FigureFormat,
+    check_outputs,
+    save_figure,
+    suffixes_of,
+)
 from ase_crystalnet.cli.fingerprint import window_image
 from ase_crystalnet.cli.inputs import check_frame, is_own_place, read_window
 from ase_crystalnet.cli.options import Trajectory, overwrite_option
@@ -38,6 +46,7 @@ class Kind(StrEnum):
 
     fractions = "fractions"
     slice = "slice"
+    strain = "strain"
     fingerprint = "fingerprint"
 
 
@@ -63,10 +72,13 @@ def plot(
     ] = None,
     kind: Annotated[
         list[Kind] | None,
-        typer.Option(help="What to draw; may be repeated. Default: fractions and slice."),
+        typer.Option(
+            metavar="|".join(Kind),
+            help="What to draw; may be repeated. Default: fractions and slice.",
+        ),
     ] = None,
     frame: Annotated[
-        int, typer.Option(metavar="I", help="Frame of the slice, in RESULT; -1 is the last.")
+        int, typer.Option(metavar="I", help="Frame of slices, in RESULT; -1 is the last.")
     ] = -1,
     axis: Annotated[
         Axis | None, typer.Option(help="Normal of the slice; default: where it is thinnest.")
@@ -85,13 +97,15 @@ def plot(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=model_names,
             help="Model of the fingerprint, by name or folder. Default: the one that the result "
             "names, if it is shipped, or in or below this folder.",
         ),
     ] = None,
+    written_as: As = None,
     overwrite: Annotated[bool, overwrite_option("existing figures")] = False,
 ) -> None:
-    """Draw phase fractions, slices and fingerprints of a result.
+    """Draw phase fractions, slices, strain and fingerprints of a result.
 
     **Examples**
 
@@ -105,21 +119,24 @@ def plot(
     from ase_crystalnet import plotting
     from ase_crystalnet.io.results.hdf5_reader import ResultFile
 
-    places = _figure_places(result, output, kind or [Kind.fractions, Kind.slice])
-    check_outputs(places.values(), overwrite)
+    places = _figure_places(result, output, kind or [Kind.fractions, Kind.slice], written_as)
+    check_outputs([place for each in places.values() for place in each], overwrite)
     with ResultFile(result) as file:
         check_frame(file, frame)
-        for drawn, place in places.items():
+        for drawn, written in places.items():
             with _drawable(result):
                 if drawn is Kind.fractions:
                     figure = plotting.plot_trajectory(file.trajectory())
-                elif drawn is Kind.slice:
+                elif drawn in (Kind.slice, Kind.strain):
+                    draw = plotting.plot_slice if drawn is Kind.slice else plotting.plot_strain
                     normal = axis.value if axis else None
-                    figure = plotting.plot_slice(file[frame], normal, position, thickness)
+                    figure = draw(file[frame], normal, position, thickness)
                 else:
                     figure = _window_figure(file, frame, window, trajectory, model)
-                save_figure(figure, place)
-            typer.echo(str(place))
+                for place in written:
+                    save_figure(figure, place)
+            for place in written:
+                typer.echo(str(place))
 
 
 @contextmanager
@@ -137,15 +154,23 @@ def _drawable(result: Path) -> Iterator[None]:
         ) from error
 
 
-def _figure_places(result: Path, output: Path | None, kinds: Sequence[Kind]) -> dict[Kind, Path]:
+def _figure_places(
+    result: Path,
+    output: Path | None,
+    kinds: Sequence[Kind],
+    written_as: list[FigureFormat] | None,
+) -> dict[Kind, list[Path]]:
     if output is not None and output.suffix.lower() in FIGURES and not output.is_dir():
         if len(set(kinds)) > 1:
             raise InputError(f"--output: one file cannot hold {len(kinds)} figures; name a folder")
-        return {kinds[0]: output}
+        if written_as:
+            raise InputError(f"--as: is for a folder; the name of the file says {output.suffix}")
+        return {kinds[0]: [output]}
     if output is not None and output.suffix and not output.is_dir():
         raise InputError(f"--output: expected a folder or a name in {', '.join(FIGURES)}")
     folder = result.parent if output is None else output
-    return {kind: folder / f"{result.stem}-{kind}.png" for kind in kinds}
+    suffixes = suffixes_of(written_as)
+    return {kind: [folder / f"{result.stem}-{kind}{end}" for end in suffixes] for kind in kinds}
 
 
 def _window_figure(

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import typer
 
-__all__ = ["Bar", "progress_bar", "say", "say_unless"]
+__all__ = ["Bar", "Volume", "detail", "progress_bar", "say", "say_unless", "volume"]
+
+
+@dataclass
+class Volume:
+    """How much the command at hand says; `errors.one_line_errors` sets it.
+
+    Attributes
+    ----------
+    quiet : bool
+        Errors only.
+    verbose : bool
+        Also details, and where an error came from.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+volume = Volume()
 
 
 def say(text: str) -> None:
     """Print a remark."""
-    typer.echo(text, err=True)
+    if not volume.quiet:
+        typer.echo(text, err=True)
+
+
+def detail(text: str) -> None:
+    """Print a remark that was asked for with ``--verbose``."""
+    if volume.verbose:
+        typer.echo(text, err=True)
 
 
 def say_unless(quiet: bool) -> Callable[[str], None]:

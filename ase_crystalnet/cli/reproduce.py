@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_crystalnet.cli.commands import Command, Group
 from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.options import Quiet
 from ase_crystalnet.cli.progress import say_unless
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["reproduce", "reproduce_app"]
 
 reproduce_app = typer.Typer(
-    no_args_is_help=True, help="Make the tables and figures of the papers this program is built on."
+    cls=Group,
+    no_args_is_help=True,
+    help="Make the tables and figures of the papers this program is built on.",
 )
 
 Output = Annotated[
@@ -77,7 +80,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-@reproduce_app.command("ziletti2018")
+@reproduce_app.command("ziletti2018", cls=Command)
 @one_line_errors
 def ziletti2018(
     output: Output = Path("reproduced"),
@@ -127,7 +130,7 @@ def ziletti2018(
     )
 
 
-@reproduce_app.command("vecsei2019")
+@reproduce_app.command("vecsei2019", cls=Command)
 @one_line_errors
 def vecsei2019(
     output: Output = Path("reproduced"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ase_crystalnet.cli.commands import Command, Group
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
 from ase_crystalnet.cli.options import CORES, ModelFolder, Quiet, number
 from ase_crystalnet.cli.progress import say_unless
@@ -20,7 +21,7 @@ __all__ = ["changed", "train", "train_app"]
 
 Plan = TypeVar("Plan", bound="DataclassInstance")
 
-train_app = typer.Typer(no_args_is_help=True, help="Train a model anew, from nothing.")
+train_app = typer.Typer(cls=Group, no_args_is_help=True, help="Train a model anew, from nothing.")
 
 
 def train(
@@ -61,7 +62,7 @@ def changed(plan: Plan, **given: Any) -> Plan:
     return replace(plan, **{name: value for name, value in given.items() if value is not None})
 
 
-@train_app.command("local")
+@train_app.command("local", cls=Command)
 @one_line_errors
 def train_local(
     output: ModelFolder = Path("models/local"),
@@ -104,7 +105,7 @@ def train_local(
     train(fit.train_local, output, work, plan=plan, processes=processes, quiet=quiet)
 
 
-@train_app.command("structure")
+@train_app.command("structure", cls=Command)
 @one_line_errors
 def train_structure(
     output: ModelFolder = Path("models/structure"),
@@ -160,7 +161,7 @@ def train_structure(
     )
 
 
-@train_app.command("ziletti2018")
+@train_app.command("ziletti2018", cls=Command)
 @one_line_errors
 def train_ziletti(
     output: ModelFolder = Path("models/ziletti2018"),
@@ -210,7 +211,7 @@ def train_ziletti(
     )
 
 
-@train_app.command("atomprobe")
+@train_app.command("atomprobe", cls=Command)
 @one_line_errors
 def train_atomprobe(
     output: ModelFolder = Path("models/atomprobe"),

@@ -1,4 +1,4 @@
-"""Crystals into files: CIF of the average cells, CSV of the grains, labelled structures."""
+"""Crystals into files: CIF and POSCAR of average cells, CSV of grains, labelled structures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.results import Crystal, Crystals
 from ase_crystalnet.io.whole_files import whole_file
 
-__all__ = ["SUFFIXES", "write_crystals"]
+__all__ = ["SUFFIXES", "suffix_of", "write_crystals"]
+
+#: Share of a site from which on it counts as one species'.
+_PURE = 0.9995
 
 #: Suffixes of files: average cells, table of grains, structure with its grains.
-SUFFIXES = (".cif", ".csv", ".extxyz")
+SUFFIXES = (".cif", ".vasp", ".poscar", ".csv", ".extxyz")
+
+
+def suffix_of(path: Path) -> str:
+    """What kind of file a name is of, as a suffix; ``POSCAR`` and ``POSCAR-1`` are POSCARs."""
+    return ".vasp" if path.name.startswith("POSCAR") else path.suffix.lower()
 
 
 def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
@@ -29,6 +38,8 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
         The frame they were found in.
     path : str or Path
         ``.cif``: the average crystals with their symmetry, species shared by sites included.
+        ``.vasp``, ``.poscar`` and names that begin with ``POSCAR``: the cell of the largest grain
+        in its standard setting; a site that species share has the commonest, with a warning.
         ``.csv``: one row a grain, as `Crystals.rows`. ``.extxyz``: the frame with the grain of each
         atom.
 
@@ -38,12 +49,14 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
         The suffix is another one.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
     with whole_file(path) as part:
         if suffix == ".cif":
             part.write_text("\n".join(_cif(one) for one in crystals) or "# no crystals\n")
+        elif suffix in (".vasp", ".poscar"):
+            part.write_text(_poscar(crystals, path), encoding="utf-8")
         elif suffix == ".csv":
             rows = crystals.rows()
             with open(part, "w", newline="", encoding="utf-8") as file:
@@ -55,6 +68,47 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
 
             labelled = crystals.attach(atoms.copy())
             write(part, labelled, format="extxyz")
+
+
+def _poscar(crystals: Crystals, path: Path) -> str:
+    """The largest grain's cell; what the format cannot hold is warned of."""
+    import io
+
+    from ase.io import write
+
+    found = list(crystals)
+    if not found:
+        raise InputError(f"{path}: there are no crystals, and POSCAR cannot say so; write .csv")
+    crystal = found[0]
+    group, average = crystal.group, crystal.average
+    orbits = [group.orbits == group.orbits[site] for site in group.parent_site]
+    counts = np.array([average.counts[orbit].sum(axis=0) for orbit in orbits])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    lost = []
+    if len(found) > 1:
+        lost.append(f"the other {len(found) - 1} grains")
+    if shared := int((shares.max(axis=1) < _PURE).sum()):
+        lost.append(f"who else is on {shared} of {len(shares)} sites")
+    if lost:
+        warnings.warn(
+            f"{path}: POSCAR holds one cell with one species a site; left out: "
+            f"{' and '.join(lost)} (.cif has all)",
+            stacklevel=2,
+        )
+    cell = Atoms(
+        numbers=average.species[shares.argmax(axis=1)],
+        scaled_positions=group.positions,
+        cell=group.cell,
+        pbc=True,
+    )
+    text = io.StringIO()
+    label = (
+        f"grain {crystal.number}: {len(crystal.atoms)} atoms, {crystal.symbol} "
+        f"({crystal.space_group}), probability {crystal.probability:.3f}"
+    )
+    write(text, cell, format="vasp", direct=True, sort=True)
+    # The first line is free; ASE puts the elements there, which line six has too.
+    return label + "\n" + text.getvalue().partition("\n")[2]
 
 
 def _cif(crystal: Crystal) -> str:

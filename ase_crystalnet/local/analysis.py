@@ -33,6 +33,7 @@ from ase_crystalnet.local.names import kept_classes, naming_of, only_kept, share
 from ase_crystalnet.local.stacking import stacking_of
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
+from ase_crystalnet.results.strain import cell_volumes, volumetric
 from ase_crystalnet.results.table import WindowTable
 from ase_crystalnet.windows.windower import PreparedSystem, WindowBatch, Windower
 
@@ -296,6 +297,7 @@ class LocalAnalysis:
         known = nearest[:, 0] >= 0
         atom_orientation = np.full((len(nearest), 4), np.nan)
         atom_orientation[known] = setting.orientation[nearest[known, 0]]
+        columns |= _strains(table, best, nearest)
         frame = FrameAnalysis(
             classes=self.classes,
             centers=points,
@@ -344,3 +346,20 @@ class LocalAnalysis:
             "fault_normal": faults.normal,
             "fault_position": faults.position,
         }
+
+
+def _strains(
+    table: WindowTable, labels: NDArray[np.int16], nearest: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Volumetric strain of windows, and the strains of each atom's nearest window, by name."""
+    has = np.asarray(np.isfinite(table.strain).all(axis=(1, 2)))
+    volume = volumetric(cell_volumes(table.lattice, table.superlattice), labels, has)
+    known = nearest[:, 0] >= 0
+    strain = np.full((len(nearest), 3, 3), np.nan, np.float32)
+    change = np.full(len(nearest), np.nan, np.float32)
+    strain[known], change[known] = table.strain[nearest[known, 0]], volume[nearest[known, 0]]
+    return {
+        "volumetric_strain": volume,
+        "atom_strain": strain,
+        "atom_volumetric_strain": change,
+    }

@@ -1,4 +1,4 @@
-"""Maps of classes and certainty in a slice."""
+"""Maps of classes and certainty, and of strain, in a slice."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.collections import PathCollection
-from matplotlib.path import Path
-from matplotlib.transforms import Affine2D, AffineDeltaTransform
 from numpy.typing import NDArray
 
-from ase_crystalnet.classes import REFUSED, class_colors
+from ase_crystalnet.classes import REFUSED, class_colors, labels_of
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.plotting.style import INK, new_figure
+from ase_crystalnet.plotting.cut import Cut, draw_discs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     from ase_crystalnet.results.frame import FrameAnalysis
 
-__all__ = ["plot_slice"]
+__all__ = ["plot_slice", "plot_strain"]
 
 
 def plot_slice(
@@ -31,6 +29,9 @@ def plot_slice(
     thickness: float | None = None,
 ) -> Figure:
     """Map classes and certainty in a slice through the window centres.
+
+    Windows of atoms are drawn as discs, one each. Those of a grid overlap: between their centres
+    the map is their weighted mean, as the labels of atoms are, and not a block a window.
 
     Parameters
     ----------
@@ -52,90 +53,98 @@ def plot_slice(
     InputError
         If the axis is unknown, or the slice is empty.
     """
-    if axis is None:
-        # Rounded, so that equal edges give z, the view from above.
-        reach = np.ptp(frame.centers, axis=0).round(-int(np.floor(np.log10(_spacing(frame)))))
-        axis = "zyx"[int(np.argmin(reach[::-1]))]
-    if axis not in ("x", "y", "z"):
-        raise InputError(f"slice: expected axis x, y or z, got {axis!r}")
-    normal, points, spacing = "xyz".index(axis), frame.centers, _spacing(frame)
-    across, up = (i for i in range(3) if i != normal)
-    heights = points[:, normal]
-    if position is None:
-        middle = (heights.min() + heights.max()) / 2
-        # On a grid the middle may fall between two layers.
-        position = float(heights[np.argmin(np.abs(heights - middle))])
-    if thickness is None:
-        thickness = 1.2 * spacing if _on_atoms(frame) else 0.9 * spacing
-    inside = np.abs(heights - position) <= thickness / 2
-    if not inside.any():
-        raise InputError(
-            f"slice: no window centre within {thickness:.2f} Angstrom at {axis} = {position:.2f}; "
-            f"they reach from {heights.min():.2f} to {heights.max():.2f}"
-        )
-    # The upper atoms are drawn last, as one sees them.
-    chosen = np.flatnonzero(inside)[np.argsort(heights[inside], kind="stable")]
-    places = points[chosen][:, [across, up]]
-    size = np.full(2, spacing) if _on_atoms(frame) else _cell_size(places, spacing)
-    low, high = places.min(axis=0) - size / 2, places.max(axis=0) + size / 2
-    aspect = float(np.clip((high - low)[1] / (high - low)[0], 0.3, 2.5))
-    figure = new_figure(9.6, 4.1 * aspect + 0.95)
-    axes = figure.subplots(1, 2, sharex=True, sharey=True)
-    for panel in axes:
-        panel.set_aspect("equal")
-        panel.set_xlim(low[0], high[0])
-        panel.set_ylim(low[1], high[1])
-        panel.set_xlabel(f"{'xyz'[across]} (Å)")
-    axes[0].set_ylabel(f"{'xyz'[up]} (Å)")
-    axes[0].set_title("class", loc="left")
-    axes[1].set_title("certainty", loc="left")
+    cut = Cut.of(frame, axis, position, thickness)
+    figure, axes = cut.figure(("class", "certainty"))
     colors = class_colors(frame.classes)
-    names = np.array([*frame.classes, REFUSED])[frame.labels[chosen]]
-    shape = Path.unit_circle() if _on_atoms(frame) else Path.unit_rectangle()
-    _draw(axes[0], shape, places, size, facecolors=[colors[name] for name in names])
-    certainty = _draw(axes[1], shape, places, size, cmap="cividis", clim=(0, 1))
-    certainty.set_array(frame.certainty[chosen])
+    if cut.on_atoms:
+        names = np.array([*frame.classes, REFUSED])[frame.labels[cut.windows]]
+        draw_discs(axes[0], cut.places, cut.size, facecolors=[colors[name] for name in names])
+        style: dict[str, Any] = {"cmap": "cividis", "clim": (0, 1)}
+        certainty: ScalarMappable = draw_discs(axes[1], cut.places, cut.size, **style)
+        certainty.set_array(frame.certainty[cut.windows])
+    else:
+        names, certainty = _draw_raster(axes, cut, colors)
     _name_classes(axes[0], names, colors, frame.classes)
-    figure.colorbar(certainty, ax=axes[1], shrink=0.8, pad=0.02)
-    figure.suptitle(
-        f"slice at {axis} = {position:.1f} Å, {thickness:.1f} Å thick, {len(chosen)} windows",
-        x=0.01,
-        ha="left",
-        fontsize=9,
-        color=INK,
-    )
+    figure.colorbar(certainty, ax=axes[1], shrink=0.8, pad=0.02).set_label("largest probability")
     return figure
 
 
-def _draw(
-    axes: Axes, shape: Path, places: NDArray[Any], size: NDArray[Any], **style: Any
-) -> PathCollection:
-    """Draw one shape at many places, its size in the units of the axes."""
-    extent = shape.get_extents()
-    turn = Affine2D().translate(-(extent.x0 + extent.x1) / 2, -(extent.y0 + extent.y1) / 2)
-    turn = turn.scale(size[0] / extent.width, size[1] / extent.height)
-    scale: Any = axes.transData  # linear axes: an affine transform, whatever its type says
-    drawn = PathCollection(
-        [shape.transformed(turn)],
-        offsets=places,
-        offset_transform=axes.transData,
-        transform=AffineDeltaTransform(scale),
-        linewidths=0,
-        **style,
+def plot_strain(
+    frame: FrameAnalysis,
+    axis: str | None = None,
+    position: float | None = None,
+    thickness: float | None = None,
+) -> Figure:
+    """Map the equivalent (von Mises) strain and the change of volume in a slice.
+
+    Parameters
+    ----------
+    frame : FrameAnalysis
+        Of structures: names of symmetries have no strain.
+    axis, position, thickness
+        As of `plot_slice`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If no window has a strain, the axis is unknown, or the slice is empty.
+    """
+    parts = 100 * np.stack([frame.von_mises_strain, frame.volumetric_strain], axis=1)
+    if not np.isfinite(parts).any():
+        raise InputError(
+            "strain: expected windows with a lattice near an undistorted parent, got none; names "
+            "of symmetries (--names symmetry) have no strain"
+        )
+    cut = Cut.of(frame, axis, position, thickness)
+    figure, axes = cut.figure(("von Mises strain", "change of volume against the median"))
+    largest = [float(np.nanpercentile(np.abs(parts[:, i]), 99)) or 1.0 for i in range(2)]
+    scales: tuple[tuple[str, float, float], ...] = (
+        ("viridis", 0.0, largest[0]),
+        ("RdBu_r", -largest[1], largest[1]),
     )
-    axes.add_collection(drawn, autolim=False)
-    return drawn
+    raster = None if cut.on_atoms else cut.pixels(parts)
+    for column, (colors, low, high) in enumerate(scales):
+        if raster is None:
+            drawn: ScalarMappable = draw_discs(
+                axes[column], cut.places, cut.size, cmap=colors, clim=(low, high)
+            )
+            drawn.set_array(np.ma.masked_invalid(parts[cut.windows, column]))
+        else:
+            drawn = axes[column].imshow(
+                raster[..., column], origin="lower", extent=cut.extent, interpolation="nearest",
+                aspect="equal", cmap=colors, vmin=low, vmax=high,
+            )  # fmt: skip
+        label = ("equivalent strain (%)", "volumetric strain (%)")[column]
+        figure.colorbar(drawn, ax=axes[column], shrink=0.8, pad=0.02).set_label(label)
+    return figure
 
 
-def _cell_size(places: NDArray[Any], spacing: float) -> NDArray[np.float64]:
-    """Distance between neighbouring columns and rows of a grid, (2,)."""
-    size = np.full(2, spacing)
-    for axis in range(2):
-        steps = np.diff(np.unique(places[:, axis].round(3)))
-        steps = steps[steps > 0.4 * spacing]
-        if len(steps):
-            size[axis] = np.median(steps)
-    return size
+def _draw_raster(
+    axes: NDArray[Any], cut: Cut, colors: Mapping[str, str]
+) -> tuple[NDArray[Any], ScalarMappable]:
+    """Draw classes and certainty of pixels; the names of those that have a class."""
+    from matplotlib.colors import to_rgb
+
+    frame, raster = cut.frame, cut.pixels(cut.frame.probabilities)
+    shape = raster.shape[:2]
+    labels, certainty = labels_of(raster.reshape(-1, raster.shape[-1]), frame.min_certainty)
+    spoken = np.isfinite(certainty)
+    names = np.array([*frame.classes, REFUSED])
+    rgb = np.array([to_rgb(colors[name]) for name in names])[labels]
+    rgb[~spoken] = 1.0
+    style: dict[str, Any] = {
+        "origin": "lower",
+        "extent": cut.extent,
+        "interpolation": "nearest",
+        "aspect": "equal",
+    }
+    axes[0].imshow(rgb.reshape(*shape, 3), **style)
+    shown = axes[1].imshow(certainty.reshape(shape), cmap="cividis", vmin=0, vmax=1, **style)
+    return names[labels[spoken]], shown
 
 
 def _name_classes(
@@ -158,19 +167,3 @@ def _name_classes(
         columnspacing=0.9,
         borderaxespad=0.1,
     )
-
-
-def _on_atoms(frame: FrameAnalysis) -> bool:
-    return bool((frame.center_indices >= 0).any())
-
-
-def _spacing(frame: FrameAnalysis) -> float:
-    """Distance from a window centre to the next, Angstrom."""
-    from scipy.spatial import cKDTree
-
-    if frame.number_of_windows > 1:
-        distances, _ = cKDTree(frame.centers).query(frame.centers, k=2)
-        positive = distances[:, 1][distances[:, 1] > 0]
-        if len(positive):
-            return float(np.median(positive))
-    return float(np.nanmax([1.0, *frame.nearest_neighbor_distance]))

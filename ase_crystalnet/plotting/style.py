@@ -1,9 +1,4 @@
-"""Colours and page of the figures.
-
-Classes keep one colour everywhere: the hues of OVITO's structure types (fcc green, hcp red, bcc
-blue, sc violet, diamond sky blue), in the shades of Okabe and Ito that colour-blind eyes tell
-apart.
-"""
+"""Page of the figures; the colours of classes are in `classes`."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def plot_trajectory(
         },
     )
     axes[1].set_ylim(0, 1.02)
-    axes[1].set_ylabel("mean over atoms")
+    axes[1].set_ylabel("mean over atoms (0 to 1)")
     if has_lindemann:
         axes[2].axhspan(*_MELTING, color="#f3e3cf", lw=0, zorder=0)
         _draw_lines(
@@ -195,6 +195,8 @@ def _label_band(
     smooth *= np.clip(np.minimum(np.arange(len(x)), np.arange(len(x))[::-1]) / window, 0.3, 1)
     best = int(np.argmax(smooth))
     at = (float(x.mean()) if np.ptp(share) == 0 else x[best], base[best] + share[best] / 2)
+    from matplotlib.patheffects import withStroke
+
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.6
     place = (at[0] - x.min()) / max(np.ptp(x), 1e-12)
@@ -209,6 +211,8 @@ def _label_band(
         color="white" if dark else INK,
         fontweight="bold",
         fontsize=9,
+        # A name wider than its band stays readable on its neighbours.
+        path_effects=[withStroke(linewidth=2.5, foreground=color)],
     )
 
 

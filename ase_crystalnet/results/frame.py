@@ -23,6 +23,7 @@ from ase_crystalnet.results.arrays import (
 from ase_crystalnet.results.faults import FAULT_KINDS, STACKINGS, Fault
 from ase_crystalnet.results.frames_of_data import atom_columns, html_table, window_columns
 from ase_crystalnet.results.sets import prediction_sets
+from ase_crystalnet.results.strain import cell_volumes, voigt, von_mises
 from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class FrameAnalysis(WindowTable):
         Window radii.
     atom_probabilities, atom_labels, atom_certainty, atom_order, atom_orientation : ndarray
         The same per atom, shapes (N, C), (N,), (N,), (N,), (N, 4).
+    volumetric_strain : ndarray, shape (W,)
+        Change of the parent cell's volume against the median of the frame's windows of that class.
+    atom_strain, atom_volumetric_strain : ndarray, shapes (N, 3, 3), (N,)
+        Those of the nearest window; nan where it has none.
     stacking : ndarray of int, shape (N,)
         Stacking of close-packed planes or double layers about each atom: 0 not known, 1 fcc, 2 hcp
         (`STACKINGS`).
@@ -99,11 +104,16 @@ class FrameAnalysis(WindowTable):
     labels: NDArray[np.int16] = quantity(np.int16, "W", stored="i1", missing=-1)
     certainty: NDArray[np.float32] = quantity(np.float32, "W", stored="f2")
     orientation: NDArray[np.float64] = quantity(np.float64, "W", 4, stored="f4")
+    volumetric_strain: NDArray[np.float32] = quantity(np.float32, "W", required=False)
     atom_probabilities: NDArray[np.float32] = quantity(np.float32, "N", "C", stored="f2")
     atom_labels: NDArray[np.int16] = quantity(np.int16, "N", stored="i1", missing=-1)
     atom_certainty: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
     atom_order: NDArray[np.float32] = quantity(np.float32, "N", stored="f2")
     atom_orientation: NDArray[np.float64] = quantity(np.float64, "N", 4, stored="f4")
+    atom_strain: NDArray[np.float32] = quantity(np.float32, "N", 3, 3, stored="f2", required=False)
+    atom_volumetric_strain: NDArray[np.float32] = quantity(
+        np.float32, "N", stored="f2", required=False
+    )
     stacking: NDArray[np.int8] = quantity(np.int8, "N", missing=0, required=False)
     stacking_ratio: NDArray[np.float32] = quantity(np.float32, "N", stored="f2", required=False)
     atom_fault: NDArray[np.int32] = quantity(np.int32, "N", missing=-1, required=False)
@@ -217,6 +227,30 @@ class FrameAnalysis(WindowTable):
         return float("nan") if self.lindemann is None else float(mean_finite(self.lindemann))
 
     @property
+    def von_mises_strain(self) -> NDArray[np.float64]:
+        """Equivalent strain of each window, shape (W,): its change of shape."""
+        return von_mises(self.strain)
+
+    @property
+    def atom_von_mises_strain(self) -> NDArray[np.float64]:
+        """The same of each atom, shape (N,)."""
+        return von_mises(self.atom_strain)
+
+    @property
+    def mean_von_mises_strain(self) -> float:
+        """Equivalent strain averaged over the atoms that have one; nan if none has."""
+        return float(mean_finite(self.atom_von_mises_strain))
+
+    @property
+    def mean_cell_volume(self) -> float:
+        """Mean volume of the parent's primitive cells of the commonest class, Angstrom^3."""
+        known = np.isfinite(self.strain).all(axis=(1, 2)) & (self.labels >= 0)
+        if not known.any():
+            return float("nan")
+        known &= self.labels == np.bincount(self.labels[known]).argmax()
+        return float(mean_finite(cell_volumes(self.lattice, self.superlattice)[known]))
+
+    @property
     def typical_distance(self) -> float:
         """Median nearest-neighbour distance of the windows, Angstrom; nan where none is known."""
         distances = self.nearest_neighbor_distance
@@ -297,7 +331,9 @@ class FrameAnalysis(WindowTable):
             The same object, with ``arrays['crystalnet_label' | 'crystalnet_class' |
             'crystalnet_certainty' | 'crystalnet_order' | 'crystalnet_orientation' |
             'crystalnet_probabilities' | 'crystalnet_stacking' | 'crystalnet_stacking_ratio' |
-            'crystalnet_fault' | 'crystalnet_lindemann']`` and ``info['crystalnet_*']``.
+            'crystalnet_fault' | 'crystalnet_strain' (xx, yy, zz, yz, xz, xy) |
+            'crystalnet_volumetric_strain' | 'crystalnet_von_mises_strain' |
+            'crystalnet_lindemann']`` and ``info['crystalnet_*']``.
 
         Raises
         ------
@@ -320,6 +356,10 @@ class FrameAnalysis(WindowTable):
             "stacking_ratio": self.stacking_ratio,
             "fault": self.atom_fault,
         }
+        if np.isfinite(self.atom_strain).any():
+            arrays["strain"] = voigt(self.atom_strain)
+            arrays["volumetric_strain"] = self.atom_volumetric_strain
+            arrays["von_mises_strain"] = self.atom_von_mises_strain
         # A second attach must not keep the Lindemann parameter of an earlier analysis.
         atoms.arrays.pop("crystalnet_lindemann", None)
         atoms.info.pop("crystalnet_lindemann_index", None)

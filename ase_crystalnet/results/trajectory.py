@@ -51,6 +51,8 @@ class TrajectoryAnalysis:
         Faults of each of `FAULT_KINDS`.
     fault_fraction : ndarray, shape (F,)
         As in `FrameAnalysis`.
+    mean_von_mises_strain, mean_cell_volume : ndarray, shape (F,)
+        As in `FrameAnalysis`.
     step, time, temperature, pressure, energy : ndarray, shape (F,)
         What the trajectory states of each frame: ps, K, GPa, eV; nan where it does not.
     metadata : mapping
@@ -75,6 +77,8 @@ class TrajectoryAnalysis:
     snapshot_lindemann: NDArray[np.float64] = quantity(np.float64, "F")
     fault_counts: NDArray[np.int64] = quantity(np.int64, "F", "K", missing=0, required=False)
     fault_fraction: NDArray[np.float64] = quantity(np.float64, "F", missing=0.0, required=False)
+    mean_von_mises_strain: NDArray[np.float64] = quantity(np.float64, "F", required=False)
+    mean_cell_volume: NDArray[np.float64] = quantity(np.float64, "F", required=False)
     step: NDArray[np.float64] = quantity(np.float64, "F", required=False)
     time: NDArray[np.float64] = quantity(np.float64, "F", required=False)
     temperature: NDArray[np.float64] = quantity(np.float64, "F", required=False)
@@ -95,6 +99,14 @@ class TrajectoryAnalysis:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def volumetric_strain(self) -> NDArray[np.float64]:
+        """Change of `mean_cell_volume` against the first frame that has one, shape (F,)."""
+        known = np.isfinite(self.mean_cell_volume)
+        if not known.any():
+            return np.full(len(self), np.nan)
+        return np.asarray(self.mean_cell_volume / self.mean_cell_volume[known][0] - 1)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one list of F values a column, in the order in which a CSV file holds them.
@@ -120,6 +132,9 @@ class TrajectoryAnalysis:
         for index, kind in enumerate(FAULT_KINDS):
             table[f"faults_{kind.replace(' ', '_')}"] = self.fault_counts[:, index].tolist()
         table["fault_fraction"] = self.fault_fraction.tolist()
+        table["mean_von_mises_strain"] = self.mean_von_mises_strain.tolist()
+        table["mean_cell_volume_A3"] = self.mean_cell_volume.tolist()
+        table["volumetric_strain"] = self.volumetric_strain.tolist()
         return table
 
     def rows(self) -> list[list[Any]]:
@@ -230,6 +245,8 @@ class TrajectoryBuilder:
             "snapshot_lindemann": frame.mean_snapshot_lindemann,
             "fault_counts": frame.fault_counts,
             "fault_fraction": frame.fault_fraction,
+            "mean_von_mises_strain": frame.mean_von_mises_strain,
+            "mean_cell_volume": frame.mean_cell_volume,
             **{name: _stated(frame.metadata.get(name)) for name in CONDITIONS},
         }
 

@@ -96,7 +96,7 @@ def test_a_long_table_is_cut_in_the_middle(folder: Path) -> None:
         (["md.extxyz", "--frames", "100:"], "--frames 100: chooses none"),
         (["md.extxyz", "--lindemann", "1"], "--lindemann: expected a number of frames from 2 on"),
         (["md.extxyz", "--spacing", "5"], "give --centers grid or adaptive with it"),
-        (["md.extxyz", "-o", "a.json"], "a.json: expected a name that ends in .h5"),
+        (["md.extxyz", "-o", "a.txt"], "a.txt: expected a name that ends in .h5"),
         (["md.extxyz", "-o", "a.csv", "-o", "a.csv"], "one name is given twice"),
         (["md.extxyz", "-o", "no/where/a.h5"], "folder no/where is not there"),
         (["md.extxyz", "--resume"], "resume: wants exactly one .h5 output"),

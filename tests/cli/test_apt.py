@@ -67,6 +67,13 @@ def test_figures_and_species(tip):
         f"tip-{name}.png"
         for name in ("composition", "density", "structure", "best-windows", "depth", "poles")
     }
+    print_ready = apt(
+        tip / "tip.pos", "-r", tip / "tip.rrng", "--model", "none", "--window-ions", 400,
+        "--figures", tip / "figures", "--as", "pdf", "--as", "svg",
+    )  # fmt: skip
+    assert print_ready.exit_code == 0, print_ready.output
+    assert len(list((tip / "figures").glob("*.pdf"))) == 6
+    assert len(list((tip / "figures").glob("*.svg"))) == 6
     again = apt(tip / "tip.pos", "--figures", tip / "figures")
     assert again.exit_code == 2 and "exists already; --overwrite" in again.stderr
 

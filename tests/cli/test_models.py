@@ -26,3 +26,15 @@ def test_models_lists_the_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert "64 to 300 atoms" in result.stdout
     monkeypatch.setattr(card, "list_models", list)
     assert "no models in" in refused(run("models"), code=1)
+
+
+def test_models_of_powder_patterns_are_listed() -> None:
+    """With what they were scored on."""
+    shown = run("models").stdout
+    blocks = {block.splitlines()[0]: block for block in shown.strip().split("\n\n")}
+    assert {"structure", "local", "atomprobe", "ziletti2018", "powder"} <= blocks.keys()
+    powder = blocks["powder"]
+    assert "the 230 space groups" in powder and "crystalnet xrd classify" in powder
+    assert "measured: crystal system" in powder
+    assert "whole structures" in blocks["ziletti2018"]
+    assert "docs/" in blocks["atomprobe"]  # where its accuracy is

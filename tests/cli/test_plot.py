@@ -81,6 +81,19 @@ def test_plot_draws_and_refuses(folder: Path) -> None:
     assert not Path("s.png").exists() and not Path("s.png.part").exists()
 
 
+def test_figures_are_written_as_what_is_asked_for(folder: Path) -> None:
+    assert run("analyze", "md.extxyz", "-o", "a.h5", "-q").exit_code == 0
+    result = run("plot", "a.h5", "--kind", "slice", "--as", "pdf", "--as", "svg", "--as", "pdf")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == ["a-slice.pdf", "a-slice.svg"]
+    assert Path("a-slice.pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in Path("a-slice.svg").read_bytes()[:1000]
+    assert "exists already" in refused(run("plot", "a.h5", "--kind", "slice", "--as", "svg"))
+    assert "have no strain" in refused(run("plot", "a.h5", "--kind", "strain"))
+    said = refused(run("plot", "a.h5", "--kind", "slice", "-o", "b.png", "--as", "svg"))
+    assert "--as" in said and not Path("b.png").exists()
+
+
 def test_fingerprint_of_a_window(
     net: CrystalNet, structure: Atoms, drawn: list[tuple[np.ndarray, str]]
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.crash.checkpoints import Checkpoints
 from tests.crash.cluster import on_cluster
 from tests.crash.learning import Learning
 from tests.crash.process import sabotage, warm_up
@@ -22,6 +23,7 @@ from tests.crash.rewriting import JOBS, Rewriting, Writing
 from tests.crash.sabotage import SABOTAGES
 from tests.crash.tally import Tally
 from tests.crash.trials import Trials
+from tests.support.small_trainings import TRAININGS
 
 COLUMNS = (
     "trials", "interrupted", "with_frames", "lost", "doubled", "damaged", "hanging", "crashed",
@@ -51,6 +53,10 @@ class Kinds:
     @cached_property
     def learning(self) -> Learning:
         return Learning(self.place / "learning", self.rng)
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.place / "checkpoints", self.rng)
 
     @cached_property
     def writing(self) -> Writing:
@@ -87,6 +93,11 @@ class Kinds:
             )  # fmt: skip
             kinds[f"{name}, full"] = (
                 every, lambda tally, name=name: self.rewriting(name).fill(tally),  # type: ignore[misc]
+            )  # fmt: skip
+        kinds["checkpoint"] = 1, lambda tally: self.checkpoints.keep(tally)
+        for name in TRAININGS:
+            kinds[f"training, {name}"] = (
+                30, lambda tally, name=name: self.checkpoints.train(name, tally),  # type: ignore[misc]
             )  # fmt: skip
         kinds["training"] = 30, lambda tally: self.learning.kill(tally)
         kinds["model folder"] = 1000, lambda tally: self.learning.fill(tally)

@@ -6,6 +6,7 @@ import builtins
 import errno
 import io
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,18 @@ class FullDisk:
     def _write(self) -> None:
         number, self.count = self.count, self.count + 1
         if self.at is not None and (number == self.at or (self.again and number > self.at)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.refuse()
+
+    def refuse(self) -> None:
+        """What a write meets that cannot be made."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class PulledPlug(FullDisk):
+    """Kills this process before a write, as a power cut would between any two of them."""
+
+    def refuse(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Written:

@@ -51,13 +51,14 @@ def name() -> None:
     """Files are written under their own names."""
     from ase_crystalnet.atom_probe.output import files as apt_files
     from ase_crystalnet.cli import files as cli_files
+    from ase_crystalnet.training import checkpoint
 
     @contextlib.contextmanager
     def in_place(path: str | Path) -> Iterator[Path]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         yield Path(path)
 
-    for module in (whole_files, apt_files, cli_files):
+    for module in (whole_files, apt_files, cli_files, checkpoint):
         module.whole_file = in_place  # type: ignore[attr-defined]
 
 

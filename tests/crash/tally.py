@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.crash.process import Child
+from tests.crash.process import PATIENCE, Child
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _GOLDEN = (5**0.5 - 1) / 2
@@ -92,9 +92,11 @@ class Bench:
         """One of those that end a process."""
         return SIGNALS[self.rng.integers(len(SIGNALS))]
 
-    def ended(self, child: Child, tally: Tally, sent: int | None = None) -> int | None:
+    def ended(
+        self, child: Child, tally: Tally, sent: int | None = None, patience: float = PATIENCE
+    ) -> int | None:
         """Wait for the end of a process."""
-        code = child.end()
+        code = child.end(patience)
         if child.hung:
             tally.hanging += 1
             tally.outcomes[f"hung after {(child.steps_told or ['nothing'])[-1]}"] += 1

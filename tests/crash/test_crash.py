@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import REPOSITORY
+from tests.support.small_trainings import TRAININGS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork are POSIX")
 
@@ -52,7 +53,7 @@ def test_a_few_kills_and_writers_at_twenty_interleavings(tmp_path: Path) -> None
 
 def test_full_disks_and_signals_in_commands_that_write_whole_files(tmp_path: Path) -> None:
     names = ("outputs", "xrd", "figures")
-    wanted = [f"{name}, {way}" for name in names for way in ("full", "limit")]
+    wanted = [f"{name}, {way}" for name in names for way in ("full", "limit")] + ["checkpoint"]
     kinds = crash(tmp_path, "--rounds", "3", "--kinds", *wanted, "xrd", "figures")
     assert all(kinds[name]["interrupted"] for name in wanted)
 
@@ -66,6 +67,7 @@ def test_full_disks_and_signals_in_commands_that_write_whole_files(tmp_path: Pat
         ("room", "analyze, limit", 8),
         ("name", "figures, full", 6),
         ("name", "xrd, full", 6),
+        ("name", "checkpoint", 6),
     ],
 )
 def test_a_protection_that_is_switched_off_is_reported(
@@ -80,7 +82,8 @@ def test_a_protection_that_is_switched_off_is_reported(
 
 @pytest.mark.slow
 def test_a_minute_of_everything(tmp_path: Path) -> None:
-    slow = ("training", "model folder", "analyze, dask")
+    trainings = (f"training, {name}" for name in TRAININGS)
+    slow = ("training", *trainings, "model folder", "analyze, dask")
     kinds = crash(tmp_path, "--seconds", "60", "--without", *slow)
     assert sum(kind["interrupted"] for kind in kinds.values()) > 20
 
@@ -92,3 +95,11 @@ def test_a_training_and_a_cluster_that_are_killed_and_go_on(tmp_path: Path) -> N
     kinds = crash(tmp_path, "--rounds", "1", "--kinds", "training", "model folder", "analyze, dask")
     assert kinds["model folder"]["interrupted"] > 20
     assert kinds["analyze, dask"]["interrupted"] >= 2
+
+
+@pytest.mark.slow
+def test_trainings_that_are_killed_within_a_checkpoint_go_on(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    names = [f"training, {name}" for name in TRAININGS]
+    kinds = crash(tmp_path, "--rounds", "1", "--kinds", *names)
+    assert all(kinds[name]["interrupted"] == 2 for name in names)

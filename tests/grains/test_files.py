@@ -33,6 +33,30 @@ def test_a_cif_holds_the_average_crystal(block, tmp_path):
     assert "data_grain_1" in (tmp_path / "a.cif").read_text()
 
 
+@pytest.mark.parametrize("name", ["a.vasp", "b.POSCAR", "POSCAR", "POSCAR-hot"])
+def test_a_poscar_holds_the_cell_of_the_largest_grain(block, tmp_path, name):
+    atoms, found = block
+    write_crystals(found, atoms, tmp_path / name)
+    cell = read(tmp_path / name, format="vasp")
+    assert len(cell) == 2 and set(cell.symbols) == set(atoms.symbols)
+    assert get_spacegroup(cell, symprec=1e-3).no == 194
+    assert cell.cell.lengths() == pytest.approx(found[0].cell_parameters[:3], rel=1e-5)
+    assert "P6_3/mmc (194)" in (tmp_path / name).read_text().splitlines()[0]
+
+
+def test_what_a_poscar_cannot_hold_is_said(tmp_path):
+    """Mixed sites: it has room for one species each."""
+    atoms = crystals.supercell(crystals.fcc(), 1200, sigma=0.03, rng=4)
+    rng = np.random.default_rng(2)
+    atoms.numbers[rng.random(len(atoms)) < 0.3] = 79
+    found = find_crystals(atoms)
+    with pytest.warns(UserWarning, match=r"who else is on \d of \d sites \(\.cif has all\)"):
+        write_crystals(found, atoms, tmp_path / "a.vasp")
+    cell = read(tmp_path / "a.vasp")
+    commonest = np.bincount(atoms.numbers).argmax()
+    assert set(cell.numbers) == {commonest}
+
+
 def test_a_table_and_a_labelled_structure(block, tmp_path):
     atoms, found = block
     write_crystals(found, atoms, tmp_path / "a.csv")
@@ -57,6 +81,9 @@ def test_the_command(block, tmp_path, monkeypatch):
     assert "P6_3/mmc (194)" in result.output and "A3 (hcp)" in result.output
     assert all(Path(name).stat().st_size for name in ("a.cif", "a.csv", "b.extxyz"))
     assert "exists already" in refused(run("crystals", "md.extxyz", "-o", "a.cif"))
+    assert run("crystals", "md.extxyz", "-o", "POSCAR").exit_code == 0
+    assert len(read("POSCAR")) == 2
+    assert "exists already" in refused(run("crystals", "md.extxyz", "-o", "POSCAR"))
     assert "has no frame 3" in refused(run("crystals", "md.extxyz", "--frame", "3"))
     assert "elastic_strain is -1" in refused(run("crystals", "md.extxyz", "--elastic-strain", "-1"))
 

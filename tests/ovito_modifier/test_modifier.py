@@ -181,6 +181,12 @@ def test_lattice_constants_and_strain():
         # Against the cube of the same volume.
         assert np.allclose(np.sort(strain[:, :3], 1), [-0.0033, -0.0033, 0.0066], atol=3e-4)
         assert np.allclose(strain[:, 3:], 0, atol=3e-4)
+        equivalent = np.asarray(data.particles["CrystalNet Von Mises Strain"])[good]
+        assert np.allclose(equivalent, 0.0066, atol=4e-4)
+        change = np.asarray(data.particles["CrystalNet Volumetric Strain"])[good]
+        assert (
+            np.abs(change[np.isfinite(change)]).max() < 1e-3 and np.isfinite(change).mean() > 0.95
+        )
 
 
 # ---------------------------------------------------------------------- parameters

@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 
 from ase_crystalnet.classes import CLASS_COLORS, class_colors
 from ase_crystalnet.errors import InputError
@@ -119,7 +120,79 @@ def test_slice_of_a_grid_takes_one_layer() -> None:
     frame = replace(frame, **{name: getattr(frame, name)[pick] for name in names})
     frame = replace(frame, centers=grid, center_indices=np.full(64, -1))
     figure = plot_slice(frame)
-    assert len(figure.axes[0].collections[0].get_offsets()) == 16
+    assert "16 windows" in figure._suptitle.get_text()
+
+
+def grid_of(labels: np.ndarray, spacing: float = 6.0) -> FrameAnalysis:
+    """Windows on a grid (n, m, 1), certain of their class; -1 is sparse."""
+    index = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), -1).reshape(-1, 3)
+    flat = labels.ravel()
+    probabilities = np.eye(len(CLASSES), dtype=np.float32)[flat]
+    probabilities[flat < 0] = np.nan
+    frame = crystal()
+    names = [n for n, q in FrameAnalysis.quantities().items() if q.rows == "windows"]
+    values = {name: getattr(frame, name)[: len(flat)] for name in names}
+    values |= {
+        "centers": spacing * index,
+        "center_indices": np.full(len(flat), -1),
+        "probabilities": probabilities,
+        "labels": flat,
+        "certainty": np.where(flat < 0, np.nan, 1.0),
+        "sparse": flat < 0,
+        "radius": np.full(len(flat), 9.0),
+        "min_certainty": None,
+    }
+    return replace(frame, **values)
+
+
+def test_a_slice_of_a_grid_is_as_fine_as_its_windows_overlap() -> None:
+    fcc, disordered = CLASSES.index("fcc"), CLASSES.index("disordered")
+    labels = np.full((8, 6, 1), fcc)
+    labels[4:] = disordered
+    figure = plot_slice(grid_of(labels), "z")
+    (classes,), (certainty,) = (figure.axes[i].images for i in (0, 1))
+    shown, sure = np.asarray(classes.get_array()), np.asarray(certainty.get_array())
+    assert shown.shape == (48, 64, 3)  # eight pixels from window to window
+    left, right, *_ = classes.get_extent()
+    across = left + (np.arange(64) + 0.5) * (right - left) / 64
+    is_fcc = np.abs(shown - to_rgb(class_colors(CLASSES)["fcc"])).max(axis=2) < 0.01
+    # The border lies between the columns at 18 and 24, to a pixel, and is where doubt is greatest.
+    border = 21.0
+    assert np.count_nonzero(is_fcc[20] != (across < border)) <= 1
+    row = sure[20]
+    assert row.min() < 0.6 and abs(across[np.argmin(row)] - border) < 0.75
+    assert (row[np.abs(across - border) > 9] > 0.99).all()
+
+
+def test_where_no_window_speaks_a_slice_is_empty() -> None:
+    labels = np.full((8, 6, 1), CLASSES.index("fcc"))
+    labels[4:] = -1
+    figure = plot_slice(grid_of(labels), "z")
+    sure = np.asarray(figure.axes[1].images[0].get_array())
+    assert np.isfinite(sure[:, :30]).all() and np.isnan(sure[:, 50:]).all()
+    assert (np.asarray(figure.axes[0].images[0].get_array())[:, 50:] == 1).all()
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend == ["fcc 100 %"]
+
+
+def test_a_grid_with_one_window_is_drawn() -> None:
+    figure = plot_slice(grid_of(np.full((1, 1, 1), CLASSES.index("bcc"))), "z")
+    assert np.isfinite(np.asarray(figure.axes[1].images[0].get_array(), float)).any()
+
+
+def test_axes_say_what_they_are_and_in_which_unit() -> None:
+    figures = [
+        plot_trajectory(trajectory(5)),
+        plot_slice(crystal()),
+        plot_slice(grid_of(np.full((4, 4, 1), 4))),
+        plot_fingerprint(np.zeros((64, 64, 3))),
+    ]
+    for figure in figures:
+        for panel in figure.axes:
+            place = panel.get_subplotspec()
+            if place is None or place.is_last_row():
+                assert panel.get_xlabel() or panel.get_ylabel()
+    assert figures[1].axes[2].get_ylabel() == "largest probability"
 
 
 def test_the_slice_is_cut_across_the_thinnest_direction() -> None:

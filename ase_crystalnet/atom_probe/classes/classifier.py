@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.atom_probe.classes.fingerprints import AveragedFingerprint
 from ase_crystalnet.atom_probe.search.findings import WindowFindings
+from ase_crystalnet.classes import flat_below
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
@@ -137,7 +138,8 @@ class AtomProbeClassifier:
             certainty[rows] = probabilities[rows].max(axis=1)
             lattice[rows] = np.where(on_lattice[:, None, None], lattices.lattice, np.nan)
             best = probabilities[rows].argmax(axis=1)
-            good = on_lattice & (certainty[rows] >= self.min_certainty)
+            least = max(self.min_certainty, flat_below(len(self.classes)))
+            good = on_lattice & (certainty[rows] >= least)
             if "disordered" in self.classes:
                 good &= best != self.classes.index("disordered")
             labels[rows] = np.where(good, best, -1)

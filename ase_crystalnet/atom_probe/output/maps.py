@@ -76,24 +76,40 @@ def _draw(
     slices: Slices, axes: NDArray[Any], values: NDArray[Any], title: str, unit: str, **style: Any
 ) -> None:
     """One quantity in both views, with one scale."""
-    low, high = style.pop("range", None) or _bounds(values)
+    low, high = style.pop("range", None) or scale_of(values)
     for panel, normal in ((axes[0], 1), (axes[1], 2)):
         drawn = panel.imshow(
             slices.image(values, normal), origin="lower", extent=slices.extent(normal),
             vmin=low, vmax=high, interpolation="nearest", **style,
         )  # fmt: skip
     axes[0].set_title(title, loc="left", fontsize=9)
-    bar = axes[0].figure.colorbar(drawn, ax=list(axes), shrink=0.6, aspect=30, pad=0.02)
+    finite = values[np.isfinite(values)]
+    above = bool(len(finite) and finite.max() > high)
+    bar = axes[0].figure.colorbar(
+        drawn, ax=list(axes), shrink=0.6, aspect=30, pad=0.02, extend="max" if above else "neither",
+        ticks=_locator(),
+    )  # fmt: skip
     bar.set_label(unit, fontsize=8)
+    bar.ax.ticklabel_format(useOffset=False)
     bar.ax.tick_params(labelsize=7)
 
 
-def _bounds(values: NDArray[Any]) -> tuple[float, float]:
+def _locator() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+
+
+def scale_of(values: NDArray[Any]) -> tuple[float, float]:
+    """Ends of a scale that hold 99 % of the values, both at ticks; from zero on if it is near."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0, 1.0
-    low, high = np.percentile(finite, [1, 99])
-    return float(low), float(max(high, low + 1e-9))
+    low, high = (float(v) for v in np.percentile(finite, [0.5, 99.5]))
+    if 0 <= low < 0.5 * high or low == high:
+        low = min(low, 0.0)
+    ticks = _locator().tick_values(low, high if high > low else low + 1.0)
+    return float(ticks[0]), float(ticks[-1])
 
 
 def plot_composition(analysis: AtomProbeAnalysis) -> Figure:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ase_crystalnet.atom_probe.analysis import SPECTRUM_POINTS, cut_all, spectrum_spacings
 from ase_crystalnet.atom_probe.results import RANKS, AtomProbeAnalysis
 from ase_crystalnet.atom_probe.windows import IonWindows
+from ase_crystalnet.classes import VOCABULARY
+from ase_crystalnet.lattice.orientation import HEXAGONAL_AXES, conventional_setting
 from ase_crystalnet.plotting.style import INK, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ase_crystalnet.atom_probe.search.poles import Pole
+
 __all__ = ["plot_best_windows", "plot_depth", "plot_poles"]
 
 _BEST = 6
+#: How far an index may be from a whole number.
+_INDEX_ERROR = 0.2
 _NM = 0.1
 
 
@@ -102,8 +110,12 @@ def plot_depth(analysis: AtomProbeAnalysis) -> Figure:
 
 
 def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
-    """Draw the plane normals in stereographic projection, z in the middle, poles as rings."""
+    """Draw the plane normals in stereographic projection, z in the middle, poles as rings.
+
+    Poles of windows whose lattice has a class bear their Miller indices.
+    """
     from matplotlib.patches import Circle
+    from matplotlib.patheffects import withStroke
 
     findings = analysis.findings
     shown = np.flatnonzero(np.isfinite(findings.normal).all(axis=1))
@@ -113,7 +125,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     for angle in (15, 30, 45, 60, 75):
         radius = np.tan(np.radians(angle) / 2)
         axes.add_patch(Circle((0, 0), radius, fill=False, color="#e4e4e4", lw=0.6, zorder=0))
-        axes.annotate(f"{angle}°", (0, -radius), fontsize=6, color="#8f8f8f", ha="center")
+        axes.annotate(f"{angle}°", (0, -radius), fontsize=6, color="#6b6b6b", ha="center")
     places = stereographic(findings.normal[shown])
     dots = axes.scatter(
         places[:, 0],
@@ -131,12 +143,26 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     for pole in analysis.poles:
         ((x, y),) = stereographic(np.asarray(pole.normal)[None])
         axes.plot(x, y, "o", ms=14, mfc="none", mec="#d55e00")
+        family = indices_of(analysis, pole)
+        lines = ([] if family is None else [family]) + [
+            f"{pole.spacing * _NM:.3f} nm", f"{len(pole.windows)} windows",
+        ]  # fmt: skip
+        # Towards the middle, so that names of poles at the rim stay inside the picture.
+        inward = (-1 if x > 0 else 1, -1 if y > 0 else 1)
         axes.annotate(
-            f"{pole.spacing * _NM:.3f} nm\n{len(pole.windows)} windows", (x, y), fontsize=7,
-            xytext=(9, 6), textcoords="offset points", color="#d55e00",
+            "\n".join(lines), (x, y), fontsize=7, color="#b34f00", clip_on=True,
+            xytext=(9 * inward[0], 6 * inward[1]), textcoords="offset points",
+            ha="right" if inward[0] < 0 else "left", va="top" if inward[1] < 0 else "bottom",
+            path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
-    axes.set_xlim(-1.05, 1.05)
-    axes.set_ylim(-1.05, 1.05)
+    for name, place in (("x", (1.06, 0)), ("y", (0, 1.06))):
+        axes.annotate(name, place, fontsize=9, color=INK, ha="center", va="center")
+    axes.plot(0, 0, "+", ms=6, color="#8f8f8f", zorder=0)
+    axes.annotate(
+        "z", (0, 0), fontsize=7, color="#6b6b6b", xytext=(4, 3), textcoords="offset points"
+    )
+    axes.set_xlim(-1.12, 1.12)
+    axes.set_ylim(-1.12, 1.12)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(
@@ -150,3 +176,49 @@ def stereographic(normals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Unit vectors (B, 3) of the upper half onto the unit disk (B, 2)."""
     upper = np.where(normals[:, 2:] < 0, -normals, normals)
     return upper[:, :2] / (1.0 + upper[:, 2:])
+
+
+def indices_of(analysis: AtomProbeAnalysis, pole: Pole) -> str | None:
+    """Miller indices of a pole's family of planes, as ``{2 2 0}``, by the lattices of its windows.
+
+    Most of the windows that have a lattice with a class must agree; None where they do not, or
+    none has. Of hexagonal crystals all four indices are given.
+    """
+    classes = analysis.classes
+    if classes is None:
+        return None
+    rows = pole.windows[classes.labels[pole.windows] >= 0]
+    setting = conventional_setting(
+        classes.lattice[rows], classes.labels[rows], analysis.class_names
+    )
+    frames = Rotation.from_quat(np.nan_to_num(setting.orientation, nan=0.5)).as_matrix()
+    found: Counter[tuple[int, ...]] = Counter()
+    for cell, frame, label in zip(setting.cell, frames, classes.labels[rows], strict=True):
+        if not np.isfinite(cell).all():
+            continue
+        bravais = VOCABULARY[analysis.class_names[label]].bravais
+        hexagonal, cubic = (any(kind[1] for kind in bravais), not any(kind[2] for kind in bravais))
+        axes = np.diag(cell)
+        if hexagonal:
+            axes = HEXAGONAL_AXES * cell[:, None]
+        exact = axes @ (frame.T @ pole.normal) / pole.spacing
+        whole = np.rint(exact).astype(int)
+        if np.abs(exact - whole).max() > _INDEX_ERROR or not whole.any():
+            continue
+        found[_family(whole, hexagonal, cubic)] += 1
+    if not found:
+        return None
+    ((family, count),) = found.most_common(1)
+    return "{" + " ".join(map(str, family)) + "}" if 2 * count > len(rows) else None
+
+
+def _family(index: NDArray[np.int64], hexagonal: bool, cubic: bool) -> tuple[int, ...]:
+    """One plane that stands for all that the crystal's symmetry makes of it."""
+    if hexagonal:
+        h, k, third = (int(i) for i in index)
+        small, middle, _ = sorted(abs(i) for i in (h, k, h + k))
+        return middle, small, -middle - small, abs(third)
+    sizes = np.abs(index)
+    if cubic:
+        return tuple(sorted((int(i) for i in sizes), reverse=True))
+    return (*sorted((int(i) for i in sizes[:2]), reverse=True), int(sizes[2]))

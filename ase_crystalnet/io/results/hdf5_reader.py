@@ -264,7 +264,13 @@ class ResultFile:
         names = TrajectoryBuilder(self.classes).row_names()
         with damage(self.path):
             # A file of an earlier version may lack a row; what must be there is asked for.
-            more = {*CONDITIONS, "fault_counts", "fault_fraction"}
+            more = {
+                *CONDITIONS,
+                "fault_counts",
+                "fault_fraction",
+                "mean_von_mises_strain",
+                "mean_cell_volume",
+            }
             optional = {name for name in more if f"frames/{name}" not in self._data}
             values = {name: self._row(name) for name in names if name not in ("sources", *optional)}
             return TrajectoryAnalysis(

@@ -12,9 +12,17 @@ from pathlib import Path
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import kind_of
-from ase_crystalnet.io.whole_files import to_disk
+from ase_crystalnet.io.whole_files import part_of, to_disk
 
-__all__ = ["HeldFile", "link_target", "own_folder", "refuse_other_than_file"]
+__all__ = [
+    "HeldFile",
+    "link_target",
+    "named",
+    "new_part",
+    "own_folder",
+    "refuse_other_than_file",
+    "remove_part",
+]
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
@@ -137,6 +145,33 @@ class HeldFile:
 def link_target(path: Path) -> Path:
     """The file that a symbolic link points to, which is what is replaced; other names as given."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def new_part(path: Path) -> HeldFile:
+    """A new file under the temporary name, in place of what an earlier run has left there."""
+    part = part_of(path)
+    if os.path.lexists(part):
+        part.unlink()  # a link itself, not what it points to
+    return HeldFile(part)
+
+
+def remove_part(held: HeldFile, path: Path) -> None:
+    """Remove a file that has not got its final name."""
+    if held.path == path:
+        held.close()
+    else:
+        held.remove()
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Name the file in errors of writing: those of an open file do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a sentence of ours
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager

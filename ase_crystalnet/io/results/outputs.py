@@ -7,21 +7,19 @@ error leaves of the others is removed, so that no half-written file ever carries
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import numpy as np
-
-from ase_crystalnet.classes import REFUSED, VOCABULARY, class_colors
 from ase_crystalnet.errors import InputError, OutputExistsError
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
-from ase_crystalnet.io.results.held_file import HeldFile, link_target
+from ase_crystalnet.io.results.held_file import link_target
 from ase_crystalnet.io.results.lock import FileLock
 from ase_crystalnet.io.results.same_frames import content_of
+from ase_crystalnet.io.results.structure_files import DatabaseFile, ExtxyzFile, TrajFile
+from ase_crystalnet.io.results.table_files import CsvFile, ParquetFile
 from ase_crystalnet.io.trajectories.stream import StreamFrame
 from ase_crystalnet.io.whole_files import part_of
 from ase_crystalnet.results.frame import FrameAnalysis
@@ -29,22 +27,31 @@ from ase_crystalnet.results.trajectory import TrajectoryAnalysis
 
 __all__ = ["Output", "Outputs"]
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 _KINDS = {
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".extxyz": "extxyz",
     ".xyz": "extxyz",
+    ".traj": "traj",
+    ".db": "database",
+    ".json": "database",
     ".csv": "csv",
+    ".parquet": "parquet",
 }
+#: Files that go on growing frame by frame: what an interrupted run has left of them is gone.
+_STRUCTURES: dict[str, Callable[[Path], Output]] = {
+    "extxyz": ExtxyzFile,
+    "traj": TrajFile,
+    "database": DatabaseFile,
+}
+_TABLES: dict[str, Callable[[Path], Output]] = {"csv": CsvFile, "parquet": ParquetFile}
 
 
 class Output(Protocol):
     """One output file, made as `part_of` its name."""
 
     path: Path
+    note: str  #: What it keeps where, and what it does not, if that is not plain.
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         """Take one frame."""
@@ -60,6 +67,8 @@ class Output(Protocol):
 
 
 class _Hdf5:
+    note = ""
+
     def __init__(
         self, path: Path, settings: Mapping[str, Any], resume: bool, lock: FileLock
     ) -> None:
@@ -94,127 +103,13 @@ class _Hdf5:
         self.writer.abandon()
 
 
-class _Extxyz:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.held = _part(path)
-        self.file = open(  # noqa: SIM115 (held for the run)
-            os.dup(self.held.handle), "w", encoding="utf-8"
-        )
-
-    def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
-        from ase.io import write
-
-        atoms = analysis.attach(frame.atoms)
-        # Arrays of more than two dimensions have no place in the format.
-        for name in [name for name, array in atoms.arrays.items() if array.ndim > 2]:
-            del atoms.arrays[name]
-        _show_in_ovito(atoms, analysis)
-        atoms.info["crystalnet_source"] = frame.source
-        atoms.info["crystalnet_frame"] = frame.number
-        with _named(self.path):
-            write(self.file, atoms, format="extxyz")
-
-    def complete(self, summary: TrajectoryAnalysis) -> None:
-        with _named(self.path):
-            self.file.close()
-
-    def rename(self) -> None:
-        with _named(self.path):
-            self.held.rename(self.path)
-        self.held.close()
-
-    def discard(self) -> None:
-        with contextlib.suppress(OSError):  # closing writes, and may fail as the write did
-            self.file.close()
-        _remove(self.held, self.path)
-
-
-class _Csv:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.held: HeldFile | None = None
-
-    def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
-        """Nothing yet: the rows come from the summary."""
-
-    def complete(self, summary: TrajectoryAnalysis) -> None:
-        self.held = _part(self.path)
-        with (
-            _named(self.path),
-            open(os.dup(self.held.handle), "w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(summary.columns())
-            for row in summary.rows():
-                writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-
-    def rename(self) -> None:
-        assert self.held is not None
-        with _named(self.path):
-            self.held.rename(self.path)
-        self.held.close()
-
-    def discard(self) -> None:
-        if self.held is not None:
-            _remove(self.held, self.path)
-
-
-def _show_in_ovito(atoms: Atoms, analysis: FrameAnalysis) -> None:
-    """Columns that OVITO maps to properties of its own: structure type, orientation and colour.
-
-    Types have the ids of OVITO's analyses (fcc 1, hcp 2, bcc 3, ...), and 0 where refused.
-    """
-    classes = analysis.classes
-    ids = [
-        VOCABULARY[name].ovito_id if name in VOCABULARY else 100 + i
-        for i, name in enumerate(classes)
-    ]
-    colors = class_colors(classes)
-    rgb = [
-        [int(colors[name][place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        for name in (*classes, REFUSED)
-    ]
-    atoms.arrays["structure_type"] = np.array([*ids, 0])[analysis.atom_labels]
-    atoms.arrays["color"] = np.round(np.array(rgb)[analysis.atom_labels], 4)
-    # OVITO takes a zero quaternion for no orientation.
-    atoms.arrays["orientation"] = np.nan_to_num(analysis.atom_orientation)
-
-
-def _part(path: Path) -> HeldFile:
-    """A new file under the temporary name, in place of what an earlier run has left there."""
-    part = part_of(path)
-    if os.path.lexists(part):
-        part.unlink()  # a link itself, not what it points to
-    return HeldFile(part)
-
-
-def _remove(held: HeldFile, path: Path) -> None:
-    """Remove a file that has not got its final name."""
-    if held.path == path:
-        held.close()
-    else:
-        held.remove()
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the file in errors of writing: those of an open file do not."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:  # a sentence of ours
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
 class Outputs:
     """All output files of a run, finished together or not at all.
 
     Parameters
     ----------
     paths : list of path
-        Kinds by suffix: .h5 or .hdf5, .extxyz or .xyz, .csv.
+        Kinds by suffix: .h5 or .hdf5, .extxyz or .xyz, .traj, .db, .json, .csv, .parquet.
     settings : mapping
         What the run was asked for; kept in the HDF5 file and compared when it is resumed.
     overwrite : bool
@@ -243,9 +138,10 @@ class Outputs:
             raise InputError("outputs: one name is given twice")
         if resume and kinds.count("hdf5") != 1:
             raise InputError("resume: wants exactly one .h5 output, which holds the frames done")
-        if resume and "extxyz" in kinds:
+        if resume and (frames := [kind for kind in kinds if kind in _STRUCTURES]):
             raise InputError(
-                "resume: an extxyz output cannot be resumed; write .h5 and .csv, or start anew"
+                f"resume: an {frames[0]} output cannot be resumed; write .h5 and .csv, or start "
+                "anew"
             )
         # Of a symbolic link, the file that it points to is written and replaced.
         targets = [link_target(path) for path in paths]
@@ -283,6 +179,10 @@ class Outputs:
             return ()
         with ResultFile(part_of(self._hdf5.path)) as file:
             return file.contents
+
+    def notes(self) -> list[str]:
+        """What formats keep elsewhere than one would look, or leave out; one line each."""
+        return [f"{output.path.name}: {output.note}" for output in self._outputs if output.note]
 
     def append(self, frame: StreamFrame, analysis: FrameAnalysis) -> None:
         """Take one frame into every file."""
@@ -329,10 +229,8 @@ class Outputs:
     def _make(
         self, path: Path, kind: str, settings: Mapping[str, Any], resume: bool, lock: FileLock
     ) -> Output:
-        if kind == "extxyz":
-            return _Extxyz(path)
-        if kind == "csv":
-            return _Csv(path)
+        if make := _STRUCTURES.get(kind) or _TABLES.get(kind):
+            return make(path)
         self._hdf5 = _Hdf5(path, settings, resume, lock)
         return self._hdf5
 

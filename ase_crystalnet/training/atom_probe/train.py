@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ase_crystalnet.classes import CLASSES
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.training.atom_probe.dataset import AtomProbeRecipe, make_windows
+from ase_crystalnet.training.checkpoint import Checkpoint
 from ase_crystalnet.training.model_folder import calibrate, write_model_folder
 from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.training.shards import read_shards
@@ -68,7 +70,7 @@ def train_atomprobe(
     out : Path
         Model folder.
     work : Path
-        Folder of windows; those that are there are kept.
+        Folder of windows and the checkpoint; an interrupted run goes on where it stopped.
     plan : AtomProbePlan, optional
     recipe : AtomProbeRecipe, optional
     processes : int
@@ -107,9 +109,11 @@ def train_atomprobe(
 
 
 def _fit(plan: AtomProbePlan, work: Path, log: Log) -> Any:
+    """The trained network; after every epoch its state is kept, and a run goes on from it."""
     keras = import_keras()
     keras.utils.set_random_seed(plan.seed)
-    network = Classifier(plan.start).network
+    start = Classifier(plan.start)
+    network = start.network
     images, targets = read_shards(work / "windows", plan.shards)
     held, held_targets = read_shards(work / "validation", 1)
     steps = len(images) // plan.batch_size
@@ -122,12 +126,20 @@ def _fit(plan: AtomProbePlan, work: Path, log: Log) -> Any:
         metrics=["accuracy"],
     )
     rng = np.random.default_rng(plan.seed)
-    for epoch in range(plan.epochs):
+    checkpoint = Checkpoint(
+        work / "checkpoint.npz", network, network.optimizer,
+        settings=json.dumps([asdict(plan), start.card.sha256]),
+    )  # fmt: skip
+    begin = 0
+    if (kept := checkpoint.restore()) is not None:
+        begin, rng.bit_generator.state = kept["epochs"], kept["random"]
+    for epoch in range(begin, plan.epochs):
         order = rng.permutation(len(images))[: steps * plan.batch_size]
         for rows in order.reshape(steps, plan.batch_size):
             # Mirroring the crystal at x = 0 or y = 0 mirrors its fingerprint and keeps its class.
             batch = images[rows][:, :: rng.choice([1, -1]), :: rng.choice([1, -1])]
             network.train_on_batch(batch.astype(np.float32) / 255, targets[rows])
+        checkpoint.save(epochs=epoch + 1, random=rng.bit_generator.state)
         loss, accuracy = network.evaluate(
             held.astype(np.float32) / 255, held_targets, batch_size=256, verbose=0
         )

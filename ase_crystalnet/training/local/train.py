@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.training.checkpoint import Checkpoint
 from ase_crystalnet.training.local.dataset import Recipe, make_shards
 from ase_crystalnet.training.local.network import FAST, Design, local_network
 from ase_crystalnet.training.local.set_thresholds import calibrated_sets, held_out
@@ -282,41 +283,43 @@ def train_network(
         tf.TensorSpec((None, 64, 64, 3), tf.uint8),
         tf.TensorSpec((None, len(plan.classes)), tf.float32),
     )
-    epochs: Iterator[int] | None = None
-
-    def next_batches() -> Any:
-        nonlocal epochs
-        if epochs is None:
-            # A resumed run goes on with the order of the epoch in which it was stopped.
-            epochs = itertools.count(int(network.optimizer.iterations) // max(steps, 1))
-        yield from batches(next(epochs))
-
+    checkpoint = Checkpoint(
+        work / f"checkpoint-{name}.npz", network, network.optimizer,
+        settings=json.dumps([asdict(plan), len(images)]),
+    )  # fmt: skip
+    history: list[dict[str, float]] = (checkpoint.restore() or {"history": []})["history"]
+    # A resumed run goes on with the order of the epoch in which it was stopped.
+    epochs = itertools.count(len(history))
     data = (
-        tf.data.Dataset.from_generator(next_batches, output_signature=signature)
+        tf.data.Dataset.from_generator(lambda: batches(next(epochs)), output_signature=signature)
         .map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y))
         .prefetch(2)
     )
-    history = network.fit(
+
+    def keep(epoch: int, logs: Mapping[str, float]) -> None:
+        history.append({name: float(value) for name, value in logs.items()})
+        checkpoint.save(history=history)
+        log(
+            f"{name}: epoch {epoch + 1} of {plan.epochs}: "
+            + ", ".join(f"{k} {v:.4f}" for k, v in logs.items())
+        )
+
+    network.fit(
         data.repeat(),
         epochs=plan.epochs,
+        initial_epoch=len(history),
         steps_per_epoch=steps,
         validation_data=(held.astype(np.float32) / 255, held_targets),
+        shuffle=False,
         verbose=0,
-        callbacks=[
-            keras.callbacks.BackupAndRestore(work / f"checkpoint-{name}"),
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda e, logs: log(
-                    f"{name}: epoch {e + 1} of {plan.epochs}: "
-                    + ", ".join(f"{k} {v:.4f}" for k, v in logs.items())
-                )
-            ),
-        ],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=keep)],
     )
     write_whole(
         work / f"{name}-history.json",
-        json.dumps({k: [float(x) for x in v] for k, v in history.history.items()}, indent=1),
+        json.dumps({k: [row[k] for row in history] for k in history[0]}, indent=1),
     )
     save_network(network, final)
+    checkpoint.remove()
     return load_network(final)
 
 

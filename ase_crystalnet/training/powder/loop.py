@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.classifier.network import import_keras
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.io.whole_files import whole_file, write_whole
+from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.training.checkpoint import Checkpoint
 from ase_crystalnet.training.model_folder import save_network
 from ase_crystalnet.training.powder.network import make_network
 from ase_crystalnet.training.powder.plan import XrdPlan
@@ -143,24 +144,19 @@ class _State:
     seen: int = 0
     seconds: float = 0.0
 
-    def variables(self) -> list[Any]:
-        weights = self.network.weights
-        kept = {id(v) for v in weights}
-        # Where the random numbers of dropout have got to; last, since older checkpoints lack it.
-        random = [v for v in self.network.variables if id(v) not in kept]
-        return [*weights, *self.optimizer.variables, *self.average, *random]
+    def checkpoint(self, work: Path) -> Checkpoint:
+        """All of it, in the folder of the run."""
+        return Checkpoint(work / "checkpoint.npz", self.network, self.optimizer, self.average)
 
-    def save(self, path: Path) -> None:
-        arrays: dict[str, Any] = {f"a{i}": np.asarray(v) for i, v in enumerate(self.variables())}
-        with whole_file(path) as part:
-            np.savez(part, **arrays, seen=self.seen, seconds=self.seconds)
+    def save(self, work: Path) -> None:
+        self.checkpoint(work).save(seen=self.seen, seconds=self.seconds)
 
-    def restore(self, path: Path) -> None:
-        with np.load(path) as data:
-            for i, variable in enumerate(self.variables()):
-                if f"a{i}" in data:
-                    variable.assign(data[f"a{i}"])
-            self.seen, self.seconds = int(data["seen"]), float(data["seconds"])
+    def restore(self, work: Path) -> bool:
+        """Take up what was saved; whether there was anything."""
+        progress = self.checkpoint(work).restore()
+        if progress is not None:
+            self.seen, self.seconds = int(progress["seen"]), float(progress["seconds"])
+        return progress is not None
 
     def averaged(self, plan: XrdPlan) -> Any:
         """The network in float32 with the averaged weights."""
@@ -226,8 +222,7 @@ def train_network(
     optimizer.build(learner.trainable_variables)
     average = [tf.Variable(v) for v in learner.weights] if plan.average else []
     state = _State(learner, optimizer, average)
-    if (work / "checkpoint.npz").is_file():
-        state.restore(work / "checkpoint.npz")
+    if state.restore(work):
         log(f"goes on after {state.seen} patterns")
     history: list[dict[str, Any]] = []
     if (work / "history.json").is_file():
@@ -379,5 +374,5 @@ def _report(
     save_network(network, work / "network.keras")
     # The checkpoint last: with it the row counts as told.
     write_whole(work / "history.json", json.dumps(history, indent=1))
-    state.save(work / "checkpoint.npz")
+    state.save(work)
     return row

@@ -21,6 +21,7 @@ from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.crystals.elements import ELEMENTS, LABELS, Element
 from ase_crystalnet.fingerprint.fingerprint import Fingerprint
 from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.training.checkpoint import Checkpoint
 from ase_crystalnet.training.model_folder import save_network, write_card, write_model_folder
 from ase_crystalnet.training.provenance import code_that_began
 from ase_crystalnet.training.ziletti2018.dataset import (
@@ -134,19 +135,18 @@ def _fit(
     from ase_crystalnet.training.ziletti2018.network import ziletti_network
 
     keras = import_keras()
-    checkpoint = work / "checkpoint.keras"
     steps = len(train) // plan.batch_size
-    if checkpoint.is_file():
-        network = load_network(checkpoint, compiled=True)
-    else:
-        keras.utils.set_random_seed(plan.seed)
-        network = ziletti_network(len(CLASSES), seed=plan.seed, mixed=plan.mixed)
-        network.compile(
-            keras.optimizers.Adam(plan.learning_rate),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
-    begin = int(network.optimizer.iterations) // max(steps, 1)
+    keras.utils.set_random_seed(plan.seed)
+    network = ziletti_network(len(CLASSES), seed=plan.seed, mixed=plan.mixed)
+    network.compile(
+        keras.optimizers.Adam(plan.learning_rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    checkpoint = Checkpoint(
+        work / "checkpoint.npz", network, network.optimizer, settings=json.dumps(asdict(plan))
+    )
+    begin = (checkpoint.restore() or {"epochs": 0})["epochs"]
     total = plan.epochs + plan.settling
     for epoch in range(begin, total):
         rng = np.random.default_rng([plan.seed, 2, epoch])
@@ -167,7 +167,7 @@ def _fit(
                 log(f"epoch {epoch + 1} of {total}, batch {step + 1} of {steps}: {shown}")
         if epoch + 1 == plan.epochs:
             save_network(network, work / PAPER)
-        save_network(network, checkpoint)
+        checkpoint.save(epochs=epoch + 1)
     trained = ziletti_network(len(CLASSES), seed=plan.seed)
     trained.set_weights(network.get_weights())
     return trained

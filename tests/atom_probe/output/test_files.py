@@ -13,6 +13,7 @@ import ase.io
 import h5py
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from ase_crystalnet.atom_probe.analysis import AtomProbeOptions, analyze_windows
 from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
@@ -32,6 +33,7 @@ from ase_crystalnet.atom_probe.search.findings import WindowFindings
 from ase_crystalnet.atom_probe.search.poles import Pole
 from ase_crystalnet.atom_probe.windows import IonWindower
 from ase_crystalnet.errors import InputError, OutputExistsError
+from ase_crystalnet.lattice.orientation import HEXAGONAL_AXES
 from tests.support import REPOSITORY
 
 RANGES = RangeTable(
@@ -365,6 +367,97 @@ def test_normals_are_projected_as_on_a_stereogram():
     tangent = np.tan(np.pi / 8)
     wanted = [[0, 0], [0, 0], [1, 0], [tangent, 0], [tangent, 0]]
     np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+LATTICES = {
+    "fcc": 4.05 * np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
+    "diam": 5.43 * np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
+    "hcp": np.array([2.95, 2.95, 4.68])[:, None] * HEXAGONAL_AXES,
+    "bct141": np.array([[5.83, 0, 0], [0, 5.83, 0], [5.83 / 2, 5.83 / 2, 3.18 / 2]]),
+}
+
+
+def with_pole(found: AtomProbeAnalysis, name: str, index: tuple[int, ...]) -> AtomProbeAnalysis:
+    """Windows of one lattice, each turned by an operation of its own, that share a pole."""
+    names = tuple(LATTICES)
+    turn = Rotation.from_euler("zyx", [20, 35, -15], degrees=True).as_matrix()
+    lattice = LATTICES[name] @ turn.T
+    # The reciprocal vector h a* + k b* + l c* of the conventional cell.
+    lengths = {"fcc": [4.05] * 3, "diam": [5.43] * 3, "hcp": [2.95, 2.95, 4.68]}
+    cell = np.array(lengths.get(name, [5.83, 5.83, 3.18]))[:, None]
+    cell = cell * (HEXAGONAL_AXES if name == "hcp" else np.eye(3))
+    vector = np.linalg.inv(cell) @ np.array(index) @ turn.T
+    length = float(np.linalg.norm(vector))
+    normal = vector / length * (1 if vector[2] >= 0 else -1)
+    labels = np.full(len(found), -1)
+    labels[:3] = names.index(name)
+    lattices = np.full((len(found), 3, 3), np.nan)
+    # The same lattice by other vectors: each window may find its own.
+    swapped, sheared = [[0, 1, 0], [1, 0, 0], [0, 0, -1]], [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    changes = np.array([np.eye(3), swapped, sheared])
+    lattices[:3] = changes @ lattice
+    classes = replace(found.classes, labels=labels, lattice=lattices)
+    pole = replace(found.poles[0], normal=normal, spacing=1 / length, windows=np.arange(3))
+    return replace(found, classes=classes, class_names=names, poles=(pole,))
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "family"),
+    [
+        ("fcc", (2, 0, -2), "{2 2 0}"),
+        ("fcc", (-1, 1, 1), "{1 1 1}"),
+        ("diam", (0, 4, 0), "{4 0 0}"),
+        ("hcp", (0, 0, 2), "{0 0 0 2}"),
+        ("hcp", (0, 1, 1), "{1 0 -1 1}"),
+        ("hcp", (-1, 2, 0), "{1 1 -2 0}"),
+        ("bct141", (1, 0, 1), "{1 0 1}"),
+        ("bct141", (0, 2, 0), "{2 0 0}"),
+    ],
+)
+def test_poles_of_classified_lattices_bear_their_indices(found, name, index, family):
+    analysis = with_pole(found, name, index)
+    assert figures_planes.indices_of(analysis, analysis.poles[0]) == family
+    figure = figures_planes.plot_poles(analysis)
+    figure.canvas.draw()
+    (label,) = [text for text in figure.axes[0].texts if family in text.get_text()]
+    box, page = label.get_window_extent(), figure.bbox
+    assert box.x0 >= page.x0 and box.x1 <= page.x1 and box.y0 >= page.y0 and box.y1 <= page.y1
+
+
+def test_poles_without_a_lattice_or_off_it_have_no_indices(found):
+    assert figures_planes.indices_of(found, found.poles[0]) is None
+    analysis = with_pole(found, "fcc", (2, 2, 0))
+    other = replace(analysis.poles[0], spacing=1.3 * analysis.poles[0].spacing)
+    assert figures_planes.indices_of(analysis, other) is None
+    assert figures_planes.indices_of(replace(analysis, classes=None), other) is None
+
+
+@pytest.mark.parametrize(
+    "normal", [(1, 0, 0), (-1, 0, 0.02), (0, 1, 0), (0, -1, 0), (0.7, 0.7, 0.1)]
+)
+def test_labels_of_poles_at_the_rim_are_inside_the_picture(found, normal):
+    unit = np.array(normal) / np.linalg.norm(normal)
+    analysis = replace(found, poles=(replace(found.poles[0], normal=unit),))
+    figure = figures_planes.plot_poles(analysis)
+    figure.canvas.draw()
+    (label,) = [text for text in figure.axes[0].texts if "windows" in text.get_text()]
+    box, rim = label.get_window_extent(), figure.axes[0].get_window_extent()
+    assert box.x0 >= rim.x0 and box.x1 <= rim.x1 and box.y0 >= rim.y0 and box.y1 <= rim.y1
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        (np.linspace(0.1, 93, 500), (0, 100)),
+        (np.full(50, 100.0), (0, 100)),
+        (np.linspace(97.2, 99.4, 500), (97, 99.5)),
+        (np.linspace(0, 0.013, 500), (0, 0.015)),
+        (np.zeros(20), (0, 1)),
+        (np.array([np.nan, np.nan]), (0, 1)),
+    ],
+)
+def test_scales_end_at_ticks(values, ends):
+    assert figures.scale_of(values) == pytest.approx(ends)
 
 
 @pytest.mark.parametrize(

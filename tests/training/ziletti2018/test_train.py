@@ -102,7 +102,7 @@ def test_training_from_nothing_and_again(tmp_path: Path) -> None:
             100 - 100 * missed / evaluation["structures_a_row"], abs=0.01
         )
     assert evaluation["database_elements"]["structures"] == 2
-    assert (work / "checkpoint.keras").is_file()
+    assert (work / "checkpoint.npz").is_file()
     # The network after the paper's epochs is kept, and is not that of the last.
     paper = load_network(work / ziletti.PAPER)
     assert int(paper.count_params()) == card["parameters"]
