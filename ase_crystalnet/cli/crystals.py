@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import check_outputs
 from ase_crystalnet.cli.inputs import read_structure
-from ase_crystalnet.cli.options import Format, OverwriteOutputs, number
+from ase_crystalnet.cli.options import Engine, Format, OverwriteOutputs, number
 
 __all__ = ["crystals"]
 
@@ -46,6 +46,7 @@ def crystals(
         ),
     ] = 0.005,
     format: Format = None,
+    engine: Engine = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:
     """Find the crystals of a structure: grains, average unit cells, space groups, order.
@@ -72,10 +73,10 @@ def crystals(
     if model == "none":
         found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
     else:
-        quiet_tensorflow()
         from ase_crystalnet.analyzer import CrystalNet
 
-        net = CrystalNet(model)
+        net = CrystalNet(model, engine=engine)
+        quiet_engine(net.classifier.engine)
         found = net.crystals(atoms, finder=finder, elastic_strain=elastic_strain)
     typer.echo(repr(found))
     if found.boundaries:

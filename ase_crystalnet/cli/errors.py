@@ -20,7 +20,7 @@ from ase_crystalnet.errors import (
     WorkerError,
 )
 
-__all__ = ["complain", "one_line_errors", "quiet_tensorflow"]
+__all__ = ["complain", "one_line_errors", "quiet_engine", "quiet_tensorflow"]
 
 USAGE_ERROR = 2  # the input or the arguments are wrong
 RUN_ERROR = 1  # something went wrong on the way
@@ -74,13 +74,27 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     typer.echo(f"crystalnet: warning: {' '.join(str(message).split())}", err=True)
 
 
+def quiet_engine(engine: str | None) -> None:
+    """`quiet_tensorflow`, if that is what runs the network; onnxruntime has nothing to say."""
+    if engine == "tensorflow":
+        quiet_tensorflow()
+
+
 def quiet_tensorflow() -> None:
     """Import TensorFlow and let it look at the machine, without its remarks on stderr.
 
     It writes them past Python and past TF_CPP_MIN_LOG_LEVEL, and would spoil both the progress bar
     and the rule of one line an error. TF_CPP_MIN_LOG_LEVEL=0 keeps them.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
     """
+    from ase_crystalnet.classifier.network import import_keras
+
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        import_keras()
         return
     sys.stderr.flush()
     try:
@@ -91,6 +105,7 @@ def quiet_tensorflow() -> None:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 2)
         os.close(sink)
+        import_keras()
         import tensorflow as tf
 
         tf.zeros(1)  # the first operation brings the rest of them
