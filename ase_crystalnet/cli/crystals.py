@@ -62,9 +62,12 @@ def crystals(
     ```
     """
     from ase_crystalnet.grains.files import SUFFIXES, write_crystals
+    from ase_crystalnet.grains.results import require_pymatgen
 
     outputs = output or []
     check_outputs(outputs, overwrite, SUFFIXES)
+    if any(path.suffix.lower() == ".cif" for path in outputs):
+        require_pymatgen("CIF files of crystals")
     atoms = read_structure(trajectory, frame, format)
     from ase_crystalnet.grains.analysis import find_crystals
     from ase_crystalnet.grains.segmentation import GrainFinder

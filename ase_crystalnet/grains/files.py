@@ -10,7 +10,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.grains.results import Crystal, Crystals
+from ase_crystalnet.grains.results import Crystal, Crystals, require_pymatgen
 from ase_crystalnet.io.whole_files import whole_file
 
 __all__ = ["SUFFIXES", "write_crystals"]
@@ -35,7 +35,7 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
     Raises
     ------
     InputError
-        The suffix is another one.
+        The suffix is another one, or pymatgen, which writes ``.cif``, is not installed.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -59,6 +59,7 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
 
 def _cif(crystal: Crystal) -> str:
     """One block: the asymmetric unit in the standard setting, with the operations."""
+    require_pymatgen("CIF files of crystals")
     from ase.data import chemical_symbols
     from pymatgen.core.structure import Structure
     from pymatgen.io.cif import CifWriter
