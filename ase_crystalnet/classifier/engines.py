@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ase_crystalnet._compute.threads import thread_count
 from ase_crystalnet.classifier.card import Card
 from ase_crystalnet.classifier.network import Shape, load_network, refuse_forked
-from ase_crystalnet.classifier.session import open_session
-from ase_crystalnet.errors import InputError, ModelError
+from ase_crystalnet.classifier.session import open_session, run_session
+from ase_crystalnet.errors import InputError
 
 __all__ = ["ENGINES", "Engine", "Network", "chosen_engine"]
 
@@ -88,7 +88,6 @@ class Network:
         # The hash again: the file may have changed since, and is opened only if it has not.
         if engine == "onnx":
             self._session = open_session(card.onnx(), shapes)
-            self._name = self._session.get_inputs()[0].name
         else:
             self._call = self._compiled(load_network(card.weights(), shapes=shapes))
 
@@ -135,13 +134,7 @@ class Network:
     def _answers(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.engine == "tensorflow":
             return np.asarray(self._call(part).numpy())
-        found = self._session.run(None, {self._name: np.sqrt(part) if self._root else part})[0]
-        if found.shape != (len(part), self._output[1]):
-            raise ModelError(
-                f"a network answers {len(part)} samples by {found.shape}, expected "
-                f"{(len(part), self._output[1])}: install the model again"
-            )
-        return np.asarray(found)
+        return run_session(self._session, np.sqrt(part) if self._root else part)
 
     def _compiled(self, network: Any) -> Any:
         import tensorflow as tf

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ase_crystalnet.classifier.network import LARGEST, Shape, claim_process
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.inputs import read_plain, reason_of
 
-__all__ = ["open_session"]
+__all__ = ["open_session", "run_session"]
+
+#: Severity from which onnxruntime writes to stderr: what ends the process. Errors are raised.
+SILENT = 4
 
 #: Messages in the messages of an ONNX file (onnx.proto3), by the numbers of their fields. Data are
 #: in tensors, and tensors are in all of these.
@@ -57,9 +63,14 @@ def open_session(path: Path, shapes: tuple[Shape, Shape]) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they are raised besides
+    options.log_severity_level = SILENT
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print that it tries again
+        )
         ends = [_shape(session.get_inputs()), _shape(session.get_outputs())]
     except Exception as error:  # each of onnxruntime's own is one of another kind
         reason = reason_of(error, longest=400)
@@ -70,6 +81,32 @@ def open_session(path: Path, shapes: tuple[Shape, Shape]) -> Any:
             "install the model again"
         )
     return session
+
+
+def run_session(session: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Output of a network for samples.
+
+    Raises
+    ------
+    ModelError
+        The network fails, or answers in another shape than it states.
+    """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = SILENT
+    (given,), (stated,) = session.get_inputs(), session.get_outputs()
+    try:
+        found = session.run(None, {given.name: samples}, options)[0]
+    except Exception as error:  # each of onnxruntime's own is one of another kind
+        reason = reason_of(error, longest=400)
+        raise ModelError(f"a network fails ({reason}): install the model again") from error
+    if found.shape != (len(samples), *stated.shape[1:]):
+        raise ModelError(
+            f"a network answers {len(samples)} samples by {found.shape}, stated was "
+            f"{stated.shape}: install the model again"
+        )
+    return np.asarray(found, np.float32)
 
 
 def _shape(ends: list[Any]) -> Shape | str:

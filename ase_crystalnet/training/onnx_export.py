@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ase_crystalnet.classifier.network import import_keras
-from ase_crystalnet.classifier.session import open_session
+from ase_crystalnet.classifier.session import open_session, run_session
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.io.whole_files import whole_file
 
@@ -73,7 +73,7 @@ def export_onnx(network: Any, path: Path) -> None:
             network.export(os.fspath(part), format="onnx", verbose=False)
         _pack(part)
         session = open_session(part, (network.input_shape, network.output_shape))
-        found = session.run(None, {session.get_inputs()[0].name: samples})[0]
+        found = run_session(session, samples)
         error = float(np.abs(found - expected).max())
         if not error <= AGREEMENT:
             raise ModelError(

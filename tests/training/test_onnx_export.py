@@ -13,7 +13,7 @@ import pytest
 from ase_crystalnet.classifier.card import file_hash
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.classifier.network import import_keras
-from ase_crystalnet.classifier.session import open_session
+from ase_crystalnet.classifier.session import open_session, run_session
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training import onnx_export
 from ase_crystalnet.training.local.network import FAST, local_network
@@ -42,8 +42,7 @@ def made(name: str) -> Any:
 
 
 def answers(path: Path, network: Any, samples: np.ndarray) -> np.ndarray:
-    session = open_session(path, (network.input_shape, network.output_shape))
-    return session.run(None, {session.get_inputs()[0].name: samples})[0]
+    return run_session(open_session(path, (network.input_shape, network.output_shape)), samples)
 
 
 @pytest.mark.parametrize("name", ["local", "local-fast", "ziletti2018", "resnet", "dense", "conv"])
