@@ -79,6 +79,9 @@ class CrystalNet(Calculator):
     faults : bool, optional
         Find the stacking of every atom of close-packed crystals and diamond, and their twin planes
         and stacking faults (True with structures; symmetries have none).
+    engine : {'onnx', 'tensorflow'}, optional
+        What runs the network: onnxruntime (the default, where the model has ``model.onnx``), or
+        TensorFlow, if the extra "tensorflow" is installed. Probabilities agree to 1e-5.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class CrystalNet(Calculator):
         divide: bool | None = None,
         batch_size: int | None = None,
         faults: bool | None = None,
+        engine: str | None = None,
     ) -> None:
         super().__init__()
         meaning, chosen = meaning_of(classes)
@@ -132,7 +136,8 @@ class CrystalNet(Calculator):
                 "leave one of them out"
             )
         windower = Windower(**windowing)  # type: ignore[arg-type]
-        self.classifier = Classifier(model_of(meaning) if model is None else model)
+        chosen_model = model_of(meaning) if model is None else model
+        self.classifier = Classifier(chosen_model, engine=engine)
         if self.mode == "global" and classes == "symmetry":
             naming.pop("classes")  # what a model of whole structures names anyway
         if meaning == "symmetry" and OTHER in self.classifier.classes:

@@ -9,7 +9,7 @@ analysis run on the same crystals where OVITO is installed; it uses all cores, a
 Times are from a structure in memory to labels, certainty, order and orientation of every atom.
 
 The trajectory is analysed in this process with all cores, by one worker with one core and by two
-with one core each, starting from nothing: import of TensorFlow, reading and all.
+with one core each, starting from nothing: imports, reading and all.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def main() -> None:
     show(
         f"{large['atoms']:.0f} atoms, grid of {large['windows']:.0f} windows: "
         f"{large['seconds']:.1f} s, {large['MB at most'] - large['MB before']:.0f} MB above the "
-        f"{large['MB before']:.0f} MB of the interpreter with TensorFlow"
+        f"{large['MB before']:.0f} MB of the interpreter with the network"
     )
     write_json(
         given.json,

@@ -161,12 +161,22 @@ class Card:
                     f"{path} is damaged: {key} is {_shown(data[key])}, expected {expected}; "
                     "install the model again"
                 )
+        if not isinstance(data.get("onnx_sha256", ""), str):
+            raise ModelError(
+                f"{path} is damaged: onnx_sha256 is {_shown(data['onnx_sha256'])}, expected a "
+                "hash; install the model again"
+            )
         return cls(folder=folder, data=data, **cls._fields(path, data))
 
     @classmethod
     def _fields(cls, path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
         """Values of the typed fields, of a content whose needs are met."""
         return {key: data[key] for key in ("name", "sha256", "input")}
+
+    @property
+    def onnx_sha256(self) -> str | None:
+        """Hash of ``model.onnx``, the same weights for onnxruntime; None where there are none."""
+        return self.data.get("onnx_sha256")
 
     def weights(self) -> Path:
         """File of the weights that this card belongs to.
@@ -176,17 +186,36 @@ class Card:
         ModelError
             The file is missing, or its hash is not the card's.
         """
-        path = self.folder / "model.keras"
+        return self._fitting("model.keras", self.sha256)
+
+    def onnx(self) -> Path:
+        """File of the same weights for onnxruntime.
+
+        Raises
+        ------
+        ModelError
+            The model has none, the file is missing, or its hash is not the card's.
+        """
+        if self.onnx_sha256 is None:
+            raise ModelError(
+                f"model {self.name!r} has no model.onnx: use engine='tensorflow', or make it with "
+                f"`crystalnet train onnx {self.folder}`"
+            )
+        return self._fitting("model.onnx", self.onnx_sha256)
+
+    def _fitting(self, name: str, sha256: str) -> Path:
+        """A file of the model folder, if it has this hash."""
+        path = self.folder / name
         if not path.exists():
             raise ModelError(f"{path} is missing: install the model again")
         try:
             found = file_hash(path)
         except (InputError, IsADirectoryError) as error:
             raise ModelError(str(error)) from None
-        if found != self.sha256:
+        if found != sha256:
             raise ModelError(
                 f"{path} does not fit its card (hash {found[:12]}, card says "
-                f"{self.sha256[:12]}): install model {self.name!r} again"
+                f"{sha256[:12]}): install model {self.name!r} again"
             )
         return path
 

@@ -1,4 +1,7 @@
-"""Keras networks: imported when one is first needed, read in safe mode."""
+"""Keras networks: imported when one is first needed, read in safe mode.
+
+TensorFlow trains and makes response maps; answers do without it (`session`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,14 @@ from ase_crystalnet._compute.silence import without_stderr
 from ase_crystalnet.errors import InputError, ModelError, WorkerError
 from ase_crystalnet.inputs import read_archive, read_plain, reason_of
 
-__all__ = ["import_keras", "load_network", "refuse_forked"]
+__all__ = [
+    "LARGEST",
+    "Shape",
+    "claim_process",
+    "import_keras",
+    "load_network",
+    "refuse_forked",
+]
 
 #: Bytes of a network, packed and unpacked: a hundred times the largest that is shipped.
 LARGEST = 512_000_000
@@ -24,7 +34,8 @@ _home: int | None = None
 def refuse_forked() -> None:
     """Refuse to run a network in a process that was forked after one was in use.
 
-    TensorFlow's threads are not copied by a fork, and it would wait for them for ever.
+    TensorFlow's threads are not copied by a fork, and it would wait for them for ever; of
+    onnxruntime a lock that another thread held would be copied, and never be given free.
 
     Raises
     ------
@@ -40,27 +51,54 @@ def refuse_forked() -> None:
         )
 
 
+def claim_process() -> None:
+    """Note that this process has a network in use from now on.
+
+    Raises
+    ------
+    WorkerError
+        It was forked from one that has.
+    """
+    global _home
+    refuse_forked()
+    _home = os.getpid()
+
+
 def import_keras() -> Any:
     """Keras on TensorFlow, imported when first asked for, without TensorFlow's remarks.
 
     It writes what it found on the machine past Python, and in part past TF_CPP_MIN_LOG_LEVEL;
     TF_CPP_MIN_LOG_LEVEL=0 keeps that. Its oneDNN kernels are switched on unless
     ``TF_ENABLE_ONEDNN_OPTS`` says otherwise.
+
+    Raises
+    ------
+    InputError
+        TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # TensorFlow leaves them out on x86 processors without AVX-512. Its other kernels divide sums
     # by the number of threads and take a third longer there.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "keras" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
-        import keras
+    try:
+        if "keras" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
+            import keras
+            import tensorflow as tf
 
-        return keras
-    with without_stderr():
-        import keras
-        import tensorflow as tf
+            return keras
+        with without_stderr():
+            import keras
+            import tensorflow as tf
 
-        tf.zeros(1)  # the first operation brings the rest of its remarks
+            tf.zeros(1)  # the first operation brings the rest of its remarks
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        raise InputError(
+            "training, response maps and engine='tensorflow' need TensorFlow, which is not "
+            "installed: pip install 'ase-crystalnet[tensorflow]'"
+        ) from None
     return keras
 
 
@@ -82,12 +120,12 @@ def load_network(
     ------
     ModelError
         The file cannot be read, or its network has other shapes.
+    InputError
+        TensorFlow is not installed.
     WorkerError
         This process was forked from one that has a network in use.
     """
-    global _home
-    refuse_forked()
-    _home = os.getpid()
+    claim_process()
     _check_sizes(path)
     keras = import_keras()
     try:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_engine
 from ase_crystalnet.cli.options import (
     AtomStyle,
+    Engine,
     Model,
     OverwriteOutputs,
     QuietBar,
@@ -168,6 +169,7 @@ def analyze(
     species: Species = None,
     atom_style: AtomStyle = None,
     reader: ReaderOptions = None,
+    engine: Engine = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -275,7 +277,8 @@ def analyze(
             builder.extend(earlier)
         finished = there = outputs.done
         began = time.monotonic()
-        analyzer = make_analyzer(settings, in_workers=workers is not None or dask is not None)
+        in_workers = workers is not None or dask is not None
+        analyzer = make_analyzer(settings, engine=engine, in_workers=in_workers)
         with (
             dask_cluster(dask, dask_security) as cluster,
             progress_bar(quiet, "frames", planned, finished, remaining=True) as bar,
@@ -352,8 +355,8 @@ def classes_of(names: str | None) -> str | tuple[str, ...] | None:
     return tuple(names.split(",")) if names and "," in names else names
 
 
-def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
-    """Load the model; takes seconds, so everything cheap is checked before.
+def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: bool) -> Method:
+    """Load the model; everything cheap is checked before.
 
     With `in_workers` other processes run the network, and this one does without TensorFlow.
     """
@@ -366,9 +369,10 @@ def make_analyzer(settings: Settings, *, in_workers: bool) -> Method:
         classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
         faults=None if settings.faults else False,
+        engine=engine,
     )
     if not in_workers:
-        quiet_tensorflow()
+        quiet_engine(analyzer.classifier.engine)
     return analyzer
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_crystalnet.cli.commands import model_names
-from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import As, save_figure, suffixes_of
-from ase_crystalnet.cli.options import OverwriteOutputs, QuietBar
+from ase_crystalnet.cli.options import Engine, OverwriteOutputs, QuietBar
 from ase_crystalnet.cli.progress import progress_bar, say_unless
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def apt(
             help="Volume of an ion in the material, for the efficiency; default: the range file's.",
         ),
     ] = None,
+    engine: Engine = None,
     overwrite: OverwriteOutputs = False,
     quiet: QuietBar = False,
 ) -> None:
@@ -162,14 +163,14 @@ def apt(
     ions = read_reconstruction(file, ranges)
     if species:
         ions = ions.select(species)
-    classifier = None if model == "none" else AtomProbeClassifier(model)
+    classifier = None if model == "none" else AtomProbeClassifier(model, engine=engine)
     with progress_bar(quiet, "reading") as bar:
         bar("windows", 0, 1)
         windows = windower.prepare(ions)
         analysis = analyze_windows(windows, options, bar)
         if classifier is not None:
             if (analysis.findings.rank == RANKS.index("lattice")).any():
-                quiet_tensorflow()
+                quiet_engine(classifier.classifier.engine)
             analysis = classify_windows(analysis, windows, classifier, bar)
         chosen = {"species": species or [], "model": model}
         analysis = replace(analysis, settings={**analysis.settings, **chosen})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_crystalnet.cli.analyze import Centers, classes_of
-from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import one_line_errors
 from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.inputs import read_structure
 from ase_crystalnet.cli.options import (
@@ -120,7 +120,6 @@ def compare(
     classes = net.classes
     # The quick ones first: they say at once whether OVITO is there.
     labels = _others(atoms, classes)
-    quiet_tensorflow()
     with progress_bar(quiet, "windows", remaining=True) as bar:
         found = net.analyze(
             atoms, centers=centers.value, progress=lambda done, total: bar("windows", done, total)

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from ase_crystalnet.cli.commands import model_names
-from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import check_outputs
 from ase_crystalnet.cli.inputs import read_structure
-from ase_crystalnet.cli.options import Format, OverwriteOutputs, number
+from ase_crystalnet.cli.options import Engine, Format, OverwriteOutputs, number
 
 __all__ = ["crystals"]
 
@@ -53,6 +53,7 @@ def crystals(
         ),
     ] = 0.005,
     format: Format = None,
+    engine: Engine = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:
     """Find the crystals of a structure: grains, average unit cells, space groups, order.
@@ -68,11 +69,14 @@ def crystals(
     ```
     """
     from ase_crystalnet.grains.files import SUFFIXES, suffix_of, write_crystals
+    from ase_crystalnet.grains.results import require_pymatgen
 
     outputs = output or []
     plain = [path for path in outputs if path.suffix.lower() == suffix_of(path)]
     check_outputs(plain, overwrite, SUFFIXES)
     check_outputs([path for path in outputs if path not in plain], overwrite)
+    if any(path.suffix.lower() == ".cif" for path in outputs):
+        require_pymatgen("CIF files of crystals")
     atoms = read_structure(trajectory, frame, format)
     from ase_crystalnet.grains.analysis import find_crystals
     from ase_crystalnet.grains.segmentation import GrainFinder
@@ -81,10 +85,10 @@ def crystals(
     if model == "none":
         found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
     else:
-        quiet_tensorflow()
         from ase_crystalnet.analyzer import CrystalNet
 
-        net = CrystalNet(model)
+        net = CrystalNet(model, engine=engine)
+        quiet_engine(net.classifier.engine)
         found = net.crystals(atoms, finder=finder, elastic_strain=elastic_strain)
     typer.echo(repr(found))
     if found.boundaries:

@@ -26,7 +26,7 @@ from ase_crystalnet.errors import (
     WorkerError,
 )
 
-__all__ = ["complain", "one_line_errors", "quiet_tensorflow"]
+__all__ = ["complain", "one_line_errors", "quiet_engine", "quiet_tensorflow"]
 
 USAGE_ERROR = 2  # the input or the arguments are wrong
 RUN_ERROR = 1  # something went wrong on the way
@@ -135,10 +135,21 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     typer.echo(f"crystalnet: warning: {' '.join(str(message).split())}", err=True)
 
 
+def quiet_engine(engine: str | None) -> None:
+    """`quiet_tensorflow`, if that is what runs the network; onnxruntime has nothing to say."""
+    if engine == "tensorflow":
+        quiet_tensorflow()
+
+
 def quiet_tensorflow() -> None:
     """Import TensorFlow and let it look at the machine, without its remarks on stderr.
 
     They would spoil both the progress bar and the rule of one line an error.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
     """
     from ase_crystalnet.classifier.network import import_keras
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import check_outputs
-from ase_crystalnet.cli.options import Model, Quiet, overwrite_option, window_atoms_option
+from ase_crystalnet.cli.options import Engine, Model, Quiet, overwrite_option, window_atoms_option
 from ase_crystalnet.cli.progress import say_unless
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import write_whole
@@ -54,6 +54,7 @@ def evaluate(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with code 1 if an accuracy is below its target.")
     ] = False,
+    engine: Engine = None,
     overwrite: Annotated[bool, overwrite_option("the file")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -83,8 +84,9 @@ def evaluate(
     model = model or MODELS["structure"]
     # Windows for other models are labelled by the symmetry they are drawn with.
     known = OTHER in ModelCard.read(find_model(model)).classes
-    net = CrystalNet(model, window_atoms=window_atoms, classes=None if known else "symmetry")
-    quiet_tensorflow()
+    classes = None if known else "symmetry"
+    net = CrystalNet(model, window_atoms=window_atoms, classes=classes, engine=engine)
+    quiet_engine(net.classifier.engine)
     progress = say_unless(quiet)
     if net.mode == "global":
         _evaluate_global(net, model, windows, structures, output, check, progress)

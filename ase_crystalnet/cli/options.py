@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CORES",
     "AtomStyle",
+    "Engine",
     "Format",
     "Model",
     "ModelFolder",
@@ -72,6 +73,14 @@ Model = Annotated[
         autocompletion=model_names,
         help="Name of a model, or its folder. Default: structure; local where symmetries are "
         "asked for.",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="onnx|tensorflow",
+        show_default="onnx",
+        help="What runs the network: onnxruntime, or TensorFlow, which an extra installs.",
     ),
 ]
 ModelFolder = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ase_crystalnet.cli.commands import Command, Group
-from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_engine
 from ase_crystalnet.cli.options import Quiet
 from ase_crystalnet.cli.progress import say_unless
 
@@ -50,6 +50,7 @@ def reproduce(
     only: list[str] | None,
     check: bool,
     quiet: bool,
+    engine: str = "tensorflow",
     **options: Any,
 ) -> None:
     """Reproduce one paper, whichever it is: print what was to be shown and the page's name.
@@ -65,10 +66,12 @@ def reproduce(
     check : bool
         Exit with 1 if something was not shown.
     quiet : bool
+    engine : {'tensorflow', 'onnx'}
+        The first where TensorFlow is needed.
     **options
         Of this paper.
     """
-    quiet_tensorflow()
+    quiet_engine(engine)
     page, checks = make(output, only=only or [], say=say_unless(quiet), **options)
     for item in checks:
         mark = "met   " if item.passed else "MISSED"
@@ -176,7 +179,9 @@ def vecsei2019(
     ```
     """
     from ase_crystalnet.reproduce.vecsei2019 import steps as paper
+    from ase_crystalnet.xrd.answer.network import PowderNetwork, find_xrd_model, shipped_xrd_models
 
+    asked = [PowderNetwork(find_xrd_model(name)) for name in network or shipped_xrd_models()]
     reproduce(
         paper.reproduce,
         output,
@@ -187,5 +192,6 @@ def vecsei2019(
         data=data,
         structures=structures,
         networks=network or [],
+        engine="tensorflow" if any(each.engine == "tensorflow" for each in asked) else "onnx",
         overwrite=overwrite,
     )

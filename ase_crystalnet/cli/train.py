@@ -49,7 +49,10 @@ def train(
     **more
         Handed on to `make`.
     """
+    from ase_crystalnet.training.onnx_export import check_exporters
+
     quiet_tensorflow()
+    check_exporters()
     log = say_unless(quiet)
     folder = make(output, work, plan=plan, processes=processes, log=log, **more)
     typer.echo(f"wrote {folder}")
@@ -235,3 +238,27 @@ def train_atomprobe(
 
     plan = changed(fit.AtomProbePlan(), shards=shards, epochs=epochs)
     train(fit.train_atomprobe, output, work, plan=plan, processes=processes, quiet=quiet)
+
+
+@train_app.command("onnx")
+@one_line_errors
+def train_onnx(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Model folders of any kind.")
+    ],
+) -> None:
+    """Write trained weights for onnxruntime too: model.onnx, and its hash in the card.
+
+    The commands that train do so themselves; this is for models that are older than that.
+
+    **Example**
+
+    ```
+    crystalnet train onnx my-model
+    ```
+    """
+    from ase_crystalnet.training.model_folder import add_onnx
+
+    quiet_tensorflow()
+    for folder in folders:
+        typer.echo(f"wrote {add_onnx(folder)}")

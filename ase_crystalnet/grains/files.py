@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.grains.results import Crystal, Crystals
+from ase_crystalnet.grains.results import Crystal, Crystals, require_pymatgen
 from ase_crystalnet.io.whole_files import whole_file
 
 __all__ = ["SUFFIXES", "suffix_of", "write_crystals"]
@@ -46,7 +46,7 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
     Raises
     ------
     InputError
-        The suffix is another one.
+        The suffix is another one, or pymatgen, which writes ``.cif``, is not installed.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -113,6 +113,7 @@ def _poscar(crystals: Crystals, path: Path) -> str:
 
 def _cif(crystal: Crystal) -> str:
     """One block: the asymmetric unit in the standard setting, with the operations."""
+    require_pymatgen("CIF files of crystals")
     from ase.data import chemical_symbols
     from pymatgen.core.structure import Structure
     from pymatgen.io.cif import CifWriter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -22,7 +23,7 @@ from ase_crystalnet.grains.space_group import SpaceGroup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Crystal", "Crystals"]
+__all__ = ["Crystal", "Crystals", "require_pymatgen"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,7 +140,14 @@ class Crystal:
 
     @cached_property
     def label(self) -> str:
-        """AFLOW-style label of the prototype, with species (pymatgen), or '' if it has none."""
+        """AFLOW-style label of the prototype, with species (pymatgen), or '' if it has none.
+
+        Raises
+        ------
+        InputError
+            pymatgen is not installed.
+        """
+        require_pymatgen("labels of prototypes")
         from pymatgen.analysis.prototypes import get_protostructure_label_from_spglib
         from pymatgen.core.structure import Structure
 
@@ -165,6 +173,20 @@ class Crystal:
         if self.order is not None:
             lines.append(f"  order {self.order!r}")
         return "\n".join(lines)
+
+
+def require_pymatgen(what: str) -> None:
+    """Say that something is made by pymatgen, if that is not installed.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if find_spec("pymatgen") is None:
+        raise InputError(
+            f"{what} need the package pymatgen: pip install 'ase-crystalnet[crystals]'"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

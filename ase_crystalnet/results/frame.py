@@ -21,7 +21,12 @@ from ase_crystalnet.results.arrays import (
     validate_arrays,
 )
 from ase_crystalnet.results.faults import FAULT_KINDS, STACKINGS, Fault
-from ase_crystalnet.results.frames_of_data import atom_columns, html_table, window_columns
+from ase_crystalnet.results.frames_of_data import (
+    atom_columns,
+    html_table,
+    to_dataframe,
+    window_columns,
+)
 from ase_crystalnet.results.sets import prediction_sets
 from ase_crystalnet.results.strain import cell_volumes, voigt, von_mises
 from ase_crystalnet.results.table import Quantity, WindowTable, quantities_of, quantity
@@ -428,13 +433,11 @@ class FrameAnalysis(WindowTable):
         Raises
         ------
         InputError
-            It is something else.
+            It is something else, or pandas is not installed.
         """
-        import pandas
-
         if of not in ("atoms", "windows"):
             raise InputError(f"to_dataframe: expected 'atoms' or 'windows', got {of!r}")
-        return pandas.DataFrame(atom_columns(self) if of == "atoms" else window_columns(self))
+        return to_dataframe(atom_columns(self) if of == "atoms" else window_columns(self))
 
     def _repr_html_(self) -> str:
         names = ("class", "atoms", "fraction", "certainty", "order")

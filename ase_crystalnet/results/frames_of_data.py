@@ -12,7 +12,7 @@ import numpy as np
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.table import Quantity, quantities_of
 
-__all__ = ["atom_columns", "html_table", "to_xarray", "window_columns"]
+__all__ = ["atom_columns", "html_table", "to_dataframe", "to_xarray", "window_columns"]
 
 #: Rows of a table in a notebook; a longer one is shown by its two ends.
 _ROWS = 12
@@ -60,6 +60,21 @@ def _columns(frame: Frame, rows: str) -> dict[str, Any]:
             )
             table[f"{short}_{part}"] = values[(slice(None), *place)]
     return table
+
+
+def to_dataframe(columns: Mapping[str, Any]) -> Any:
+    """Columns as a `pandas.DataFrame`.
+
+    Raises
+    ------
+    InputError
+        pandas is not installed.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        raise InputError("to_dataframe needs the package pandas (pip install pandas)") from error
+    return pandas.DataFrame(columns)
 
 
 def to_xarray(trajectory: Any, units: Mapping[str, str]) -> Any:

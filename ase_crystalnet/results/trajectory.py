@@ -14,7 +14,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.results.arrays import format_number, validate_arrays
 from ase_crystalnet.results.faults import FAULT_KINDS
 from ase_crystalnet.results.frame import FrameAnalysis
-from ase_crystalnet.results.frames_of_data import html_table, to_xarray
+from ase_crystalnet.results.frames_of_data import html_table, to_dataframe, to_xarray
 from ase_crystalnet.results.table import quantity
 
 __all__ = ["CONDITIONS", "TrajectoryAnalysis", "TrajectoryBuilder"]
@@ -142,10 +142,14 @@ class TrajectoryAnalysis:
         return [list(row) for row in zip(*self.columns().values(), strict=True)]
 
     def to_dataframe(self) -> Any:
-        """Return the columns as a `pandas.DataFrame`, one row a frame."""
-        import pandas
+        """Return the columns as a `pandas.DataFrame`, one row a frame.
 
-        return pandas.DataFrame(self.columns())
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        return to_dataframe(self.columns())
 
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` over frames and classes, with the units as attributes.

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.classifier.card import CARD_VERSION, file_hash
-from ase_crystalnet.classifier.network import import_keras
+from ase_crystalnet.classifier.card import CARD_VERSION, Card, file_hash
+from ase_crystalnet.classifier.network import import_keras, load_network
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.io.whole_files import whole_file, write_whole
 from ase_crystalnet.training.calibration import best_temperature
+from ase_crystalnet.training.onnx_export import export_onnx
 
 __all__ = [
+    "add_onnx",
     "calibrate",
     "card_text",
     "divide_logits",
@@ -28,13 +30,13 @@ __all__ = [
 ]
 
 #: What `write_model_folder` fills in.
-_OWN = ("card_version", "sha256", "parameters", "keras", "python", "licence")
+_OWN = ("card_version", "sha256", "onnx_sha256", "parameters", "keras", "python", "licence")
 
 
 def write_model_folder(
     out: Path, network: Any, card: Mapping[str, Any], *, compact: bool = False
 ) -> dict[str, Any]:
-    """Write ``model.keras`` and ``card.json``; both are whole before either takes its place.
+    """Write ``model.keras``, ``model.onnx`` and ``card.json``; all are whole before one is there.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def write_model_folder(
     network : keras.Model
     card : mapping
         What the model is and from what it was made, beginning with name and description. Version
-        of the card, hash, number of parameters, versions of Keras and Python and the licence are
+        of the card, hashes, number of parameters, versions of Keras and Python and the licence are
         added.
     compact : bool
         Store with `compact` (see `save_network`).
@@ -56,16 +58,24 @@ def write_model_folder(
     Raises
     ------
     InputError
-        The card states itself what is added.
+        The card states itself what is added, or the converter is not installed.
+    ModelError
+        The network cannot be written for onnxruntime.
     """
     twice = [key for key in _OWN if key in card]
     if twice:
         raise InputError(f"the card states {', '.join(twice)}: these are filled in")
     content: dict[str, Any] = {"card_version": CARD_VERSION, **card}
-    with whole_file(out / "model.keras") as weights, whole_file(out / "card.json") as written:
+    with (
+        whole_file(out / "model.keras") as weights,
+        whole_file(out / "model.onnx") as exported,
+        whole_file(out / "card.json") as written,
+    ):
         save_network(network, weights, compact=compact)
+        export_onnx(network, exported)
         content |= {
             "sha256": file_hash(weights),
+            "onnx_sha256": file_hash(exported),
             "parameters": int(network.count_params()),
             "keras": import_keras().__version__,
             "python": sys.version.split()[0],
@@ -83,9 +93,45 @@ def write_card(out: Path, card: Mapping[str, Any]) -> None:
     InputError
         The weights in the folder are not the card's.
     """
-    if file_hash(out / "model.keras") != card["sha256"]:
-        raise InputError(f"{out / 'model.keras'} does not fit the card: write both together")
+    for name, key in (("model.keras", "sha256"), ("model.onnx", "onnx_sha256")):
+        if file_hash(out / name) != card[key]:
+            raise InputError(f"{out / name} does not fit the card: write both together")
     write_whole(out / "card.json", card_text(card))
+
+
+def add_onnx(folder: Path) -> Path:
+    """Write ``model.onnx`` beside the weights of a model folder, and its hash into the card.
+
+    Parameters
+    ----------
+    folder : Path
+        Any kind of model.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        The folder is damaged, or the file would answer otherwise.
+    InputError
+        TensorFlow or the converter is not installed.
+    """
+    card = Card.read(folder)
+    network = load_network(card.weights())
+    path = folder / "model.onnx"
+    with whole_file(path) as part:
+        export_onnx(network, part)
+        content: dict[str, Any] = {}
+        for key, value in card.data.items():
+            if key != "onnx_sha256":
+                content[key] = value
+            if key == "sha256":
+                content["onnx_sha256"] = file_hash(part)
+    write_whole(folder / "card.json", card_text(content))
+    return path
 
 
 def save_network(network: Any, path: Path, *, compact: bool = False) -> None:

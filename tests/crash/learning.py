@@ -146,8 +146,8 @@ def same_model(folder: Path, reference: Path) -> bool:
         return False
     cards = [json.loads((place / "card.json").read_text()) for place in (folder, reference)]
     for card in cards:
-        # Time, and the hash of a file in which its time is.
-        del card["trained_on"]["seconds"], card["sha256"]
+        # Time, the hash of a file in which its time is, and of one in which names are counted.
+        del card["trained_on"]["seconds"], card["sha256"], card["onnx_sha256"]
     histories = [json.loads((place / "history.json").read_text()) for place in (folder, reference)]
     losses = [[(row["patterns"], row["loss"]) for row in rows[1:]] for rows in histories]
     return bool(cards[0] == cards[1] and losses[0] == losses[1])
@@ -182,15 +182,17 @@ def write_folders(tell: Tell) -> None:
             else:
                 result = "written"
             disk.at = None
-            whole = {"model.keras", "card.json"}
+            whole = {"model.keras", "model.onnx", "card.json"}
             files = {path.name for path in out.iterdir()}
             if files != whole:
                 result = "littered" if files > whole else "damaged"
             # A card that does not fit its weights is refused by whoever reads it: none is lost, and
             # the training writes both anew.
             elif result == "written":
-                stated = json.loads((out / "card.json").read_text())["sha256"]
-                result = "written" if stated == file_hash(out / "model.keras") else "damaged"
+                stated = json.loads((out / "card.json").read_text())
+                hashes = {"sha256": "model.keras", "onnx_sha256": "model.onnx"}
+                fit = all(stated[key] == file_hash(out / name) for key, name in hashes.items())
+                result = "written" if fit else "damaged"
             else:
                 json.loads((out / "card.json").read_text())
                 with zipfile.ZipFile(out / "model.keras") as archive:

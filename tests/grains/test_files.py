@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,20 @@ def test_the_command(block, tmp_path, monkeypatch):
     assert "exists already" in refused(run("crystals", "md.extxyz", "-o", "POSCAR"))
     assert "has no frame 3" in refused(run("crystals", "md.extxyz", "--frame", "3"))
     assert "elastic_strain is -1" in refused(run("crystals", "md.extxyz", "--elastic-strain", "-1"))
+
+
+def test_without_pymatgen_everything_but_cif_is_there(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    block[0].write("md.extxyz")
+    for name in [name for name in sys.modules if name.split(".")[0] == "pymatgen"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pymatgen", None)
+    said = refused(run("crystals", "md.extxyz", "-o", "a.cif"))
+    assert "CIF files of crystals need the package pymatgen: pip install" in said
+    with pytest.raises(InputError, match="labels of prototypes need the package pymatgen"):
+        _ = block[1][0].label
+    assert run("crystals", "md.extxyz", "-o", "a.csv").exit_code == 0
+    assert not Path("a.cif").exists()
 
 
 def test_a_glass_is_an_empty_answer(tmp_path, monkeypatch):

@@ -36,14 +36,17 @@ def network(tmp_path: Path) -> Any:
 def test_a_folder_can_be_used_at_once_and_its_card_completed(network, tmp_path):
     out = tmp_path / "models" / "tiny"
     card = write_model_folder(out, network, GIVEN)
-    assert sorted(os.listdir(out)) == ["card.json", "model.keras"]
+    assert sorted(os.listdir(out)) == ["card.json", "model.keras", "model.onnx"]
     read = ModelCard.read(out)
     assert read.classes == CLASSES and read.sha256 == file_hash(out / "model.keras")
+    assert read.onnx_sha256 == file_hash(out / "model.onnx")
     assert read.data["parameters"] == network.count_params()
     assert {"keras", "python", "licence"} <= set(read.data)
     image = np.random.default_rng(0).random((2, 64, 64, 3)).astype(np.float32)
     said = network(np.sqrt(image)).numpy()
-    np.testing.assert_allclose(Classifier(out).predict(image), said, atol=1e-6)
+    for engine in ("onnx", "tensorflow"):
+        found = Classifier(out, engine=engine).predict(image)
+        np.testing.assert_allclose(found, said, atol=1e-6)
     card["accuracy"] = {"percent": {"clean": 50.0}}
     write_card(out, card)
     assert ModelCard.read(out).data == json.loads(json.dumps(card))

@@ -68,21 +68,27 @@ class AtomProbeClassifier:
         Name of a shipped model, or a model folder.
     min_certainty : float
         Certainty below which the class is refused.
+    engine : {'onnx', 'tensorflow'}, optional
+        What runs the network (`ase_crystalnet.classifier.Classifier`).
 
     Raises
     ------
     ModelError
         The model is unknown or damaged.
     InputError
-        `min_certainty` is out of range.
+        `min_certainty` is out of range, or there is no such engine.
     """
 
     def __init__(
-        self, model: str | Path = "atomprobe", *, min_certainty: float = MIN_CERTAINTY
+        self,
+        model: str | Path = "atomprobe",
+        *,
+        min_certainty: float = MIN_CERTAINTY,
+        engine: str | None = None,
     ) -> None:
         if not 0.0 <= min_certainty <= 1.0:
             raise InputError(f"min_certainty={min_certainty!r} is not between 0 and 1")
-        self.classifier = Classifier(model)
+        self.classifier = Classifier(model, engine=engine)
         self.min_certainty = min_certainty
         self.images = ion_images(Fingerprint(**self.classifier.card.fingerprint))
 

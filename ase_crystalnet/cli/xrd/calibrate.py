@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
+from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.options import PowderModel
 
 __all__ = ["calibrate"]
@@ -44,6 +44,8 @@ def calibrate(
     ```
     """
     from ase_crystalnet.training.powder.calibrate import calibrate as fit_combination
+    from ase_crystalnet.xrd.answer.network import default_network
 
-    quiet_tensorflow()
+    network = default_network(model)
+    quiet_engine(network.engine if network else None)
     typer.echo(fit_combination(patterns, model=model, structures=structures))

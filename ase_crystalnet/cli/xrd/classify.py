@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_crystalnet.cli.errors import complain, one_line_errors
+from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import check_outputs
 from ase_crystalnet.cli.options import (
+    Engine,
     Overwrite,
     PowderModel,
     QuietRemarks,
@@ -70,6 +71,7 @@ def classify(
             help="Also write it; may be repeated. .json: everything. .csv: one row a file.",
         ),
     ] = None,
+    engine: Engine = None,
     overwrite: Overwrite = False,
     quiet: QuietRemarks = False,
 ) -> None:
@@ -111,7 +113,9 @@ def classify(
             failed.append(f"{path}: {(error.strerror or str(error)).lower()}")
     if scans:
         known = PatternLibrary.load(library)
-        classifier = PowderClassifier(default_network(model), known)
+        network = default_network(model, engine=engine)
+        quiet_engine(network.engine if network else None)
+        classifier = PowderClassifier(network, known)
         answers = classifier.classify(
             np.array(grids),
             min_certainty=min_certainty,

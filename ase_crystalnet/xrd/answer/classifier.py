@@ -30,6 +30,8 @@ class PowderClassifier:
         first shipped network, and the library alone where none is shipped.
     library : PatternLibrary, optional
         The shipped library of minerals by default. The calibration was made with that one.
+    engine : {'onnx', 'tensorflow'}, optional
+        What runs the network, if it is not given as a `PowderNetwork`.
 
     Raises
     ------
@@ -47,11 +49,13 @@ class PowderClassifier:
         self,
         model: str | Path | PowderNetwork | None = "",
         library: PatternLibrary | None = None,
+        *,
+        engine: str | None = None,
     ) -> None:
         if isinstance(model, str):
-            self.network = default_network(model or None)
+            self.network = default_network(model or None, engine=engine)
         elif isinstance(model, Path):
-            self.network = PowderNetwork(model)
+            self.network = PowderNetwork(model, engine=engine)
         else:
             self.network = model
         self.library = PatternLibrary.load() if library is None else library

@@ -1,8 +1,8 @@
 """Trained networks on powder patterns: finding, checking and running one.
 
-A model is a folder under ``models/xrd`` with ``model.keras``; ``card.json``, which holds the hash
-of the weights and what they were made from; and ``combination.json``: how its answer and the
-library's are weighed.
+A model is a folder under ``models/xrd`` with ``model.keras`` and the same weights for onnxruntime,
+``model.onnx``; ``card.json``, which holds their hashes and what they were made from; and
+``combination.json``: how its answer and the library's are weighed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.classifier.card import LARGEST_CARD, Card, Need, find_model, models_folder
-from ase_crystalnet.classifier.network import load_network, refuse_forked
+from ase_crystalnet.classifier.engines import Network, chosen_engine
+from ase_crystalnet.classifier.network import refuse_forked
 from ase_crystalnet.errors import ModelError
 from ase_crystalnet.inputs import read_plain, reason_of
 from ase_crystalnet.io.whole_files import write_whole
@@ -86,14 +87,14 @@ def shipped_xrd_models() -> list[str]:
     return sorted(path.parent.name for path in (models_folder() / "xrd").glob("*/card.json"))
 
 
-def default_network(model: str | None) -> PowderNetwork | None:
+def default_network(model: str | None, *, engine: str | None = None) -> PowderNetwork | None:
     """Network of the name a user gives: "none" is none, None the first shipped (or none)."""
     if model is None:
         shipped = shipped_xrd_models()
         model = shipped[0] if shipped else "none"
     if model == "none":
         return None
-    network = PowderNetwork(find_xrd_model(model))
+    network = PowderNetwork(find_xrd_model(model), engine=engine)
     if network.card.classes != 230:
         raise ModelError(f"model {model!r} knows crystal systems only: use one of space groups")
     return network
@@ -105,30 +106,27 @@ class PowderNetwork:
     Parameters
     ----------
     folder : Path
-        Holds ``model.keras`` and ``card.json``.
+        Holds ``model.keras``, ``model.onnx`` and ``card.json``.
+    engine : {'onnx', 'tensorflow'}, optional
+        What runs it: onnxruntime where the model has ``model.onnx``, else TensorFlow.
 
     Raises
     ------
     ModelError
         One of them is missing or damaged, or they do not belong together.
+    InputError
+        There is no such engine.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, engine: str | None = None) -> None:
         self.folder = folder
         self.card = PowderCard.read(folder)
-        self.card.weights()
+        self.engine = chosen_engine(self.card, engine)
 
     @cached_property
-    def _predict(self) -> Any:
-        import tensorflow as tf
-
+    def _predict(self) -> Network:
         shapes = (None, INPUTS[self.card.input]), (None, self.card.classes)
-        # The hash again: the file may have changed since, and is opened only if it has not.
-        network = load_network(self.card.weights(), shapes=shapes)
-        signature = [tf.TensorSpec(shapes[0], tf.float32)]
-        return tf.function(
-            lambda x: network(x, training=False), input_signature=signature, autograph=False
-        )
+        return Network(self.card, self.engine, shapes)
 
     def predict(self, patterns: ArrayLike, batch_size: int = 128) -> NDArray[np.float32]:
         """Probabilities of the space groups (or of the crystal systems, by a network for them).
@@ -137,7 +135,7 @@ class PowderNetwork:
         ----------
         patterns : (B, 8500) array
         batch_size : int
-            Patterns the network sees at a time.
+            Patterns the network sees at a time (onnxruntime at most 16 in each thread).
 
         Returns
         -------
@@ -145,6 +143,8 @@ class PowderNetwork:
 
         Raises
         ------
+        InputError
+            The engine is TensorFlow, which is not installed.
         WorkerError
             This process was forked from one that has a network in use.
         """
@@ -153,11 +153,7 @@ class PowderNetwork:
         if self.card.input == "linear_8500":
             seen = np.asarray(patterns, np.float32)
             seen = seen / seen.max(axis=1, keepdims=True)
-        out = np.empty((len(seen), self.card.classes), np.float32)
-        for start in range(0, len(seen), batch_size):
-            part = slice(start, start + batch_size)
-            out[part] = self._predict(seen[part]).numpy()
-        return out
+        return self._predict(seen, batch_size)
 
 
 def _combination_file(network: PowderNetwork | None) -> tuple[Path, str]:

@@ -8,9 +8,11 @@ warmer copy of a structure costs no new structure factors.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,15 +68,21 @@ class Reflections:
 
 
 @cache
+def _gaussians() -> dict[str, list[list[float]]]:
+    """(a, b) of the Gaussians of elements (De Graef & McHenry's table, as pymatgen has it)."""
+    table = files("ase_crystalnet.xrd").joinpath("data", "scattering_factors.json")
+    return dict(json.loads(table.read_text(encoding="utf-8")))
+
+
+@cache
 def _form_factors(number: int) -> NDArray[np.float64]:
-    """f(s) of an element at s^2 = i * S2_STEP (De Graef & McHenry's table, as pymatgen has it)."""
+    """f(s) of an element at s^2 = i * S2_STEP."""
     from ase.data import chemical_symbols
-    from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS
 
     symbol = chemical_symbols[number] if 0 < number < len(chemical_symbols) else str(number)
-    if symbol not in ATOMIC_SCATTERING_PARAMS:
+    if symbol not in _gaussians():
         raise InputError(f"no X-ray form factor is known for element {symbol!r}")
-    a, b = np.array(ATOMIC_SCATTERING_PARAMS[symbol]).T
+    a, b = np.array(_gaussians()[symbol]).T
     s2 = S2_STEP * np.arange(math.ceil((G_MAX / 2) ** 2 / S2_STEP) + 2)
     gauss = (a * np.exp(-s2[:, None] * b)).sum(axis=1)
     return np.asarray(number - 41.78214 * s2 * gauss)

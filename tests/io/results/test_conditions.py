@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.io import read, write
 
+from ase_crystalnet.errors import InputError
 from ase_crystalnet.frames.run import analyze_frames
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from ase_crystalnet.io.results.outputs import Outputs
@@ -86,6 +88,10 @@ def test_tables_of_others(tmp_path):
     assert {"center_indices", "centers_x", "lattice_zy", "probabilities_fcc"} <= set(windows)
     with pytest.raises(ValueError, match="'atoms' or 'windows'"):
         frame.to_dataframe("nonsense")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pandas", None)
+        with pytest.raises(InputError, match="to_dataframe needs the package pandas"):
+            summary.to_dataframe()
     pytest.importorskip("xarray")
     data = summary.to_xarray()
     assert data["class_fractions"].dims == ("frame", "class")

@@ -215,6 +215,7 @@ def test_training_learns_and_the_model_folder_is_whole(
         "card.json",
         "history.json",
         "model.keras",
+        "model.onnx",
     }
 
 

@@ -42,6 +42,13 @@ def by_pymatgen(lattice, numbers, fractional, occupancies=None) -> np.ndarray:
     return profile(np.array(found.x), np.array(found.y))
 
 
+def test_form_factors_are_pymatgens() -> None:
+    from ase_crystalnet.xrd.simulated.reflections import _gaussians
+
+    theirs = {k: v for k, v in pymatgen_xrd.ATOMIC_SCATTERING_PARAMS.items() if k != "D"}
+    assert _gaussians() == theirs
+
+
 def random_crystal(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     cell = np.diag(rng.uniform(4, 8, 3)) + rng.uniform(-1, 1, (3, 3))
     return cell, rng.choice([1, 8, 14, 26, 57, 82], 7), rng.random((7, 3))
