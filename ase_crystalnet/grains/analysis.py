@@ -38,6 +38,8 @@ ONE_GRAIN = 2.0
 FEW_ATOMS = 512
 #: Windows of a grain that say what class it is.
 NAMING_WINDOWS = 24
+#: A regression whose cell has so small a share of the volume of the motif's has no third vector.
+FLAT = 1e-3
 #: Neighbours within this many nearest-neighbour distances are bonded.
 BOND = 1.15
 
@@ -198,6 +200,12 @@ def _described(
         motif = replace(motif, sites=motif.sites[used])
         found = motif.assign(positions)
     if found.near.sum() < 3 * len(motif.sites) + 9:
+        return None
+    lattice, _, _ = regression(
+        found.cells[found.near], found.site[found.near], positions[found.near], len(motif.sites)
+    )
+    # Atoms of one layer or one chain leave a vector of the lattice open.
+    if abs(np.linalg.det(lattice)) < FLAT * abs(np.linalg.det(motif.lattice)):
         return None
     average = average_crystal(motif, found, positions, numbers)
     group = find_space_group(average, elastic_strain)

@@ -13,7 +13,7 @@ from ase_crystalnet.lattice.finder import LatticeFinder
 __all__ = ["WINDOWS", "seed_motif"]
 
 #: Atoms of the windows, one after the other; larger cells need larger ones.
-WINDOWS = (250, 500, 1000, 2000)
+WINDOWS = (250, 500, 1000, 2000, 4000)
 #: Least log likelihood an atom against atoms anywhere, and least share of atoms on sites: of a
 #: crystal. Liquids and glasses stay below (benchmarks/crystals.py).
 LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
@@ -24,8 +24,10 @@ LEAST_FILLING = 0.42
 HOPELESS = 0.02
 #: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
 HOLDS = 0.5
-#: Share of the atoms on sites, and gain an atom, at which no larger window is asked.
-ENOUGH, PLENTY = 0.9, 1.0
+#: Share of the atoms on sites in the window and in the next, and gain an atom, at which no larger
+#: window is asked; and largest index of the cell in that of the lattice found: a long way from a
+#: false lattice goes astray.
+CLEAN, ENOUGH, PLENTY, DIRECT = 0.985, 0.9, 1.0, 4
 
 
 def seed_motif(
@@ -79,7 +81,7 @@ def seed_motif(
             if score(motif, motif.assign(inner), numbers[:size])[0] < HOPELESS * size:
                 continue
             motif = enlarged(motif, inner, numbers[:size])
-            own, _ = score(motif, motif.assign(inner), numbers[:size])
+            own, own_on = score(motif, motif.assign(inner), numbers[:size])
             # The next window is not what it was fitted to: a lattice of the noise fails there.
             outer, known = positions[:following], numbers[:following]
             motif = enlarged(refined(motif, outer), outer, known)
@@ -87,11 +89,26 @@ def seed_motif(
             if filling(found_sites) < LEAST_FILLING:
                 continue
             gain, on = score(motif, found_sites, known)
-            gain, own = gain / following, own / size
-            if gain < max(LEAST_GAIN, HOLDS * own) or on < LEAST_ON_SITES:
+            if gain / following < max(LEAST_GAIN, HOLDS * own / size) or on < LEAST_ON_SITES:
                 continue
+            if own_on < CLEAN:
+                motif, gain = _parted(motif, gain, outer, known)
+            gain /= following
             if best is None or gain > best[0]:
                 best = (gain, motif)
-            if on > ENOUGH and gain > PLENTY:
+            index = abs(np.linalg.det(motif.lattice) / np.linalg.det(candidate))
+            if own_on > CLEAN and on > ENOUGH and gain > PLENTY and index < DIRECT + 0.5:
                 return reduced(motif)
     return None if best is None else reduced(best[1])
+
+
+def _parted(
+    motif: Motif, worth: float, positions: Array, numbers: NDArray[np.int64]
+) -> tuple[Motif, float]:
+    """The motif with sites parted that ran together while the lattice was not exact, if better."""
+    again = fold(positions, motif.lattice, motif.spacing)
+    if again is None:
+        return motif, worth
+    again = enlarged(refined(again, positions), positions, numbers)
+    value, _ = score(again, again.assign(positions), numbers)
+    return (again, value) if value > worth else (motif, worth)

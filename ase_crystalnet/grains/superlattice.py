@@ -14,6 +14,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from scipy.stats import gamma
 
 from ase_crystalnet._compute.types import Array
@@ -28,32 +29,40 @@ from ase_crystalnet.grains.motif import (
 
 __all__ = ["enlarged", "modulations", "ordered", "superlattice_points"]
 
-#: Points of superlattices are counted in these parts of the reciprocal vectors: p/2 to p/5.
-UNIT = 60
+#: Points of superlattices are counted in these parts of the reciprocal vectors, whole numbers for
+#: p/2, p/3, p/4, p/5 and p/7; periods of 6, 8, 9 and 10 are products.
+UNIT = 420
+DIVISORS = (2, 3, 4, 5, 7)
 #: Chance of a false superlattice point in one region, over all points that are looked at.
 FALSE_ALARM = 1e-4
 #: The same of species alone, where it is asked whether there is any order.
 FALSE_ORDER = 1e-3
-#: Order of species has periods of two to four cells of the disordered crystal.
-ORDERS = (2, 3, 4)
+#: Order of species has periods of two to five cells of the disordered crystal.
+ORDERS = (2, 3, 4, 5)
 #: Phonons make displacements of atoms correlated: at points of a superlattice the mean square
 #: amplitude may be so many times that of independent ones.
 PHONONS = 4.0
 #: Share of the mean square displacement that one wave may have without being a superlattice: what
 #: is left of a bend, or of waves in a thin film, does not shrink with the number of atoms.
 BENDING = 0.02
-#: Share of the intensity of full order that the shape of a thin region may have: 12 layers have
-#: 0.02 at a fifth of the reciprocal vector. Sites of which half are empty have 1.
-FRINGE = 0.05
+#: Cells are in the interior of a region if they and those about them hold this share of the usual
+#: number of atoms: beside a flat surface it is two thirds.
+INTERIOR = 0.8
+#: Cells of the interior from which occupation is judged; with fewer, all atoms are, weighted to
+#: the middle, and the shape of a thin region may have this share of the intensity of full order:
+#: 12 layers have 0.02 at a fifth of the reciprocal vector. Sites of which half are empty have 1.
+INTERIOR_CELLS, FRINGE = 60, 0.05
+#: Least share of the variance of the occupation that ordered vacancies explain.
+ORDERED_VACANCIES = 0.5
 #: Superlattices of the found lattice up to this index in one step, and in all.
-LARGEST_STEP, LARGEST = 16, 64
+LARGEST_STEP, LARGEST = 32, 64
 #: Atoms a site needs, at least, in the larger cell.
 LEAST_ATOMS = 6
 
 
 @cache
-def superlattice_points(divisors: tuple[int, ...] = (2, 3, 4, 5)) -> NDArray[np.int64]:
-    """Points p/k of the reciprocal lattice, sixtieths, one of each pair of opposites (M, 3)."""
+def superlattice_points(divisors: tuple[int, ...] = DIVISORS) -> NDArray[np.int64]:
+    """Points p/k of the reciprocal lattice, in 1 / `UNIT`, one of each pair of opposites (M, 3)."""
     found = set()
     for k in divisors:
         step = UNIT // k
@@ -92,8 +101,10 @@ def modulations(
     Returns
     -------
     points : (M, 3) integer array
-        Sixtieths of reciprocal vectors.
-    p_value : (M,) array
+        In 1 / `UNIT` of reciprocal vectors.
+    log_p : (M,) array
+        Natural logarithm of the p-value of the most significant of what is looked at, times their
+        number (Bonferroni).
     power : (M,) array
         Mean square amplitude of the species' modulation, summed over sites and species and less
         what chance adds; in squared occupations, of a mean site.
@@ -104,15 +115,13 @@ def modulations(
     sites = len(motif.sites)
     points = superlattice_points() if points is None else points
     half = ((2 * points) % UNIT == 0).all(axis=1)
-    # exp(-2 pi i p . n / 60) from the integers: a table of sixty values is enough.
+    # exp(-2 pi i p . n / UNIT) from the integers: a table of UNIT values is enough.
     phase = np.exp(-2j * np.pi * np.arange(UNIT) / UNIT)
-    total = np.zeros(len(points))
-    freedom = 0
     power = np.zeros(len(points))
     order = np.argsort(site, kind="stable")
     edges = np.searchsorted(site[order], np.arange(sites + 1))
-    occupied = np.zeros((len(points), sites), complex)
-    weight = _taper(motif, cells, site)
+    moved_total, moved_freedom = np.zeros(len(points)), 0
+    mixed_total, mixed_freedom = np.zeros(len(points)), 0
     for s in range(sites):
         rows = order[edges[s] : edges[s + 1]]
         if len(rows) < LEAST_ATOMS:
@@ -122,8 +131,8 @@ def modulations(
             moved = offsets[rows] - offsets[rows].mean(axis=0)
             amplitude = np.abs(waves @ moved) ** 2 / len(rows)
             excess = amplitude / moved.var(axis=0) - BENDING * len(rows)
-            total += np.maximum(excess, 0.0).sum(axis=1) / PHONONS
-            freedom += 3
+            moved_total += np.maximum(excess, 0.0).sum(axis=1) / PHONONS
+            moved_freedom += 3
         if species and len(kinds) > 1:
             one = (kind[rows, None] == np.arange(len(kinds))).astype(float)
             one -= one.mean(axis=0)
@@ -134,18 +143,74 @@ def modulations(
                 power += (amplitude - variance).sum(axis=1) / len(rows)
                 # One of the species follows from the others.
                 there = there[np.argsort(-variance[there], kind="stable")][1:]
-                total += (amplitude[:, there] / variance[there]).sum(axis=1)
-                freedom += len(there)
-        occupied[:, s] = waves @ weight[rows]
+                mixed_total += (amplitude[:, there] / variance[there]).sum(axis=1)
+                mixed_freedom += len(there)
+    tests = [(moved_total, moved_freedom), (mixed_total, mixed_freedom)]
     if occupation:
-        full = np.bincount(site, weight, sites) ** 2
-        excess = np.maximum(np.abs(occupied) ** 2 - FRINGE * full, 0.0)
-        total += excess.sum(axis=1) / max((weight**2).sum(), 1e-12)
-        freedom += 1
+        tests.append(_occupation(motif, cells, site, points, phase))
     # A real amplitude has half the degrees of freedom of a complex one and the same mean.
-    shape = np.where(half, 0.5, 1.0) * max(freedom, 1)
-    scale = np.where(half, 2.0, 1.0)
-    return points, gamma.sf(total, shape, scale=scale), power / max(sites, 1)
+    shape, scale = np.where(half, 0.5, 1.0), np.where(half, 2.0, 1.0)
+    tests = [each for each in tests if each[1]]
+    log_p = np.zeros(len(points))
+    for total, freedom in tests:
+        its = gamma.logsf(total, shape * freedom, scale=scale) + np.log(len(tests))
+        # Where the tail underflows, its leading term.
+        tail = (shape * freedom - 1) * np.log(np.maximum(total / scale, 1.0)) - total / scale
+        log_p = np.minimum(log_p, np.where(np.isfinite(its), its, tail))
+    return points, log_p, power / max(sites, 1)
+
+
+def _occupation(
+    motif: Motif,
+    cells: NDArray[np.int64],
+    site: NDArray[np.int64],
+    points: NDArray[np.int64],
+    phase: NDArray[np.complex128],
+) -> tuple[Array, int]:
+    """Statistic of which sites hold an atom, and its degrees of freedom.
+
+    Empty sites are a species like others, on the cells of the interior: whatever the shape of the
+    region, only what is empty inside it counts.
+    """
+    sites = len(motif.sites)
+    place, filled = _interior(cells, site, sites)
+    if len(place) >= INTERIOR_CELLS:
+        total, freedom = np.zeros(len(points)), 0
+        waves = phase[(points @ place.T) % UNIT]
+        for one in filled:
+            variance = float(one.var())
+            if variance * len(one) < LEAST_ATOMS:
+                continue
+            total += np.abs(waves @ (one - one.mean())) ** 2 / (variance * len(one))
+            freedom += 1
+        return total, freedom
+    weight = _taper(motif, cells, site)
+    occupied = np.zeros((len(points), sites), complex)
+    for s in range(sites):
+        occupied[:, s] = phase[(points @ cells[site == s].T) % UNIT] @ weight[site == s]
+    full = np.bincount(site, weight, sites) ** 2
+    excess = np.maximum(np.abs(occupied) ** 2 - FRINGE * full, 0.0)
+    return excess.sum(axis=1) / max((weight**2).sum(), 1e-12), 1
+
+
+def _interior(
+    cells: NDArray[np.int64], site: NDArray[np.int64], sites: int
+) -> tuple[NDArray[np.int64], list[Array]]:
+    """Cells of the interior (C, 3), and of each site where it holds an atom (C,)."""
+    low = cells.min(axis=0) - 1
+    size = tuple(int(x) for x in cells.max(axis=0) + 2 - low)
+    if np.prod(size) > 64 * len(cells) + 4096:  # scattered far: no region
+        return np.empty((0, 3), np.int64), []
+    count = np.zeros(size)
+    np.add.at(count, tuple((cells - low).T), 1.0)
+    about = 27 * uniform_filter(count, 3, mode="constant")
+    inside = about >= INTERIOR * np.percentile(about[count > 0], 75)
+    result = []
+    for s in range(sites):
+        filled = np.zeros(size)
+        filled[tuple((cells[site == s] - low).T)] = 1.0
+        result.append(filled[inside])
+    return np.argwhere(inside) + low, result
 
 
 def _taper(motif: Motif, cells: NDArray[np.int64], site: NDArray[np.int64]) -> Array:
@@ -174,14 +239,14 @@ def enlarged(
     found = motif.assign(positions)
     worth, _ = score(motif, found, numbers)
     while True:
-        points, p_value, _ = modulations(motif, found, numbers)
+        points, log_p, _ = modulations(motif, found, numbers)
         best = None
-        limit = FALSE_ALARM / len(points)
-        order = np.argsort(p_value, kind="stable")
+        limit = np.log(FALSE_ALARM / len(points))
+        order = np.argsort(log_p, kind="stable")
         basis = UNIT * np.eye(3, dtype=np.int64)
         step = 1
         for number in order:
-            if p_value[number] > limit:
+            if log_p[number] > limit:
                 break
             trial = hermite(np.vstack([basis, points[number]]))
             larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
@@ -207,26 +272,40 @@ def enlarged(
 
 
 def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:
-    """The superlattice of the chemical order of a motif whose sites are mixed; else itself.
+    """The superlattice of the order of species, then of vacancies, on a motif; else itself.
 
     Weak order does not pay for the many parameters of a larger cell, and is significant all the
-    same: species alone are looked at, by their p-value.
+    same: what sits on sites is looked at alone, by its p-value.
     """
     found = motif.assign(positions)
-    if len(np.unique(numbers[found.near])) < 2:
-        return motif
-    points, p_value, power = modulations(
+    if len(np.unique(numbers[found.near])) > 1:
+        other = _by_order(motif, found, positions, numbers, species=True)
+        if other is not motif:
+            motif, found = other, other.assign(positions)
+    return _by_order(motif, found, positions, numbers, species=False)
+
+
+def _by_order(
+    motif: Motif,
+    found: Assignment,
+    positions: Array,
+    numbers: NDArray[np.int64],
+    species: bool,
+) -> Motif:
+    """The superlattice of species or else of vacancies, by p-values."""
+    points, log_p, power = modulations(
         motif,
         found,
         numbers,
+        species=species,
         displacements=False,
-        occupation=False,
+        occupation=not species,
         points=superlattice_points(ORDERS),
     )
     basis, step = UNIT * np.eye(3, dtype=np.int64), 1
-    for number in np.lexsort((-power, p_value)):
+    for number in np.lexsort((-power, log_p)):
         # One point has to stand out of all of them; then the others of its star only by themselves.
-        if p_value[number] > (FALSE_ORDER / len(points) if step == 1 else FALSE_ORDER):
+        if log_p[number] > np.log(FALSE_ORDER / len(points) if step == 1 else FALSE_ORDER):
             break
         trial = hermite(np.vstack([basis, points[number]]))
         larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
@@ -235,8 +314,36 @@ def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif
         basis, step = trial, larger
     if step == 1:
         return motif
+    if not species and _share_of_vacancies(motif, found, basis) < ORDERED_VACANCIES:
+        return motif
     other = _in_superlattice(motif, found, positions, basis)
     return motif if other is None else other
+
+
+def _share_of_vacancies(motif: Motif, found: Assignment, basis: NDArray[np.int64]) -> float:
+    """Share of the variance of the occupation that has the period of a superlattice.
+
+    Order of vacancies is nearly all of it; of a plane of atoms that lie elsewhere, such as a
+    stacking fault, waves of any length have a share, and few of them fit into the cell.
+    """
+    multiple = np.rint(np.linalg.inv(basis / UNIT).T).astype(np.int64)
+    cells, site = found.cells[found.near], found.site[found.near]
+    place, filled = _interior(cells, site, len(motif.sites))
+    if len(place) < INTERIOR_CELLS:
+        return 0.0
+    part = place @ np.linalg.inv(multiple)
+    rest = np.rint((part - np.floor(part + 1e-9)) * UNIT**3).astype(np.int64) % UNIT**3
+    _, coset = np.unique(rest, axis=0, return_inverse=True)
+    coset = coset.reshape(-1)
+    number = np.bincount(coset)
+    total, between = 0.0, 0.0
+    for one in filled:
+        variance = float(one.var())
+        mean = np.bincount(coset, one) / number
+        total += variance * len(one)
+        # Less what chance gives to the means of so many parts.
+        between += float((number * (mean - one.mean()) ** 2).sum()) - variance * (len(number) - 1)
+    return between / total if total else 0.0
 
 
 def hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -259,8 +366,8 @@ def hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def _in_superlattice(
     motif: Motif, found: Assignment, positions: Array, basis: NDArray[np.int64]
 ) -> Motif | None:
-    """The motif with the lattice whose reciprocal basis is `basis` sixtieths of the present one."""
-    # Rows of the new reciprocal lattice are basis / 60 in the old one's; the real one is dual.
+    """The motif with the lattice whose reciprocal basis is `basis` / `UNIT` of the present one."""
+    # Rows of the new reciprocal lattice are basis / UNIT in the old one's; the real one is dual.
     multiple = np.rint(np.linalg.inv(basis / UNIT).T).astype(np.int64)
     inverse = np.linalg.inv(multiple)
     near = found.near
