@@ -281,7 +281,8 @@ class CrystalNet(Calculator):
         finder : GrainFinder, optional
             Parameters of the search for grains.
         elastic_strain : float, optional
-            Root mean square of the components of a strain that is no change of symmetry (0.005).
+            Root mean square of the components of a strain that is no change of symmetry; by default
+            the lattice of a crystal on its own tells, and grains among others may have 0.005.
 
         Returns
         -------
@@ -294,10 +295,8 @@ class CrystalNet(Calculator):
             The structure cannot be used.
         """
         from ase_crystalnet.grains.analysis import find_crystals, names_by_windows
-        from ase_crystalnet.grains.space_group import ELASTIC_STRAIN
 
-        strain = ELASTIC_STRAIN if elastic_strain is None else elastic_strain
-        found = find_crystals(atoms, finder=finder, elastic_strain=strain)
+        found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
         if self.mode == "global" or not len(found):
             return found
         return found.with_structures(names_by_windows(found, lambda at: self.analyze(atoms, at)))

@@ -39,12 +39,13 @@ def crystals(
     ] = "none",
     least_atoms: Annotated[int, number("Grains of fewer atoms are none.")] = 60,
     elastic_strain: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="X",
-            help="Strain (root mean square of a component) that is no change of symmetry.",
+            help="Strain (root mean square of a component) that is no change of symmetry; 0: take "
+            "lattices as they are. By default the lattice tells.",
         ),
-    ] = 0.005,
+    ] = None,
     format: Format = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:

@@ -48,7 +48,7 @@ def find_crystals(
     atoms: Atoms,
     *,
     finder: GrainFinder | None = None,
-    elastic_strain: float = ELASTIC_STRAIN,
+    elastic_strain: float | None = None,
     threads: int | None = None,
 ) -> Crystals:
     """Crystals of a frame; empty where there are none, as in a liquid or a glass.
@@ -59,8 +59,10 @@ def find_crystals(
         Any mix of periodic directions.
     finder : GrainFinder, optional
         Parameters of the search for grains.
-    elastic_strain : float
-        Root mean square of the components of a strain that is no change of symmetry.
+    elastic_strain : float, optional
+        Root mean square of the components of a strain that is no change of symmetry; 0 takes
+        lattices as they are. By default the lattice of a crystal on its own tells, and grains
+        among others may be strained by 0.005.
     threads : int, optional
         Default: all cores.
 
@@ -76,6 +78,8 @@ def find_crystals(
     numbers = np.asarray(atoms.numbers)
     grains = found.grain.copy()
     crystals: list[Crystal] = []
+    if elastic_strain is None and len(found.grains) > 1:
+        elastic_strain = ELASTIC_STRAIN
     for number, grain in enumerate(found.grains, start=1):
         crystal = _crystal(number, grain, numbers, elastic_strain)
         if crystal is None:
@@ -130,7 +134,7 @@ def _repeated(atoms: Atoms) -> Atoms:
 
 
 def crystal_of(
-    positions: Array, numbers: NDArray[np.int64], *, elastic_strain: float = ELASTIC_STRAIN
+    positions: Array, numbers: NDArray[np.int64], *, elastic_strain: float | None = None
 ) -> Crystal | None:
     """The crystal of one region, such as a ball or a window; None where there is none.
 
@@ -152,7 +156,7 @@ def crystal_of(
 
 
 def _crystal(
-    number: int, grain: Grain, numbers: NDArray[np.int64], elastic_strain: float
+    number: int, grain: Grain, numbers: NDArray[np.int64], elastic_strain: float | None
 ) -> Crystal | None:
     """The crystal of a grain, unbent."""
     given = grain.assignment
@@ -187,7 +191,7 @@ def _described(
     positions: Array,
     numbers: NDArray[np.int64],
     spread: float,
-    elastic_strain: float,
+    elastic_strain: float | None,
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]

@@ -8,7 +8,8 @@ from ase.spacegroup import crystal
 
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import Fluctuations, average_crystal, seed_motif
-from ase_crystalnet.grains.superlattice import hermite, superlattice_points
+from ase_crystalnet.grains.modulations import superlattice_points
+from ase_crystalnet.grains.superlattice import hermite
 from tests.grains.conftest import ball, cubic
 
 CELLS = {
