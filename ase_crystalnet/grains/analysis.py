@@ -23,7 +23,7 @@ from ase_crystalnet.grains.results import Crystal, Crystals
 from ase_crystalnet.grains.seeds import seed_motif
 from ase_crystalnet.grains.segmentation import Grain, GrainFinder
 from ase_crystalnet.grains.space_group import ELASTIC_STRAIN, SpaceGroup, find_space_group
-from ase_crystalnet.grains.superlattice import enlarged, ordered
+from ase_crystalnet.grains.superlattice import divided, enlarged, ordered
 from ase_crystalnet.results.frame import FrameAnalysis
 
 __all__ = ["crystal_of", "find_crystals", "names_by_windows"]
@@ -195,7 +195,8 @@ def _described(
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]
-    motif = ordered(enlarged(motif, inner, known), inner, known)
+    motif = divided(enlarged(motif, inner, known), inner, known)
+    motif = ordered(motif, inner, known)
     motif = refined(reduced(motif), positions, 2)
     found = motif.assign(positions)
     # A site that no atom of this region is near is none.

@@ -200,7 +200,9 @@ def average_crystal(
         lattice=lattice,
         lattice_error=lattice_error,
         sites=(cartesian @ inverse) % 1.0,
-        site_error=np.sqrt(fluctuations.site * own / np.maximum(filled, 1) + copied * STATIC_SITE**2 * floor),
+        site_error=np.sqrt(
+            fluctuations.site * own / np.maximum(filled, 1) + copied * STATIC_SITE**2 * floor
+        ),
         species=species.astype(np.int64),
         counts=counts,
         displacement=tensor,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.grains.motif import Motif, filling, fold, reduced, refined, score
-from ase_crystalnet.grains.superlattice import enlarged
+from ase_crystalnet.grains.superlattice import divided, enlarged
 from ase_crystalnet.lattice.finder import LatticeFinder
 
 __all__ = ["WINDOWS", "seed_motif"]
@@ -28,6 +28,10 @@ HOLDS = 0.5
 #: window is asked; and largest index of the cell in that of the lattice found: a long way from a
 #: false lattice goes astray.
 CLEAN, ENOUGH, PLENTY, DIRECT = 0.985, 0.9, 1.0, 4
+#: Cells of more sites must be clean in the next window as well.
+FEW_SITES = 8
+#: Nearest-neighbour distances that are tried where sites ran together, in those found.
+SPACINGS = (1.0, 0.75, 0.55)
 
 
 def seed_motif(
@@ -62,7 +66,7 @@ def seed_motif(
     positions, numbers = positions[order], np.asarray(numbers)[order]
     finder = LatticeFinder() if finder is None else finder
     sizes = sorted({min(size, len(positions)) for size in windows})
-    best: tuple[float, Motif] | None = None
+    candidates_found: list[tuple[int, float, Motif]] = []
     for number, size in enumerate(sizes):
         following = sizes[min(number + 1, len(sizes) - 1)]
         inner = positions[:size]
@@ -92,23 +96,51 @@ def seed_motif(
             if gain / following < max(LEAST_GAIN, HOLDS * own / size) or on < LEAST_ON_SITES:
                 continue
             if own_on < CLEAN:
-                motif, gain = _parted(motif, gain, outer, known)
-            gain /= following
-            if best is None or gain > best[0]:
-                best = (gain, motif)
+                motif = _parted(motif, outer, known)
+            motif = divided(motif, outer, known)
+            candidates_found.append((following, on, motif))
             index = abs(np.linalg.det(motif.lattice) / np.linalg.det(candidate))
-            if own_on > CLEAN and on > ENOUGH and gain > PLENTY and index < DIRECT + 0.5:
+            sure = CLEAN if len(motif.sites) > FEW_SITES else ENOUGH
+            if own_on > CLEAN and on > sure and gain > PLENTY * following and index < DIRECT + 0.5:
                 return reduced(motif)
+    return _best(candidates_found, positions, numbers)
+
+
+def _best(
+    found: list[tuple[int, float, Motif]], positions: Array, numbers: NDArray[np.int64]
+) -> Motif | None:
+    """Of the motifs with their windows and shares of atoms on sites, the one that explains most."""
+    if not found:
+        return None
+    if len(found) == 1:
+        return reduced(found[0][2])
+    # The largest window that is one crystal; where none is, the smallest.
+    whole = [size for size, on, _ in found if on > ENOUGH]
+    size = max(whole) if whole else min(size for size, _, _ in found)
+    positions, numbers = positions[:size], numbers[:size]
+    best: tuple[float, Motif] | None = None
+    for _, _, motif in found:
+        fitted = divided(
+            enlarged(refined(motif, positions), positions, numbers), positions, numbers
+        )
+        worth, _ = score(fitted, fitted.assign(positions), numbers)
+        if best is None or worth > best[0]:
+            best = (worth, fitted)
     return None if best is None else reduced(best[1])
 
 
-def _parted(
-    motif: Motif, worth: float, positions: Array, numbers: NDArray[np.int64]
-) -> tuple[Motif, float]:
-    """The motif with sites parted that ran together while the lattice was not exact, if better."""
-    again = fold(positions, motif.lattice, motif.spacing)
-    if again is None:
-        return motif, worth
-    again = enlarged(refined(again, positions), positions, numbers)
-    value, _ = score(again, again.assign(positions), numbers)
-    return (again, value) if value > worth else (motif, worth)
+def _parted(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:
+    """The motif with sites parted that had run together, if it is better.
+
+    They do while the lattice is not exact, and if some bonds are far shorter than others.
+    """
+    best = (score(motif, motif.assign(positions), numbers)[0], motif)
+    for share in SPACINGS:
+        again = fold(positions, motif.lattice, share * motif.spacing)
+        if again is None:
+            continue
+        again = enlarged(refined(again, positions), positions, numbers)
+        worth, _ = score(again, again.assign(positions), numbers)
+        if worth > best[0]:
+            best = (worth, again)
+    return best[1]

@@ -19,6 +19,7 @@ from ase_crystalnet.grains.modulations import (
     superlattice_points,
 )
 from ase_crystalnet.grains.motif import (
+    CAPTURE,
     Assignment,
     Motif,
     reduced,
@@ -27,7 +28,7 @@ from ase_crystalnet.grains.motif import (
     score,
 )
 
-__all__ = ["enlarged", "hermite", "ordered"]
+__all__ = ["divided", "enlarged", "hermite", "ordered"]
 
 #: Chance of a false superlattice point in one region, over all points that are looked at.
 FALSE_ALARM = 1e-4
@@ -37,6 +38,8 @@ FALSE_ORDER = 1e-3
 ORDERS = (2, 3, 4)
 #: Least share of the variance of the occupation that ordered vacancies explain.
 ORDERED_VACANCIES = 0.5
+#: Share of the sites that a translation must map near sites, to be tried as one of the lattice.
+MAPPED = 0.7
 #: Superlattices of the found lattice up to this index in one step, and in all.
 LARGEST_STEP, LARGEST = 32, 64
 
@@ -90,6 +93,60 @@ def enlarged(
             return motif
         worth, motif, found, step = best
         index *= step
+
+
+def divided(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:
+    """The motif of a cell of which the given one is a multiple; else itself.
+
+    Parts of the lattice are tried that map sites near sites, and kept if the likelihood, with the
+    parameters they save, gains.
+    """
+    found = motif.assign(positions)
+    worth, _ = score(motif, found, numbers)
+    while len(motif.sites) > 1:
+        for part in _translations(motif):
+            # Rows that span the finer lattice, in the present one.
+            basis = hermite(np.vstack([UNIT * np.eye(3, dtype=np.int64), part])) / UNIT
+            lattice = basis @ motif.lattice
+            folded = _merged(motif.sites @ np.linalg.inv(basis), lattice, motif.spacing)
+            other = reduced(Motif(lattice, folded, motif.origin, motif.spacing))
+            other = refined(other, positions, 1)
+            value, _ = score(other, other.assign(positions), numbers)
+            if value > worth:
+                motif, worth = other, value
+                break
+        else:
+            return motif
+    return motif
+
+
+def _translations(motif: Motif) -> NDArray[np.int64]:
+    """Parts p/2 to p/7 of the lattice (M, 3), in 1 / `UNIT`, that map most sites near sites."""
+    result = []
+    sites = motif.sites
+    for prime in (2, 3, 5, 7):
+        if len(sites) < prime:
+            continue
+        for point in superlattice_points((prime,)):
+            moved = (sites + point / UNIT)[:, None] - sites
+            moved -= np.rint(moved)
+            far = np.linalg.norm(moved @ motif.lattice, axis=2).min(axis=1)
+            if (far < CAPTURE * motif.spacing).mean() > MAPPED:
+                result.append(point)
+    return np.array(result, np.int64).reshape(-1, 3)
+
+
+def _merged(sites: Array, lattice: Array, spacing: float) -> Array:
+    """Sites of which those that are nearer to each other than atoms can be are one."""
+    left = list(range(len(sites)))
+    kept = []
+    while left:
+        moved = sites[left] - sites[left[0]]
+        moved -= np.rint(moved)
+        near = np.linalg.norm(moved @ lattice, axis=1) < CAPTURE * spacing
+        kept.append(sites[left[0]] + moved[near].mean(axis=0))
+        left = [row for row, close in zip(left, near, strict=True) if not close]
+    return np.array(kept) % 1.0
 
 
 def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:
