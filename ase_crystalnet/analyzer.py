@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.frames.lindemann import LindemannWindow
     from ase_crystalnet.frames.observer import Observer
+    from ase_crystalnet.grains.references import Reference
     from ase_crystalnet.grains.results import Crystals
     from ase_crystalnet.grains.segmentation import GrainFinder
 
@@ -268,6 +269,7 @@ class CrystalNet(Calculator):
         *,
         finder: GrainFinder | None = None,
         elastic_strain: float | None = None,
+        references: Sequence[Atoms | str | Path | Reference] = (),
     ) -> Crystals:
         """Grains of a structure, each with its average crystal, space group and chemical order.
 
@@ -283,6 +285,8 @@ class CrystalNet(Calculator):
         elastic_strain : float, optional
             Root mean square of the components of a strain that is no change of symmetry; by default
             the lattice of a crystal on its own tells, and grains among others may have 0.005.
+        references : sequence of ase.Atoms, str, Path or Reference
+            Known crystals, as cells or files: grains that are one of them carry its name.
 
         Returns
         -------
@@ -296,7 +300,9 @@ class CrystalNet(Calculator):
         """
         from ase_crystalnet.grains.analysis import find_crystals, names_by_windows
 
-        found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
+        found = find_crystals(
+            atoms, finder=finder, elastic_strain=elastic_strain, references=references
+        )
         if self.mode == "global" or not len(found):
             return found
         return found.with_structures(names_by_windows(found, lambda at: self.analyze(atoms, at)))

@@ -46,6 +46,14 @@ def crystals(
             "lattices as they are. By default the lattice tells.",
         ),
     ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A known crystal (.cif, POSCAR, ...); may be repeated. Grains that are it carry "
+            "the name of the file.",
+        ),
+    ] = None,
     format: Format = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:
@@ -59,25 +67,31 @@ def crystals(
     ```
     crystalnet crystals md.dump -o crystals.cif -o grains.csv -o labelled.extxyz
     crystalnet crystals md.extxyz --frame -1 --model local
+    crystalnet crystals md.dump --reference theta.cif --reference matrix.cif
     ```
     """
     from ase_crystalnet.grains.files import SUFFIXES, write_crystals
 
     outputs = output or []
     check_outputs(outputs, overwrite, SUFFIXES)
+    references = [str(path) for path in reference or []]
     atoms = read_structure(trajectory, frame, format)
     from ase_crystalnet.grains.analysis import find_crystals
     from ase_crystalnet.grains.segmentation import GrainFinder
 
     finder = GrainFinder(least_atoms=least_atoms)
     if model == "none":
-        found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
+        found = find_crystals(
+            atoms, finder=finder, elastic_strain=elastic_strain, references=references
+        )
     else:
         quiet_tensorflow()
         from ase_crystalnet.analyzer import CrystalNet
 
         net = CrystalNet(model)
-        found = net.crystals(atoms, finder=finder, elastic_strain=elastic_strain)
+        found = net.crystals(
+            atoms, finder=finder, elastic_strain=elastic_strain, references=references
+        )
     typer.echo(repr(found))
     if found.boundaries:
         typer.echo("boundaries (grains, pairs of atoms, misorientation in degrees, Sigma):")

@@ -6,6 +6,9 @@ from .average_crystal import average_crystal as average_crystal
 from .boundaries import Boundary as Boundary
 from .motif import Motif as Motif
 from .order import ChemicalOrder as ChemicalOrder
+from .references import Reference as Reference
+from .references import ReferenceMatch as ReferenceMatch
+from .references import load_references as load_references
 from .results import Crystal as Crystal
 from .results import Crystals as Crystals
 from .seeds import seed_motif as seed_motif
@@ -23,11 +26,14 @@ __all__ = [
     "Fluctuations",
     "GrainFinder",
     "Motif",
+    "Reference",
+    "ReferenceMatch",
     "Segmentation",
     "SpaceGroup",
     "average_crystal",
     "crystal_of",
     "find_crystals",
     "find_space_group",
+    "load_references",
     "seed_motif",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +20,12 @@ from ase_crystalnet.grains.boundaries import Boundary, coincidence, contacts, di
 from ase_crystalnet.grains.motif import Motif, reduced, refined, regression
 from ase_crystalnet.grains.order import chemical_order, kinds_of_orbits
 from ase_crystalnet.grains.prototypes import structure_type
+from ase_crystalnet.grains.references import (
+    Reference,
+    find_prototype,
+    find_reference,
+    load_references,
+)
 from ase_crystalnet.grains.results import Crystal, Crystals
 from ase_crystalnet.grains.seeds import seed_motif
 from ase_crystalnet.grains.segmentation import Grain, GrainFinder
@@ -40,6 +47,12 @@ FEW_ATOMS = 512
 NAMING_WINDOWS = 24
 #: A regression whose cell has so small a share of the volume of the motif's has no third vector.
 FLAT = 1e-3
+#: A cell is doubtful if its least filled site holds a smaller share of the atoms of the fullest,
+#: the atoms of one are so many times as far from their mean as those of the median, or a smaller
+#: share of the atoms is on sites. Probability that a cell of more than so many sites is right
+#: without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py aflow).
+FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
+SIMPLE, CELL_PROBABILITY = 4, (0.98, 0.25)
 #: Neighbours within this many nearest-neighbour distances are bonded.
 BOND = 1.15
 
@@ -49,6 +62,7 @@ def find_crystals(
     *,
     finder: GrainFinder | None = None,
     elastic_strain: float | None = None,
+    references: Sequence[Atoms | str | Path | Reference] = (),
     threads: int | None = None,
 ) -> Crystals:
     """Crystals of a frame; empty where there are none, as in a liquid or a glass.
@@ -63,14 +77,18 @@ def find_crystals(
         Root mean square of the components of a strain that is no change of symmetry; 0 takes
         lattices as they are. By default the lattice of a crystal on its own tells, and grains
         among others may be strained by 0.005.
+    references : sequence of ase.Atoms, str, Path or Reference
+        Known crystals, as cells or files of cells: grains that are one of them carry its name, and
+        their strain against it.
     threads : int, optional
         Default: all cores.
 
     Raises
     ------
     InputError
-        The structure cannot be used.
+        The structure or a reference cannot be used.
     """
+    known = load_references(references)
     finder = GrainFinder() if finder is None else finder
     given = len(validated_positions(atoms))
     atoms = _repeated(atoms)
@@ -81,7 +99,7 @@ def find_crystals(
     if elastic_strain is None and len(found.grains) > 1:
         elastic_strain = ELASTIC_STRAIN
     for number, grain in enumerate(found.grains, start=1):
-        crystal = _crystal(number, grain, numbers, elastic_strain)
+        crystal = _crystal(number, grain, numbers, elastic_strain, known)
         if crystal is None:
             grains[grain.atoms] = 0
         else:
@@ -134,7 +152,11 @@ def _repeated(atoms: Atoms) -> Atoms:
 
 
 def crystal_of(
-    positions: Array, numbers: NDArray[np.int64], *, elastic_strain: float | None = None
+    positions: Array,
+    numbers: NDArray[np.int64],
+    *,
+    elastic_strain: float | None = None,
+    references: Sequence[Atoms | str | Path | Reference] = (),
 ) -> Crystal | None:
     """The crystal of one region, such as a ball or a window; None where there is none.
 
@@ -144,7 +166,7 @@ def crystal_of(
         In open space, Angstrom; the crystal is sought about their middle.
     numbers : (N,) integer array
         Atomic numbers.
-    elastic_strain : float
+    elastic_strain, references
         As of `find_crystals`.
     """
     middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
@@ -152,11 +174,16 @@ def crystal_of(
     if motif is None:
         return None
     atoms = np.arange(len(positions))
-    return _described(1, atoms, motif, positions - middle, numbers, 0.0, elastic_strain)
+    known = load_references(references)
+    return _described(1, atoms, motif, positions - middle, numbers, 0.0, elastic_strain, known)
 
 
 def _crystal(
-    number: int, grain: Grain, numbers: NDArray[np.int64], elastic_strain: float | None
+    number: int,
+    grain: Grain,
+    numbers: NDArray[np.int64],
+    elastic_strain: float | None,
+    references: Sequence[Reference],
 ) -> Crystal | None:
     """The crystal of a grain, unbent."""
     given = grain.assignment
@@ -173,7 +200,9 @@ def _crystal(
     gradients = np.linalg.inv(grain.motif.lattice) @ grain.gradients
     spread = _spread(gradients)
     known = numbers[grain.atoms]
-    return _described(number, grain.atoms, motif, positions, known, spread, elastic_strain)
+    return _described(
+        number, grain.atoms, motif, positions, known, spread, elastic_strain, references
+    )
 
 
 def _spread(gradients: Array) -> float:
@@ -192,6 +221,7 @@ def _described(
     numbers: NDArray[np.int64],
     spread: float,
     elastic_strain: float | None,
+    references: Sequence[Reference],
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]
@@ -217,16 +247,36 @@ def _described(
     if group is None:
         return None
     orbits = group.orbits
+    match = find_prototype(average, group.number, kinds_of_orbits(average, orbits))
+    prototype = _prototype(average, group, orbits)
+    if prototype is None and match is not None:
+        prototype = match.reference.name
     return Crystal(
         number=number,
         atoms=atoms,
         average=average,
         group=group,
-        prototype=_prototype(average, group, orbits),
+        prototype=prototype,
         structure=None,
         order=chemical_order(average, orbits),
         spread=spread,
+        library=match,
+        reference=find_reference(average, references),
+        cell_probability=_cell_probability(average, float(found.near.mean())),
     )
+
+
+def _cell_probability(average: AverageCrystal, on_sites: float) -> float:
+    """Probability that the cell is the right one, from what wrong ones have.
+
+    Of a cell that is too small or otherwise wrong some sites are half empty, or hold atoms that lie
+    in two places, or atoms lie on none.
+    """
+    width = np.trace(average.displacement, axis1=1, axis2=2)
+    wide = width.max() > WIDE**2 * np.median(width)
+    if average.filling.min() < FILLED or wide or on_sites < ON_SITES:
+        return CELL_PROBABILITY[1]
+    return CELL_PROBABILITY[0] if len(average.sites) > SIMPLE else 1.0
 
 
 def _prototype(average: AverageCrystal, group: SpaceGroup, orbits: NDArray[np.int64]) -> str | None:
@@ -253,6 +303,8 @@ def _prototype(average: AverageCrystal, group: SpaceGroup, orbits: NDArray[np.in
 
 def _same_crystal(first: Crystal, second: Crystal) -> bool:
     if first.space_group != second.space_group or first.prototype != second.prototype:
+        return False
+    if first.known_as != second.known_as:
         return False
     volumes = [abs(np.linalg.det(one.group.primitive)) for one in (first, second)]
     sizes = [len(one.average.sites) for one in (first, second)]

@@ -17,6 +17,7 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.average_crystal import AverageCrystal
 from ase_crystalnet.grains.boundaries import Boundary
 from ase_crystalnet.grains.order import ChemicalOrder
+from ase_crystalnet.grains.references import ReferenceMatch, described
 from ase_crystalnet.grains.space_group import SpaceGroup
 
 if TYPE_CHECKING:
@@ -40,13 +41,20 @@ class Crystal:
     group : SpaceGroup
         Space group, with the probabilities of others and the standard setting.
     prototype : str or None
-        Name of the structure type, such as ``'L1_2 (Cu3Au)'``; None if it is none of the table's.
+        Name of the structure type, such as ``'L1_2 (Cu3Au)'``, or of the prototype of the library;
+        None if it is none of them.
     structure : str or None
         Class that the network gave to most of its windows; None without a network.
     order : ChemicalOrder or None
         Long-range order; None of one species.
     spread : float
         Root mean square angle of the orientations in the grain about their mean, degrees.
+    library : ReferenceMatch or None
+        The prototype of the library that it is nearest to, with its AFLOW label, source, distance.
+    reference : ReferenceMatch or None
+        Which of the given references it is.
+    cell_probability : float
+        Probability that the cell is the whole cell and no part of it.
     """
 
     number: int
@@ -57,6 +65,14 @@ class Crystal:
     structure: str | None
     order: ChemicalOrder | None
     spread: float
+    library: ReferenceMatch | None = None
+    reference: ReferenceMatch | None = None
+    cell_probability: float = 1.0
+
+    @property
+    def known_as(self) -> str:
+        """Name of the reference that it is; '' for none."""
+        return "" if self.reference is None else self.reference.reference.name
 
     @property
     def space_group(self) -> int:
@@ -70,8 +86,8 @@ class Crystal:
 
     @property
     def probability(self) -> float:
-        """Probability of the space group."""
-        return self.group.probability
+        """Probability of the space group: that of the cell times that of the group in it."""
+        return self.group.probability * self.cell_probability
 
     @property
     def lattice_error(self) -> Array:
@@ -156,12 +172,18 @@ class Crystal:
             f"Crystal {self.number}: {len(self.atoms)} atoms, {self.symbol} ({self.space_group}), "
             f"probability {self.probability:.3f}",
             f"  {self.group.pearson}, {self.prototype or 'no known prototype'}"
+            + (f"; library: {described(self.library)}" if self.library else "")
             + (f", class {self.structure}" if self.structure else ""),
             f"  a, b, c = {a:.4f}, {b:.4f}, {c:.4f} A (+- {100 * self.cell_error:.3f} %), angles "
             + ", ".join(f"{angle:.2f}" for angle in angles),
             f"  sigma {self.average.sigma:.3f} A, orientation +- {self.orientation_error:.2f} "
             f"degrees, spread {self.spread:.2f}",
         ]
+        if self.reference is not None:
+            lines.append(
+                f"  reference {self.known_as}: distance {self.reference.distance:.4f}, lengths "
+                f"{self.reference.scaling:.4f} of it"
+            )
         if self.order is not None:
             lines.append(f"  order {self.order!r}")
         return "\n".join(lines)
@@ -223,6 +245,8 @@ class Crystals(Sequence[Crystal]):
                     "higher_cost": "" if nearest is None else nearest[1],
                     "pearson": one.group.pearson,
                     "prototype": one.prototype or "",
+                    "label": "" if one.library is None else one.library.reference.label,
+                    "reference": one.known_as,
                     "structure": one.structure or "",
                     "a": a,
                     "b": b,
@@ -256,13 +280,16 @@ class Crystals(Sequence[Crystal]):
             order = "-" if one.order is None else f"{one.order.parameter:.2f}"
             lines.append(
                 f"{one.number:>5}{len(one.atoms):>9}  {f'{one.symbol} ({one.space_group})':<17}"
-                f"{one.probability:>6.2f}  {one.prototype or one.group.pearson:<20}"
+                f"{one.probability:>6.2f}  {one.known_as or one.prototype or one.group.pearson:<20}"
                 f"{a:>9.4f}{b:>9.4f}{c:>9.4f}{one.average.sigma:>8.3f}{order:>7}"
             )
         return "\n".join(lines)
 
     def attach(self, atoms: Atoms) -> Atoms:
         """Write the grain of every atom into ``atoms.arrays['crystalnet_grain']``.
+
+        Beside it ``crystalnet_space_group`` (0: none) and, with references, the name of the one
+        that its grain is, ``crystalnet_reference`` ('-': none).
 
         Raises
         ------
@@ -277,6 +304,9 @@ class Crystals(Sequence[Crystal]):
         atoms.arrays["crystalnet_grain"] = self.grains.copy()
         groups = np.array([0, *(one.space_group for one in self.crystals)], np.int32)
         atoms.arrays["crystalnet_space_group"] = groups[self.grains]
+        if any(one.known_as for one in self.crystals):
+            names = np.array(["", *(one.known_as for one in self.crystals)])
+            atoms.arrays["crystalnet_reference"] = np.where(names == "", "-", names)[self.grains]
         return atoms
 
     def __repr__(self) -> str:

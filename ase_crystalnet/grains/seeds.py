@@ -30,6 +30,9 @@ HOLDS = 0.5
 CLEAN, ENOUGH, PLENTY, DIRECT = 0.985, 0.9, 1.0, 4
 #: Cells of more sites must be clean in the next window as well.
 FEW_SITES = 8
+#: Least filled site in the fullest, and widest in the median one, of motifs whose sites are looked
+#: at again.
+UNEVEN_FILLING, UNEVEN_WIDTH = 0.7, 1.8
 #: Nearest-neighbour distances that are tried where sites ran together, in those found.
 SPACINGS = (1.0, 0.75, 0.55)
 
@@ -95,7 +98,7 @@ def seed_motif(
             gain, on = score(motif, found_sites, known)
             if gain / following < max(LEAST_GAIN, HOLDS * own / size) or on < LEAST_ON_SITES:
                 continue
-            if own_on < CLEAN:
+            if own_on < CLEAN or _uneven(motif, outer):
                 motif = _parted(motif, outer, known)
             motif = divided(motif, outer, known)
             candidates_found.append((following, on, motif))
@@ -127,6 +130,16 @@ def _best(
         if best is None or worth > best[0]:
             best = (worth, fitted)
     return None if best is None else reduced(best[1])
+
+
+def _uneven(motif: Motif, positions: Array) -> bool:
+    """Whether some sites hold more atoms than others, or atoms that lie much farther apart."""
+    found = motif.assign(positions)
+    site, square = found.site[found.near], (found.offsets[found.near] ** 2).sum(axis=1)
+    filled = np.bincount(site, minlength=len(motif.sites))
+    variance = np.bincount(site, square, len(motif.sites)) / np.maximum(filled, 1)
+    wide = variance.max() > UNEVEN_WIDTH**2 * np.median(variance)
+    return bool(filled.min() < UNEVEN_FILLING * filled.max() or wide)
 
 
 def _parted(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif:

@@ -20,6 +20,7 @@ from ase_crystalnet.grains.modulations import (
 )
 from ase_crystalnet.grains.motif import (
     CAPTURE,
+    MOST_SITES,
     Assignment,
     Motif,
     reduced,
@@ -76,7 +77,8 @@ def enlarged(
             larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
             if larger == step:
                 continue
-            if larger > LARGEST_STEP or index * larger > most:
+            too_large = len(motif.sites) * larger > MOST_SITES
+            if larger > LARGEST_STEP or index * larger > most or too_large:
                 break
             per_site = found.near.sum() / (len(motif.sites) * larger)
             if per_site < LEAST_ATOMS:
@@ -187,7 +189,12 @@ def _by_order(
             break
         trial = hermite(np.vstack([basis, points[number]]))
         larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
-        if larger > LARGEST_STEP or found.near.sum() < LEAST_ATOMS * len(motif.sites) * larger:
+        too_large = len(motif.sites) * larger > MOST_SITES
+        if (
+            larger > LARGEST_STEP
+            or too_large
+            or found.near.sum() < LEAST_ATOMS * len(motif.sites) * larger
+        ):
             break
         basis, step = trial, larger
     if step == 1:
