@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ase_crystalnet.cli.errors import one_line_errors, quiet_tensorflow
-from ase_crystalnet.cli.files import check_outputs
-from ase_crystalnet.cli.inputs import read_structure
+from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.options import Format, OverwriteOutputs, number
+from ase_crystalnet.cli.progress import progress_bar
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_crystalnet.grains.results import Crystals
+    from ase_crystalnet.grains.tracking import GrainHistory
 
 __all__ = ["crystals"]
 
@@ -29,11 +40,21 @@ def crystals(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where results go; may be repeated. .cif: the average crystals. .csv: one row a "
-            "grain. .extxyz: the structure with the grain of each atom, for OVITO.",
+            help="Where results go; may be repeated. .cif: the average crystals (of the last "
+            "frame). .csv: one row a grain and frame. .extxyz: the structures with the grain of "
+            "each atom, for OVITO. .png, .pdf, .svg: sizes of the grains against time.",
         ),
     ] = None,
-    frame: Annotated[int, typer.Option(metavar="I", help="Frame of a trajectory; -1: last.")] = 0,
+    frame: Annotated[
+        int | None, typer.Option(metavar="I", help="One frame of a trajectory; -1: last.")
+    ] = None,
+    frames: Annotated[
+        str,
+        typer.Option(
+            metavar="START:STOP:STEP",
+            help="Which frames, as in Python; grains keep their numbers from one to the next.",
+        ),
+    ] = ":",
     model: Annotated[
         str, typer.Option(help="Model that names the structures too; 'none' for no network.")
     ] = "none",
@@ -57,7 +78,7 @@ def crystals(
     format: Format = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:
-    """Find the crystals of a structure: grains, average unit cells, space groups, order.
+    """Find the crystals of a structure or trajectory: grains, unit cells, space groups, order.
 
     No class is presumed and no network is needed: any crystal is found, hot, strained or with
     vacancies, by its lattice.
@@ -67,31 +88,90 @@ def crystals(
     ```
     crystalnet crystals md.dump -o crystals.cif -o grains.csv -o labelled.extxyz
     crystalnet crystals md.extxyz --frame -1 --model local
+    crystalnet crystals annealing.dump --frames ::10 -o grains.csv -o sizes.png
     crystalnet crystals md.dump --reference theta.cif --reference matrix.cif
     ```
     """
-    from ase_crystalnet.grains.files import SUFFIXES, write_crystals
+    from ase_crystalnet.grains.files import SUFFIXES
+    from ase_crystalnet.io.trajectories.stream import parse_frames
 
     outputs = output or []
-    check_outputs(outputs, overwrite, SUFFIXES)
-    references = [str(path) for path in reference or []]
-    atoms = read_structure(trajectory, frame, format)
+    check_outputs(outputs, overwrite, (*SUFFIXES, *FIGURES))
+    chosen = parse_frames(frames if frame is None else str(frame))
+    find = _finder(model, least_atoms, elastic_strain, [str(path) for path in reference or []])
+    with ExitStack() as stack:
+        labelled = [
+            stack.enter_context(whole_file(path)) for path in outputs if _suffix(path) == ".extxyz"
+        ]
+        history, found = _followed(trajectory, chosen, format, find, labelled)
+        if len(history) > 1:
+            typer.echo(repr(history))
+            typer.echo(f"frame {history[-1].frame}:")
+        _show(found)
+    _write(outputs, history, found)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _finder(
+    model: str, least_atoms: int, elastic_strain: float | None, references: list[str]
+) -> Callable[[Atoms], Crystals]:
+    """What finds the crystals of a frame; references are read once."""
     from ase_crystalnet.grains.analysis import find_crystals
+    from ase_crystalnet.grains.references import load_references
     from ase_crystalnet.grains.segmentation import GrainFinder
 
-    finder = GrainFinder(least_atoms=least_atoms)
+    options: dict[str, Any] = {
+        "finder": GrainFinder(least_atoms=least_atoms),
+        "elastic_strain": elastic_strain,
+        "references": load_references(references),
+    }
     if model == "none":
-        found = find_crystals(
-            atoms, finder=finder, elastic_strain=elastic_strain, references=references
-        )
-    else:
-        quiet_tensorflow()
-        from ase_crystalnet.analyzer import CrystalNet
+        return partial(find_crystals, **options)
+    quiet_tensorflow()
+    from ase_crystalnet.analyzer import CrystalNet
 
-        net = CrystalNet(model)
-        found = net.crystals(
-            atoms, finder=finder, elastic_strain=elastic_strain, references=references
-        )
+    return partial(CrystalNet(model).crystals, **options)
+
+
+def _followed(
+    trajectory: str,
+    chosen: slice,
+    format: str | None,
+    find: Callable[[Atoms], Crystals],
+    labelled: list[Path],
+) -> tuple[GrainHistory, Crystals]:
+    """Grains of the frames, with numbers that hold, and the crystals of the last frame."""
+    from ase.io import write
+
+    from ase_crystalnet.grains.tracking import GrainHistory, GrainTracker
+    from ase_crystalnet.io.trajectories.conditions import conditions_of
+    from ase_crystalnet.io.trajectories.stream import count_frames, iter_frames
+
+    start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
+    total = count_frames([trajectory], format=format)
+    planned = None if total is None else len(range(*slice(start, stop, step).indices(total)))
+    tracker, tracked, found = GrainTracker(), [], None
+    with progress_bar(planned == 1, "crystals", planned) as show:
+        for done, one in enumerate(iter_frames(trajectory, start, stop, step, format=format), 1):
+            found = find(one.atoms)
+            time = conditions_of(one.atoms).get("time", float("nan"))
+            tracked.append(tracker(found, one.number, time))
+            for path in labelled:
+                atoms = found.attach(one.atoms.copy())
+                atoms.arrays["crystalnet_grain"] = tracked[-1].grains
+                write(path, atoms, format="extxyz", append=done > 1)
+            show("crystals", done, planned)
+    if found is None:
+        if (stop is not None and stop == start + 1) or start == -1:
+            raise InputError(f"{trajectory}: has no frame {start}")
+        raise InputError(f"{trajectory}: no frames among those asked for")
+    return GrainHistory(tuple(tracked)), found
+
+
+def _show(found: Crystals) -> None:
     typer.echo(repr(found))
     if found.boundaries:
         typer.echo("boundaries (grains, pairs of atoms, misorientation in degrees, Sigma):")
@@ -99,6 +179,17 @@ def crystals(
         first, second = each.grains
         sigma = f"Sigma {each.sigma}" if each.sigma else ""
         typer.echo(f"{first:>5} {second:>5}{each.pairs:>9}{each.misorientation:>8.2f}  {sigma}")
+
+
+def _write(outputs: list[Path], history: GrainHistory, found: Crystals) -> None:
+    from ase_crystalnet.grains.figures import plot_grain_sizes
+    from ase_crystalnet.grains.files import write_cells, write_history
+
     for path in outputs:
-        write_crystals(found, atoms, path)
+        if _suffix(path) in FIGURES:
+            save_figure(plot_grain_sizes(history), path)
+        elif _suffix(path) == ".csv":
+            write_history(history, path)
+        elif _suffix(path) == ".cif":
+            write_cells(found, path)
         typer.echo(str(path))

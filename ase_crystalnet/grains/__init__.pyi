@@ -4,6 +4,7 @@ from .average_crystal import AverageCrystal as AverageCrystal
 from .average_crystal import Fluctuations as Fluctuations
 from .average_crystal import average_crystal as average_crystal
 from .boundaries import Boundary as Boundary
+from .figures import plot_grain_sizes as plot_grain_sizes
 from .motif import Motif as Motif
 from .order import ChemicalOrder as ChemicalOrder
 from .references import Reference as Reference
@@ -16,6 +17,9 @@ from .segmentation import GrainFinder as GrainFinder
 from .segmentation import Segmentation as Segmentation
 from .space_group import SpaceGroup as SpaceGroup
 from .space_group import find_space_group as find_space_group
+from .tracking import GrainHistory as GrainHistory
+from .tracking import GrainTracker as GrainTracker
+from .tracking import track_grains as track_grains
 
 __all__ = [
     "AverageCrystal",
@@ -25,6 +29,8 @@ __all__ = [
     "Crystals",
     "Fluctuations",
     "GrainFinder",
+    "GrainHistory",
+    "GrainTracker",
     "Motif",
     "Reference",
     "ReferenceMatch",
@@ -35,5 +41,7 @@ __all__ = [
     "find_crystals",
     "find_space_group",
     "load_references",
+    "plot_grain_sizes",
     "seed_motif",
+    "track_grains",
 ]

@@ -11,9 +11,10 @@ from ase import Atoms
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.results import Crystal, Crystals
+from ase_crystalnet.grains.tracking import GrainHistory
 from ase_crystalnet.io.whole_files import whole_file
 
-__all__ = ["SUFFIXES", "write_crystals"]
+__all__ = ["SUFFIXES", "write_cells", "write_crystals", "write_history"]
 
 #: Suffixes of files: average cells, table of grains, structure with its grains.
 SUFFIXES = (".cif", ".csv", ".extxyz")
@@ -41,20 +42,45 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if suffix == ".cif":
+        write_cells(crystals, path)
+        return
     with whole_file(path) as part:
-        if suffix == ".cif":
-            part.write_text("\n".join(_cif(one) for one in crystals) or "# no crystals\n")
-        elif suffix == ".csv":
-            rows = crystals.rows()
-            with open(part, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]) if rows else ["grain"])
-                writer.writeheader()
-                writer.writerows(rows)
+        if suffix == ".csv":
+            _write_rows(crystals.rows(), part)
         else:
             from ase.io import write
 
             labelled = crystals.attach(atoms.copy())
             write(part, labelled, format="extxyz")
+
+
+def write_cells(crystals: Crystals, path: str | Path) -> None:
+    """Write the average crystals with their symmetry (CIF); the file is whole or absent."""
+    with whole_file(path) as part:
+        part.write_text("\n".join(_cif(one) for one in crystals) or "# no crystals\n")
+
+
+def write_history(history: GrainHistory, path: str | Path) -> None:
+    """Write one row a grain and frame (``.csv``); the file is whole or absent.
+
+    Raises
+    ------
+    InputError
+        The suffix is another one.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        raise InputError(f"{path}: expected a name that ends in .csv")
+    with whole_file(path) as part:
+        _write_rows(history.rows(), part)
+
+
+def _write_rows(rows: list[dict[str, object]], path: Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["grain"])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _cif(crystal: Crystal) -> str:

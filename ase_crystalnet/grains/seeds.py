@@ -20,6 +20,8 @@ LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
 #: Least share of sites that hold an atom: 40 % of vacancies and the surface of a window leave so
 #: many; false lattices that are too fine have fewer.
 LEAST_FILLING = 0.42
+#: Windows of more atoms are asked only if a smaller one held any promise.
+LARGE = 1000
 #: Gain an atom below which not even a larger cell is looked for.
 HOPELESS = 0.02
 #: A lattice holds if the gain an atom in the next window is at least this share of that in its own.
@@ -70,7 +72,10 @@ def seed_motif(
     finder = LatticeFinder() if finder is None else finder
     sizes = sorted({min(size, len(positions)) for size in windows})
     candidates_found: list[tuple[int, float, Motif]] = []
+    hopeful = False
     for number, size in enumerate(sizes):
+        if size > LARGE and not hopeful:
+            break
         following = sizes[min(number + 1, len(sizes) - 1)]
         inner = positions[:size]
         found = finder(inner[None].astype(np.float32), np.ones((1, size), bool))
@@ -87,6 +92,7 @@ def seed_motif(
             motif = refined(reduced(motif), inner)
             if score(motif, motif.assign(inner), numbers[:size])[0] < HOPELESS * size:
                 continue
+            hopeful = True
             motif = enlarged(motif, inner, numbers[:size])
             own, own_on = score(motif, motif.assign(inner), numbers[:size])
             # The next window is not what it was fitted to: a lattice of the noise fails there.
