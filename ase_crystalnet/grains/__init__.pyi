@@ -15,8 +15,11 @@ from .results import Crystals as Crystals
 from .seeds import seed_motif as seed_motif
 from .segmentation import GrainFinder as GrainFinder
 from .segmentation import Segmentation as Segmentation
+from .short_range import ShortRangeOrder as ShortRangeOrder
+from .short_range import short_range_order as short_range_order
 from .space_group import SpaceGroup as SpaceGroup
 from .space_group import find_space_group as find_space_group
+from .strains import deformation as deformation
 from .tracking import GrainHistory as GrainHistory
 from .tracking import GrainTracker as GrainTracker
 from .tracking import track_grains as track_grains
@@ -35,13 +38,16 @@ __all__ = [
     "Reference",
     "ReferenceMatch",
     "Segmentation",
+    "ShortRangeOrder",
     "SpaceGroup",
     "average_crystal",
     "crystal_of",
+    "deformation",
     "find_crystals",
     "find_space_group",
     "load_references",
     "plot_grain_sizes",
     "seed_motif",
+    "short_range_order",
     "track_grains",
 ]

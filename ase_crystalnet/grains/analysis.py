@@ -29,6 +29,7 @@ from ase_crystalnet.grains.references import (
 from ase_crystalnet.grains.results import Crystal, Crystals
 from ase_crystalnet.grains.seeds import seed_motif
 from ase_crystalnet.grains.segmentation import Grain, GrainFinder
+from ase_crystalnet.grains.short_range import short_range_order
 from ase_crystalnet.grains.space_group import ELASTIC_STRAIN, SpaceGroup, find_space_group
 from ase_crystalnet.grains.superlattice import divided, enlarged, ordered
 from ase_crystalnet.results.frame import FrameAnalysis
@@ -259,6 +260,7 @@ def _described(
         prototype=prototype,
         structure=None,
         order=chemical_order(average, orbits),
+        short_range=short_range_order(motif, found, numbers),
         spread=spread,
         library=match,
         reference=find_reference(average, references),

@@ -37,7 +37,7 @@ NEIGHBORS = 48
 REFERENCE_DISTANCE, REFERENCE_SCALING = 0.03, 0.05
 #: Largest distance from a prototype of the same space group: its axes and free coordinates are its
 #: own.
-PROTOTYPE_DISTANCE = 0.15
+PROTOTYPE_DISTANCE = 0.1
 #: Sites of a cell, repeated until both crystals have the same number, and kinds that are permuted.
 MOST_SITES, MOST_KINDS = 400, 5
 #: Crystals that are mirror images of each other have these pairs of groups.

@@ -18,7 +18,9 @@ from ase_crystalnet.grains.average_crystal import AverageCrystal
 from ase_crystalnet.grains.boundaries import Boundary
 from ase_crystalnet.grains.order import ChemicalOrder
 from ase_crystalnet.grains.references import ReferenceMatch, described
+from ase_crystalnet.grains.short_range import ShortRangeOrder
 from ase_crystalnet.grains.space_group import SpaceGroup
+from ase_crystalnet.grains.strains import deformation, relative_strains, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +51,8 @@ class Crystal:
         Long-range order; None of one species.
     spread : float
         Root mean square angle of the orientations in the grain about their mean, degrees.
+    short_range : ShortRangeOrder or None
+        Warren-Cowley parameters of its shells of neighbours; None of one species.
     library : ReferenceMatch or None
         The prototype of the library that it is nearest to, with its AFLOW label, source, distance.
     reference : ReferenceMatch or None
@@ -65,6 +69,7 @@ class Crystal:
     structure: str | None
     order: ChemicalOrder | None
     spread: float
+    short_range: ShortRangeOrder | None = None
     library: ReferenceMatch | None = None
     reference: ReferenceMatch | None = None
     cell_probability: float = 1.0
@@ -117,6 +122,18 @@ class Crystal:
     def strain(self) -> Array:
         """Biot strain (3, 3) against the lattice of the space group, in its standard axes."""
         return self.group.strain
+
+    @cached_property
+    def reference_strain(self) -> Array | None:
+        """Biot strain (3, 3) against the reference that it is, in the axes of the sample.
+
+        Uniform expansion is part of it; `cell_error` is the error of a component. None without a
+        reference.
+        """
+        if self.reference is None:
+            return None
+        found = deformation(self.average.lattice, self.reference.reference.cell)
+        return None if found is None else stretch(found)
 
     @property
     def cell_parameters(self) -> tuple[float, float, float, float, float, float]:
@@ -186,6 +203,8 @@ class Crystal:
             )
         if self.order is not None:
             lines.append(f"  order {self.order!r}")
+        if self.short_range is not None:
+            lines += [f"  {line}" for line in repr(self.short_range).splitlines()]
         return "\n".join(lines)
 
 
@@ -227,10 +246,18 @@ class Crystals(Sequence[Crystal]):
         named = tuple(replace(one, structure=names.get(one.number)) for one in self.crystals)
         return replace(self, crystals=named)
 
+    @cached_property
+    def relative_strains(self) -> tuple[Array, ...]:
+        """Biot strain (3, 3) of each grain against the mean of the grains of the same crystal.
+
+        In the axes of the sample.
+        """
+        return tuple(relative_strains(self.crystals))
+
     def rows(self) -> list[dict[str, object]]:
         """One row a crystal, of numbers and words: what a table of grains holds."""
         result: list[dict[str, object]] = []
-        for one in self.crystals:
+        for one, mean_strain in zip(self.crystals, self.relative_strains, strict=True):
             a, b, c, alpha, beta, gamma = one.cell_parameters
             x, y, z, w = (float(value) for value in one.orientation)
             nearest = one.group.higher
@@ -259,6 +286,8 @@ class Crystals(Sequence[Crystal]):
                     "order": "" if one.order is None else one.order.parameter,
                     "order_error": "" if one.order is None else one.order.error,
                     "order_p": "" if one.order is None else one.order.p_value,
+                    **_short_range(one),
+                    **_strain(one, mean_strain),
                     "x": x,
                     "y": y,
                     "z": z,
@@ -316,3 +345,27 @@ class Crystals(Sequence[Crystal]):
             "them in crystals"
         )
         return f"{head}\n{self.table()}" if self.crystals else head
+
+
+def _short_range(one: Crystal) -> dict[str, object]:
+    """Parameter of the first shell between the two commonest species."""
+    found = one.short_range
+    if found is None or not len(found.distance):
+        return {"short_range": "", "short_range_error": ""}
+    first, second = np.sort(np.argsort(-found.concentration, kind="stable")[:2])
+    value = float(found.parameter[0, first, second])
+    return {"short_range": value, "short_range_error": float(found.error[0, first, second])}
+
+
+def _strain(one: Crystal, mean_strain: Array) -> dict[str, object]:
+    """Components of the strain against the reference, else against the mean of such grains."""
+    against = one.reference_strain
+    strain = mean_strain if against is None else against
+    names = ("xx", "yy", "zz", "yz", "xz", "xy")
+    values = strain[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    result: dict[str, object] = {
+        "strain_against": "mean of such grains" if against is None else one.known_as
+    }
+    return result | {
+        f"strain_{name}": float(value) for name, value in zip(names, values, strict=True)
+    }

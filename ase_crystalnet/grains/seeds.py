@@ -37,6 +37,11 @@ FEW_SITES = 8
 UNEVEN_FILLING, UNEVEN_WIDTH = 0.7, 1.8
 #: Nearest-neighbour distances that are tried where sites ran together, in those found.
 SPACINGS = (1.0, 0.75, 0.55)
+#: Share of the atoms on sites above which a window holds one crystal with sites that ran together,
+#: and not two.
+ONE_CRYSTAL = 0.78
+#: Parted sites may be so much less filled than those they were parted from.
+EMPTIER = 0.05
 
 
 def seed_motif(
@@ -104,7 +109,7 @@ def seed_motif(
             gain, on = score(motif, found_sites, known)
             if gain / following < max(LEAST_GAIN, HOLDS * own / size) or on < LEAST_ON_SITES:
                 continue
-            if own_on < CLEAN or _uneven(motif, outer):
+            if on > ONE_CRYSTAL and (own_on < CLEAN or _uneven(motif, outer)):
                 motif = _parted(motif, outer, known)
             motif = divided(motif, outer, known)
             candidates_found.append((following, on, motif))
@@ -153,13 +158,17 @@ def _parted(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif
 
     They do while the lattice is not exact, and if some bonds are far shorter than others.
     """
-    best = (score(motif, motif.assign(positions), numbers)[0], motif)
+    found = motif.assign(positions)
+    best = (score(motif, found, numbers)[0], motif)
+    # Sites of two grains that meet in the window are no parts of one: either is empty in the other.
+    least = filling(found) - EMPTIER
     for share in SPACINGS:
         again = fold(positions, motif.lattice, share * motif.spacing)
         if again is None:
             continue
         again = enlarged(refined(again, positions), positions, numbers)
-        worth, _ = score(again, again.assign(positions), numbers)
-        if worth > best[0]:
+        found = again.assign(positions)
+        worth, _ = score(again, found, numbers)
+        if worth > best[0] and filling(found) > least:
             best = (worth, again)
     return best[1]

@@ -28,6 +28,7 @@ from ase_crystalnet.grains.motif import (
     regression,
     score,
 )
+from ase_crystalnet.lattice.finder import minkowski_reduce
 
 __all__ = ["divided", "enlarged", "hermite", "ordered"]
 
@@ -39,6 +40,9 @@ FALSE_ORDER = 1e-3
 ORDERS = (2, 3, 4)
 #: Least share of the variance of the occupation that ordered vacancies explain.
 ORDERED_VACANCIES = 0.5
+#: Least standard deviation of the cells of atoms along a vector of the lattice: of two in a row it
+#: is 0.5, of three 0.82.
+REPEATED = 0.6
 #: Share of the sites that a translation must map near sites, to be tried as one of the lattice.
 MAPPED = 0.7
 #: Superlattices of the found lattice up to this index in one step, and in all.
@@ -268,6 +272,10 @@ def _in_superlattice(
         return None
     lattice, sites, _ = regression(whole, site, positions[near], count)
     if abs(np.linalg.det(lattice)) < 1e-3 * motif.spacing**3:
+        return None
+    # A period is one only if it is seen again: across a film of six layers one of seven is none.
+    basis_change = lattice @ np.linalg.inv(minkowski_reduce(lattice[None])[0])
+    if (whole @ np.rint(basis_change)).std(axis=0).min() < REPEATED:
         return None
     kept = filled > 0.2 * np.mean(filled)
     sites = sites[kept] @ np.linalg.inv(lattice)
