@@ -252,7 +252,17 @@ class Crystals(Sequence[Crystal]):
 
         In the axes of the sample.
         """
-        return tuple(relative_strains(self.crystals))
+        if not self.crystals:
+            return ()
+        return tuple(
+            relative_strains(
+                [(one.space_group, one.group.pearson, one.prototype) for one in self],
+                np.array([one.group.cell for one in self]),
+                np.array([one.group.strain for one in self]),
+                np.array([one.group.orientation for one in self]),
+                np.array([len(one.atoms) for one in self], float),
+            )
+        )
 
     def rows(self) -> list[dict[str, object]]:
         """One row a crystal, of numbers and words: what a table of grains holds."""

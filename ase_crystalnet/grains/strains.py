@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.lattice.finder import minkowski_reduce
-
-if TYPE_CHECKING:
-    from ase_crystalnet.grains.results import Crystal
 
 __all__ = ["deformation", "relative_strains", "stretch"]
 
@@ -71,27 +67,39 @@ def stretch(gradient: Array) -> Array:
     return np.asarray((vector * (np.sqrt(value) - 1)) @ vector.T)
 
 
-def relative_strains(crystals: Sequence[Crystal]) -> list[Array]:
-    """Strain (3, 3) of each grain against the mean of the grains of the same crystal.
+def relative_strains(
+    kinds: Sequence[Hashable],
+    cells: Array,
+    strains: Array,
+    orientations: Array,
+    weights: Array,
+) -> list[Array]:
+    """Strain (3, 3) of each of G grains against the mean of the grains of the same crystal.
 
-    In the axes of the sample. The mean is that of the symmetric cells, weighted by atoms: of a
-    grain that is alone what is left is the part of the strain that breaks the symmetry.
+    In the axes of the sample. The mean is that of the symmetric cells: of a grain that is alone
+    what is left is the part of the strain that breaks the symmetry.
+
+    Parameters
+    ----------
+    kinds : sequence
+        What crystal each is.
+    cells : (G, 3, 3) array
+        Standard cells, symmetric, vectors in rows.
+    strains : (G, 3, 3) array
+        Strain of each against its symmetric cell, in the axes of the latter.
+    orientations : (G, 3, 3) array
+        Rotations from the axes of the cells to those of the sample.
+    weights : (G,) array
+        Atoms of each.
     """
     result = []
-    for one in crystals:
-        same = [
-            other
-            for other in crystals
-            if other.space_group == one.space_group
-            and other.group.pearson == one.group.pearson
-            and other.prototype == one.prototype
-        ]
-        cells = np.array([other.group.cell for other in same], np.float64)
-        weights = np.array([len(other.atoms) for other in same], float)
-        mean: Array = np.average(cells, axis=0, weights=np.maximum(weights, 1e-9))
+    for number, kind in enumerate(kinds):
+        same = [row for row, other in enumerate(kinds) if other == kind]
+        share = np.maximum(weights[same], 1e-9)
+        mean: Array = (cells[same] * share[:, None, None]).sum(axis=0) / share.sum()
         # Vectors of the standard cell as they are in the grain, unturned, from those of the mean.
-        rows: Array = one.group.cell @ (np.eye(3) + one.group.strain)
-        gradient = np.asarray(np.linalg.solve(mean, rows).T, np.float64)
-        turn = one.group.orientation
-        result.append(turn @ stretch(gradient) @ turn.T)
+        rows: Array = cells[number] @ (np.eye(3) + strains[number])
+        gradient: Array = np.linalg.solve(mean, rows).T
+        turn: Array = orientations[number]
+        result.append(np.asarray(turn @ stretch(gradient) @ turn.T))
     return result
