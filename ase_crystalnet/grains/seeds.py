@@ -37,8 +37,8 @@ FEW_SITES = 8
 UNEVEN_FILLING, UNEVEN_WIDTH = 0.7, 1.8
 #: Nearest-neighbour distances that are tried where sites ran together, in those found.
 SPACINGS = (1.0, 0.75, 0.55)
-#: Share of the atoms on sites above which a window holds one crystal with sites that ran together,
-#: and not two.
+#: Share of the atoms on sites above which a window on a cell of few sites holds one crystal with
+#: sites that ran together, and not two.
 ONE_CRYSTAL = 0.78
 #: Parted sites may be so much less filled than those they were parted from.
 EMPTIER = 0.05
@@ -109,7 +109,8 @@ def seed_motif(
             gain, on = score(motif, found_sites, known)
             if gain / following < max(LEAST_GAIN, HOLDS * own / size) or on < LEAST_ON_SITES:
                 continue
-            if on > ONE_CRYSTAL and (own_on < CLEAN or _uneven(motif, outer)):
+            one = on > ONE_CRYSTAL or len(motif.sites) > FEW_SITES
+            if one and (own_on < CLEAN or _uneven(motif, outer)):
                 motif = _parted(motif, outer, known)
             motif = divided(motif, outer, known)
             candidates_found.append((following, on, motif))

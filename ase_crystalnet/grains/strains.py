@@ -96,7 +96,7 @@ def relative_strains(
     for number, kind in enumerate(kinds):
         same = [row for row, other in enumerate(kinds) if other == kind]
         share = np.maximum(weights[same], 1e-9)
-        mean: Array = (cells[same] * share[:, None, None]).sum(axis=0) / share.sum()
+        mean = np.asarray((cells[same] * share[:, None, None]).sum(axis=0) / share.sum(), float)
         # Vectors of the standard cell as they are in the grain, unturned, from those of the mean.
         rows: Array = cells[number] @ (np.eye(3) + strains[number])
         gradient: Array = np.linalg.solve(mean, rows).T
