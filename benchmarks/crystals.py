@@ -190,6 +190,8 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
     """Prototypes of AFLOW by the number of sites of their primitive cells."""
     bins = ((1, 4), (5, 16), (17, 40), (41, 10_000))
     right: dict[tuple[int, int], dict[float, list[bool]]] = {each: {} for each in bins}
+    stated: dict[tuple[int, int], list[float]] = {each: [] for each in bins}
+    labelled: dict[tuple[int, int], list[bool]] = {each: [] for each in bins}
     with gzip.open(given.data / "prototypes" / "aflow_prototypes.json.gz") as file:
         entries = json.load(file)
     for entry in entries[:: given.stride]:
@@ -204,8 +206,13 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
         size = next(each for each in bins if each[0] <= sites <= each[1])
         for sigma in (0.04, 0.08):
             atoms = ball(cell, max(3000, 60 * sites), sigma, 0.0, rng)
-            got = group_of(atoms)
+            one = crystal_of(atoms.positions, atoms.numbers)
+            got = 0 if one is None else one.space_group
             right[size].setdefault(sigma, []).append(got == known.number)
+            stated[size].append(0.0 if one is None else one.probability)
+            if one is not None and got == known.number:
+                label = "" if one.library is None else one.library.reference.label
+                labelled[size].append(label == entry["tags"]["aflow"])
             if got != known.number:
                 show(f"{structure.get('about', {}).get('remarks', '')} {cell.symbols} {sites} "
                      f"sites, sigma {sigma}: {got}, true {known.number}")  # fmt: skip
@@ -215,6 +222,10 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
             row: dict[str, Any] = {"sites": f"{low}-{high}" if high < 1000 else f"{low} or more"}
             row["prototypes"] = len(found[0.04])
             row |= {f"sigma {s:.2f}": round(100 * float(np.mean(x)), 1) for s, x in found.items()}
+            row["mean stated probability"] = round(100 * float(np.mean(stated[low, high])), 1)
+            row["of the right ones with AFLOW's label"] = round(
+                100 * float(np.mean(labelled[low, high])), 1
+            )
             rows.append(row)
     return rows
 

@@ -20,7 +20,8 @@ LEAST_GAIN, LEAST_ON_SITES = 0.35, 0.6
 #: Least share of sites that hold an atom: 40 % of vacancies and the surface of a window leave so
 #: many; false lattices that are too fine have fewer.
 LEAST_FILLING = 0.42
-#: Windows of more atoms are asked only if a smaller one held any promise.
+#: Windows of more atoms are asked, in a search that is not thorough, only if a smaller one held any
+#: promise.
 LARGE = 1000
 #: Gain an atom below which not even a larger cell is looked for.
 HOPELESS = 0.02
@@ -51,6 +52,7 @@ def seed_motif(
     lattice: Array | None = None,
     windows: tuple[int, ...] = WINDOWS,
     finder: LatticeFinder | None = None,
+    thorough: bool = True,
 ) -> Motif | None:
     """The crystal about the origin; None where there is none, as in a liquid.
 
@@ -66,6 +68,8 @@ def seed_motif(
         Atoms of the windows.
     finder : LatticeFinder, optional
         The search for lattices.
+    thorough : bool
+        Ask large windows even if small ones hold no promise, as of a liquid or of a large cell.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def seed_motif(
     candidates_found: list[tuple[int, float, Motif]] = []
     hopeful = False
     for number, size in enumerate(sizes):
-        if size > LARGE and not hopeful:
+        if size > LARGE and not (hopeful or thorough):
             break
         following = sizes[min(number + 1, len(sizes) - 1)]
         inner = positions[:size]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
@@ -37,8 +38,9 @@ ELASTIC_STRAIN = 0.005
 #: Elastic strains that a crystal on its own may carry, each decade as likely as another.
 STRAINS = np.geomspace(1e-4, 0.02, 48)
 #: Prior density of a free component of the metric is one over this: how far crystals whose sites
-#: do not lower the symmetry are from the higher one, and how seldom there are such crystals.
-METRIC_WIDTH = 1.0
+#: do not lower the symmetry are from the higher one (some tenths), how seldom there are such
+#: crystals, and that the best of three axes of a cube or of four diagonals is looked at.
+METRIC_WIDTH = 3.0
 
 #: Tolerance handed to spglib for crystals that were made symmetric, nearest-neighbour distances.
 NEARLY_EXACT = 2e-3
@@ -206,7 +208,7 @@ def _labellings(crystal: AverageCrystal) -> list[NDArray[np.int64]]:
     if count == 1:
         return [np.zeros(1, np.int64)]
     content = crystal.composition * crystal.filling[:, None]
-    tree = linkage(content, "average", metric="cityblock")
+    tree = linkage(pdist(content, "cityblock"), "average")
     result: list[NDArray[np.int64]] = []
     for contrast in CONTRASTS:
         labels = fcluster(tree, contrast, "distance")
