@@ -54,6 +54,8 @@ FLAT = 1e-3
 #: without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py aflow).
 FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
 SIMPLE, CELL_PROBABILITY = 4, (0.98, 0.25)
+#: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
+SHUT_IN = 0.8
 #: Neighbours within this many nearest-neighbour distances are bonded.
 BOND = 1.15
 
@@ -99,8 +101,10 @@ def find_crystals(
     crystals: list[Crystal] = []
     if elastic_strain is None and len(found.grains) > 1:
         elastic_strain = ELASTIC_STRAIN
+    enclosed = _enclosed(grains, found.neighbors)
     for number, grain in enumerate(found.grains, start=1):
-        crystal = _crystal(number, grain, numbers, elastic_strain, known)
+        on_sites = len(grain.atoms) / (len(grain.atoms) + enclosed.get(number, 0))
+        crystal = _crystal(number, grain, numbers, elastic_strain, known, on_sites)
         if crystal is None:
             grains[grain.atoms] = 0
         else:
@@ -185,6 +189,7 @@ def _crystal(
     numbers: NDArray[np.int64],
     elastic_strain: float | None,
     references: Sequence[Reference],
+    on_sites: float,
 ) -> Crystal | None:
     """The crystal of a grain, unbent."""
     given = grain.assignment
@@ -202,8 +207,19 @@ def _crystal(
     spread = _spread(gradients)
     known = numbers[grain.atoms]
     return _described(
-        number, grain.atoms, motif, positions, known, spread, elastic_strain, references
+        number, grain.atoms, motif, positions, known, spread, elastic_strain, references, on_sites
     )
+
+
+def _enclosed(grains: NDArray[np.int32], neighbors: NDArray[np.int64]) -> dict[int, int]:
+    """Atoms of no grain that each grain shuts in, counted: a whole cell would have sites for them."""
+    free = np.flatnonzero(grains == 0)
+    around = np.sort(grains[neighbors[free]], axis=1)
+    # The middle one is that of most, if most are of one.
+    most = around[:, around.shape[1] // 2]
+    shut = (most > 0) & ((around == most[:, None]).mean(axis=1) >= SHUT_IN)
+    numbers, counts = np.unique(most[shut], return_counts=True)
+    return {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def _spread(gradients: Array) -> float:
@@ -223,6 +239,7 @@ def _described(
     spread: float,
     elastic_strain: float | None,
     references: Sequence[Reference],
+    on_sites: float = 1.0,
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]
@@ -264,7 +281,7 @@ def _described(
         spread=spread,
         library=match,
         reference=find_reference(average, references),
-        cell_probability=_cell_probability(average, float(found.near.mean())),
+        cell_probability=_cell_probability(average, on_sites * float(found.near.mean())),
     )
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Crystal", "Crystals"]
 
 
+#: Pairs of more species are not listed when a crystal is shown.
+SHOWN_SPECIES = 3
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Crystal:
     """One grain: its atoms and its average crystal.
@@ -203,7 +207,7 @@ class Crystal:
             )
         if self.order is not None:
             lines.append(f"  order {self.order!r}")
-        if self.short_range is not None:
+        if self.short_range is not None and len(self.short_range.species) <= SHOWN_SPECIES:
             lines += [f"  {line}" for line in repr(self.short_range).splitlines()]
         return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from ase.spacegroup import crystal
 
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import crystal_of, seed_motif
+from ase_crystalnet.grains.analysis import _cell_probability, _enclosed
 from ase_crystalnet.grains.modulations import modulations
 from ase_crystalnet.grains.superlattice import enlarged, ordered
 from tests.grains.conftest import ball, cubic
@@ -134,3 +135,20 @@ def test_one_layer_is_no_crystal():
     atoms = Atoms(f"C{len(layer)}", positions=layer)
     atoms.positions += np.random.default_rng(0).normal(scale=0.02, size=layer.shape)
     assert crystal_of(atoms.positions, atoms.numbers) is None
+
+
+def test_a_cell_without_all_its_sites_is_doubtful():
+    """Of a crystal whose cell lacks a site the atoms of that site are in no grain, inside it."""
+    grains = np.ones(400, np.int32)
+    grains[::10] = 0
+    neighbors = np.random.default_rng(0).integers(1, 400, size=(400, 12))
+    neighbors[neighbors % 10 == 0] += 1
+    assert _enclosed(grains, neighbors) == {1: 40}
+    # At the surface, and between grains, they are not shut in.
+    neighbors[:, :6] = 0
+    assert _enclosed(grains, neighbors) == {}
+    atoms = ball(LARGE["HfGa2"][0], 2000, np.random.default_rng(4), sigma=0.04)
+    whole = crystal_of(atoms.positions, atoms.numbers)
+    assert _cell_probability(whole.average, 1.0) > 0.95
+    assert _cell_probability(whole.average, 0.96) < 0.5
+    assert whole.probability == whole.group.probability * whole.cell_probability
