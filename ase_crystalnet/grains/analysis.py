@@ -212,7 +212,7 @@ def _crystal(
 
 
 def _enclosed(grains: NDArray[np.int32], neighbors: NDArray[np.int64]) -> dict[int, int]:
-    """Atoms of no grain that each grain shuts in, counted: a whole cell would have sites for them."""
+    """Atoms of no grain that each grain shuts in, counted: a whole cell has sites for them."""
     free = np.flatnonzero(grains == 0)
     around = np.sort(grains[neighbors[free]], axis=1)
     # The middle one is that of most, if most are of one.
