@@ -120,7 +120,8 @@ def seed_motif(
             candidates_found.append((following, on, motif))
             index = abs(np.linalg.det(motif.lattice) / np.linalg.det(candidate))
             sure = CLEAN if len(motif.sites) > FEW_SITES else ENOUGH
-            if own_on > CLEAN and on > sure and gain > PLENTY * following and index < DIRECT + 0.5:
+            clean = own_on > CLEAN and on > sure and not _uneven(motif, outer)
+            if clean and gain > PLENTY * following and index < DIRECT + 0.5:
                 return reduced(motif)
     return _best(candidates_found, positions, numbers)
 
