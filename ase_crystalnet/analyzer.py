@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.frames.lindemann import LindemannWindow
     from ase_crystalnet.frames.observer import Observer
+    from ase_crystalnet.grains.references import Reference
     from ase_crystalnet.grains.results import Crystals
     from ase_crystalnet.grains.segmentation import GrainFinder
 
@@ -273,6 +274,7 @@ class CrystalNet(Calculator):
         *,
         finder: GrainFinder | None = None,
         elastic_strain: float | None = None,
+        references: Sequence[Atoms | str | Path | Reference] = (),
     ) -> Crystals:
         """Grains of a structure, each with its average crystal, space group and chemical order.
 
@@ -286,7 +288,10 @@ class CrystalNet(Calculator):
         finder : GrainFinder, optional
             Parameters of the search for grains.
         elastic_strain : float, optional
-            Root mean square of the components of a strain that is no change of symmetry (0.005).
+            Root mean square of the components of a strain that is no change of symmetry; by default
+            the lattice of a crystal on its own tells, and grains among others may have 0.005.
+        references : sequence of ase.Atoms, str, Path or Reference
+            Known crystals, as cells or files: grains that are one of them carry its name.
 
         Returns
         -------
@@ -299,10 +304,10 @@ class CrystalNet(Calculator):
             The structure cannot be used.
         """
         from ase_crystalnet.grains.analysis import find_crystals, names_by_windows
-        from ase_crystalnet.grains.space_group import ELASTIC_STRAIN
 
-        strain = ELASTIC_STRAIN if elastic_strain is None else elastic_strain
-        found = find_crystals(atoms, finder=finder, elastic_strain=strain)
+        found = find_crystals(
+            atoms, finder=finder, elastic_strain=elastic_strain, references=references
+        )
         if self.mode == "global" or not len(found):
             return found
         return found.with_structures(names_by_windows(found, lambda at: self.analyze(atoms, at)))

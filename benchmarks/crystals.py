@@ -2,10 +2,10 @@
 
     python benchmarks/crystals.py [--draws 2] [--data DIR] [--stride 12] [--json FILE] [PART ...]
 
-Parts: types, md, aflow, none, grains, order, errors (default: all). DIR, or $CRYSTALNET_DATA, is a
-folder of external data with molecular dynamics and the AFLOW prototypes; without it these two parts
-are left out. Regions are balls in random orientation about a random point; "right" is the number of
-the space group, of 230.
+Parts: types, md, aflow, structures, none, grains, order, errors (default: all). DIR, or
+$CRYSTALNET_DATA, is a folder of external data with molecular dynamics, the AFLOW prototypes and
+structures of the Materials Project; without it these three parts are left out. Regions are balls in
+random orientation about a random point; "right" is the number of the space group, of 230.
 """
 
 from __future__ import annotations
@@ -190,9 +190,11 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
     """Prototypes of AFLOW by the number of sites of their primitive cells."""
     bins = ((1, 4), (5, 16), (17, 40), (41, 10_000))
     right: dict[tuple[int, int], dict[float, list[bool]]] = {each: {} for each in bins}
+    stated: dict[tuple[int, int], list[float]] = {each: [] for each in bins}
+    labelled: dict[tuple[int, int], list[bool]] = {each: [] for each in bins}
     with gzip.open(given.data / "prototypes" / "aflow_prototypes.json.gz") as file:
         entries = json.load(file)
-    for entry in entries[:: given.stride]:
+    for entry in entries[given.offset :: given.stride]:
         structure = entry["snl"]
         lattice = np.array(structure["lattice"]["matrix"])
         places = np.array([site["abc"] for site in structure["sites"]])
@@ -204,8 +206,13 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
         size = next(each for each in bins if each[0] <= sites <= each[1])
         for sigma in (0.04, 0.08):
             atoms = ball(cell, max(3000, 60 * sites), sigma, 0.0, rng)
-            got = group_of(atoms)
+            one = crystal_of(atoms.positions, atoms.numbers)
+            got = 0 if one is None else one.space_group
             right[size].setdefault(sigma, []).append(got == known.number)
+            stated[size].append(0.0 if one is None else one.probability)
+            if one is not None and got == known.number:
+                label = "" if one.library is None else one.library.reference.label
+                labelled[size].append(label == entry["tags"]["aflow"])
             if got != known.number:
                 show(f"{structure.get('about', {}).get('remarks', '')} {cell.symbols} {sites} "
                      f"sites, sigma {sigma}: {got}, true {known.number}")  # fmt: skip
@@ -215,8 +222,43 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
             row: dict[str, Any] = {"sites": f"{low}-{high}" if high < 1000 else f"{low} or more"}
             row["prototypes"] = len(found[0.04])
             row |= {f"sigma {s:.2f}": round(100 * float(np.mean(x)), 1) for s, x in found.items()}
+            row["mean stated probability"] = round(100 * float(np.mean(stated[low, high])), 1)
+            row["of the right ones with AFLOW's label"] = round(
+                100 * float(np.mean(labelled[low, high])), 1
+            )
             rows.append(row)
     return rows
+
+
+def structures(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Structures of the Materials Project by the number of sites, hot balls and frames at rest."""
+    with gzip.open(given.data / "structures" / "materials_project_a.jsonl.gz", "rt") as file:
+        entries = [json.loads(line) for line in file]
+    # Whose group does not hang on the tolerance.
+    entries = [each for each in entries if each["sg"] == each["sg_01"] and len(each["Z"]) <= 60]
+    bins = ((1, 4), (5, 16), (17, 40), (41, 60))
+    right: dict[tuple[int, int], dict[str, list[bool]]] = {
+        each: {"sigma 0.04": [], "at rest": []} for each in bins
+    }
+    for row in rng.choice(len(entries), given.structures, replace=False):
+        entry = entries[row]
+        cell = Atoms(entry["Z"], cell=entry["lattice"], scaled_positions=entry["frac"], pbc=True)
+        size = next(each for each in bins if each[0] <= len(cell) <= each[1])
+        got = group_of(ball(cell, max(3000, 60 * len(cell)), 0.04, 0.0, rng))
+        right[size]["sigma 0.04"].append(got == entry["sg"])
+        edge = (1500 * cell.get_volume() / len(cell)) ** (1 / 3)
+        copies = np.maximum(np.rint(edge / cell.cell.lengths()), 1).astype(int)
+        found = find_crystals(cell.repeat(copies.tolist()))
+        rest = found[0].space_group if len(found) else 0
+        right[size]["at rest"].append(rest == entry["sg"])
+        if got != entry["sg"] or rest != entry["sg"]:
+            show(f"{entry['id']} {len(cell)} sites: {got}, at rest {rest}, true {entry['sg']}")
+    return [
+        {"sites": f"{low}-{high}", "structures": len(found["at rest"])}
+        | {key: round(100 * float(np.mean(values)), 1) for key, values in found.items()}
+        for (low, high), found in right.items()
+        if found["at rest"]
+    ]
 
 
 def none(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -362,6 +404,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, np.random.Generator], list[dict[s
     "types": types,
     "md": md,
     "aflow": aflow,
+    "structures": structures,
     "none": none,
     "grains": grains,
     "order": order,
@@ -375,6 +418,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--draws", type=int, default=2, help="of each cell of a table")
     parser.add_argument("--stride", type=int, default=12, help="of the prototypes of AFLOW")
+    parser.add_argument("--offset", type=int, default=0, help="first of the prototypes")
+    parser.add_argument("--structures", type=int, default=60, help="of the Materials Project")
     parser.add_argument("--atoms", type=int, default=20_000, help="of a polycrystal")
     parser.add_argument("--grains", type=int, default=8, help="of a polycrystal")
     parser.add_argument("--seed", type=int, default=1)
@@ -391,7 +436,7 @@ def main() -> None:
         # Parts that are not run this time are kept, each with what made it.
         results = json.loads(given.json.read_text()).get("parts", {})
     for name in given.parts or PARTS:
-        if name in ("md", "aflow") and given.data is None:
+        if name in ("md", "aflow", "structures") and given.data is None:
             show(f"{name}: left out, without a folder of data")
             continue
         rows = PARTS[name](given, np.random.default_rng(given.seed))

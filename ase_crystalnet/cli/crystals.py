@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ase_crystalnet.cli.commands import model_names
 from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
-from ase_crystalnet.cli.files import check_outputs
-from ase_crystalnet.cli.inputs import read_structure
+from ase_crystalnet.cli.files import FIGURES, check_outputs, save_figure
 from ase_crystalnet.cli.options import Engine, Format, OverwriteOutputs, number
+from ase_crystalnet.cli.progress import progress_bar
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_crystalnet.grains.results import Crystals
+    from ase_crystalnet.grains.tracking import GrainHistory
 
 __all__ = ["crystals"]
 
@@ -30,12 +41,22 @@ def crystals(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where results go; may be repeated. .cif: the average crystals. .vasp or POSCAR: "
-            "that of the largest grain. .csv: one row a grain. .extxyz: the structure with the "
-            "grain of each atom, for OVITO.",
+            help="Where results go; may be repeated. .cif: the average crystals (of the last "
+            "frame). .vasp or POSCAR: that of the largest grain. .csv: one row a grain and frame. "
+            ".extxyz: the structures with the grain of each atom, for OVITO. .png, .pdf, .svg: "
+            "sizes of the grains against time.",
         ),
     ] = None,
-    frame: Annotated[int, typer.Option(metavar="I", help="Frame of a trajectory; -1: last.")] = 0,
+    frame: Annotated[
+        int | None, typer.Option(metavar="I", help="One frame of a trajectory; -1: last.")
+    ] = None,
+    frames: Annotated[
+        str,
+        typer.Option(
+            metavar="START:STOP:STEP",
+            help="Which frames, as in Python; grains keep their numbers from one to the next.",
+        ),
+    ] = ":",
     model: Annotated[
         str,
         typer.Option(
@@ -46,17 +67,26 @@ def crystals(
     ] = "none",
     least_atoms: Annotated[int, number("Grains of fewer atoms are none.")] = 60,
     elastic_strain: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="X",
-            help="Strain (root mean square of a component) that is no change of symmetry.",
+            help="Strain (root mean square of a component) that is no change of symmetry; 0: take "
+            "lattices as they are. By default the lattice tells.",
         ),
-    ] = 0.005,
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A known crystal (.cif, POSCAR, ...); may be repeated. Grains that are it carry "
+            "the name of the file.",
+        ),
+    ] = None,
     format: Format = None,
     engine: Engine = None,
     overwrite: OverwriteOutputs = False,
 ) -> None:
-    """Find the crystals of a structure: grains, average unit cells, space groups, order.
+    """Find the crystals of a structure or trajectory: grains, unit cells, space groups, order.
 
     No class is presumed and no network is needed: any crystal is found, hot, strained or with
     vacancies, by its lattice.
@@ -66,30 +96,99 @@ def crystals(
     ```
     crystalnet crystals md.dump -o crystals.cif -o grains.csv -o labelled.extxyz
     crystalnet crystals md.extxyz --frame -1 --model local
+    crystalnet crystals annealing.dump --frames ::10 -o grains.csv -o sizes.png
+    crystalnet crystals md.dump --reference theta.cif --reference matrix.cif
     ```
     """
-    from ase_crystalnet.grains.files import SUFFIXES, suffix_of, write_crystals
+    from ase_crystalnet.grains.files import SUFFIXES, suffix_of
     from ase_crystalnet.grains.results import require_pymatgen
+    from ase_crystalnet.io.trajectories.stream import parse_frames
 
     outputs = output or []
     plain = [path for path in outputs if path.suffix.lower() == suffix_of(path)]
-    check_outputs(plain, overwrite, SUFFIXES)
+    check_outputs(plain, overwrite, (*SUFFIXES, *FIGURES))
     check_outputs([path for path in outputs if path not in plain], overwrite)
-    if any(path.suffix.lower() == ".cif" for path in outputs):
+    if any(suffix_of(path) == ".cif" for path in outputs):
         require_pymatgen("CIF files of crystals")
-    atoms = read_structure(trajectory, frame, format)
+    chosen = parse_frames(frames if frame is None else str(frame))
+    names = [str(path) for path in reference or []]
+    find = _finder(model, least_atoms, elastic_strain, names, engine)
+    with ExitStack() as stack:
+        labelled = [
+            stack.enter_context(whole_file(path))
+            for path in outputs
+            if suffix_of(path) == ".extxyz"
+        ]
+        history, found = _followed(trajectory, chosen, format, find, labelled)
+        if len(history) > 1:
+            typer.echo(repr(history))
+            typer.echo(f"frame {history[-1].frame}:")
+        _show(found)
+    _write(outputs, history, found)
+
+
+def _finder(
+    model: str,
+    least_atoms: int,
+    elastic_strain: float | None,
+    references: list[str],
+    engine: str | None,
+) -> Callable[[Atoms], Crystals]:
+    """What finds the crystals of a frame; references are read once."""
     from ase_crystalnet.grains.analysis import find_crystals
+    from ase_crystalnet.grains.references import load_references
     from ase_crystalnet.grains.segmentation import GrainFinder
 
-    finder = GrainFinder(least_atoms=least_atoms)
+    options: dict[str, Any] = {
+        "finder": GrainFinder(least_atoms=least_atoms),
+        "elastic_strain": elastic_strain,
+        "references": load_references(references),
+    }
     if model == "none":
-        found = find_crystals(atoms, finder=finder, elastic_strain=elastic_strain)
-    else:
-        from ase_crystalnet.analyzer import CrystalNet
+        return partial(find_crystals, **options)
+    from ase_crystalnet.analyzer import CrystalNet
 
-        net = CrystalNet(model, engine=engine)
-        quiet_engine(net.classifier.engine)
-        found = net.crystals(atoms, finder=finder, elastic_strain=elastic_strain)
+    net = CrystalNet(model, engine=engine)
+    quiet_engine(net.classifier.engine)
+    return partial(net.crystals, **options)
+
+
+def _followed(
+    trajectory: str,
+    chosen: slice,
+    format: str | None,
+    find: Callable[[Atoms], Crystals],
+    labelled: list[Path],
+) -> tuple[GrainHistory, Crystals]:
+    """Grains of the frames, with numbers that hold, and the crystals of the last frame."""
+    from ase.io import write
+
+    from ase_crystalnet.grains.tracking import GrainHistory, GrainTracker
+    from ase_crystalnet.io.trajectories.conditions import conditions_of
+    from ase_crystalnet.io.trajectories.stream import count_frames, iter_frames
+
+    start, stop, step = chosen.start or 0, chosen.stop, chosen.step or 1
+    total = count_frames([trajectory], format=format)
+    planned = None if total is None else len(range(*slice(start, stop, step).indices(total)))
+    tracker, tracked, found = GrainTracker(), [], None
+    with progress_bar(planned == 1, "crystals", planned) as show:
+        for done, one in enumerate(iter_frames(trajectory, start, stop, step, format=format), 1):
+            found = find(one.atoms)
+            time = conditions_of(one.atoms).get("time", float("nan"))
+            tracked.append(tracker(found, one.number, time))
+            for path in labelled:
+                atoms = found.attach(one.atoms.copy())
+                atoms.arrays["crystalnet_grain"] = tracked[-1].grains
+                write(path, atoms, format="extxyz", append=done > 1)
+            show("crystals", done, planned)
+    if found is None:
+        if (stop is not None and stop == start + 1) or start == -1:
+            raise InputError(f"{trajectory}: has no frame {start}")
+        raise InputError(f"{trajectory}: no frames among those asked for")
+    return GrainHistory(tuple(tracked)), found
+
+
+def _show(found: Crystals) -> None:
     typer.echo(repr(found))
     if found.boundaries:
         typer.echo("boundaries (grains, pairs of atoms, misorientation in degrees, Sigma):")
@@ -97,6 +196,19 @@ def crystals(
         first, second = each.grains
         sigma = f"Sigma {each.sigma}" if each.sigma else ""
         typer.echo(f"{first:>5} {second:>5}{each.pairs:>9}{each.misorientation:>8.2f}  {sigma}")
+
+
+def _write(outputs: list[Path], history: GrainHistory, found: Crystals) -> None:
+    from ase_crystalnet.grains.figures import plot_grain_sizes
+    from ase_crystalnet.grains.files import suffix_of, write_cells, write_history, write_poscar
+
     for path in outputs:
-        write_crystals(found, atoms, path)
+        if suffix_of(path) in FIGURES:
+            save_figure(plot_grain_sizes(history), path)
+        elif suffix_of(path) == ".csv":
+            write_history(history, path)
+        elif suffix_of(path) == ".cif":
+            write_cells(found, path)
+        elif suffix_of(path) in (".vasp", ".poscar"):
+            write_poscar(found, path)
         typer.echo(str(path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -19,11 +20,18 @@ from ase_crystalnet.grains.boundaries import Boundary, coincidence, contacts, di
 from ase_crystalnet.grains.motif import Motif, reduced, refined, regression
 from ase_crystalnet.grains.order import chemical_order, kinds_of_orbits
 from ase_crystalnet.grains.prototypes import structure_type
+from ase_crystalnet.grains.references import (
+    Reference,
+    find_prototype,
+    find_reference,
+    load_references,
+)
 from ase_crystalnet.grains.results import Crystal, Crystals
 from ase_crystalnet.grains.seeds import seed_motif
 from ase_crystalnet.grains.segmentation import Grain, GrainFinder
+from ase_crystalnet.grains.short_range import short_range_order
 from ase_crystalnet.grains.space_group import ELASTIC_STRAIN, SpaceGroup, find_space_group
-from ase_crystalnet.grains.superlattice import enlarged, ordered
+from ase_crystalnet.grains.superlattice import divided, enlarged, ordered
 from ase_crystalnet.results.frame import FrameAnalysis
 
 __all__ = ["crystal_of", "find_crystals", "names_by_windows"]
@@ -38,6 +46,16 @@ ONE_GRAIN = 2.0
 FEW_ATOMS = 512
 #: Windows of a grain that say what class it is.
 NAMING_WINDOWS = 24
+#: A regression whose cell has so small a share of the volume of the motif's has no third vector.
+FLAT = 1e-3
+#: A cell is doubtful if its least filled site holds a smaller share of the atoms of the fullest,
+#: the atoms of one are so many times as far from their mean as those of the median, or a smaller
+#: share of the atoms is on sites. Probability that a cell of more than so many sites is right
+#: without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py aflow).
+FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
+SIMPLE, CELL_PROBABILITY = 4, (0.98, 0.25)
+#: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
+SHUT_IN = 0.8
 #: Neighbours within this many nearest-neighbour distances are bonded.
 BOND = 1.15
 
@@ -46,7 +64,8 @@ def find_crystals(
     atoms: Atoms,
     *,
     finder: GrainFinder | None = None,
-    elastic_strain: float = ELASTIC_STRAIN,
+    elastic_strain: float | None = None,
+    references: Sequence[Atoms | str | Path | Reference] = (),
     threads: int | None = None,
 ) -> Crystals:
     """Crystals of a frame; empty where there are none, as in a liquid or a glass.
@@ -57,16 +76,22 @@ def find_crystals(
         Any mix of periodic directions.
     finder : GrainFinder, optional
         Parameters of the search for grains.
-    elastic_strain : float
-        Root mean square of the components of a strain that is no change of symmetry.
+    elastic_strain : float, optional
+        Root mean square of the components of a strain that is no change of symmetry; 0 takes
+        lattices as they are. By default the lattice of a crystal on its own tells, and grains
+        among others may be strained by 0.005.
+    references : sequence of ase.Atoms, str, Path or Reference
+        Known crystals, as cells or files of cells: grains that are one of them carry its name, and
+        their strain against it.
     threads : int, optional
         Default: all cores.
 
     Raises
     ------
     InputError
-        The structure cannot be used.
+        The structure or a reference cannot be used.
     """
+    known = load_references(references)
     finder = GrainFinder() if finder is None else finder
     given = len(validated_positions(atoms))
     atoms = _repeated(atoms)
@@ -74,8 +99,12 @@ def find_crystals(
     numbers = np.asarray(atoms.numbers)
     grains = found.grain.copy()
     crystals: list[Crystal] = []
+    if elastic_strain is None and len(found.grains) > 1:
+        elastic_strain = ELASTIC_STRAIN
+    enclosed = _enclosed(grains, found.neighbors)
     for number, grain in enumerate(found.grains, start=1):
-        crystal = _crystal(number, grain, numbers, elastic_strain)
+        on_sites = len(grain.atoms) / (len(grain.atoms) + enclosed.get(number, 0))
+        crystal = _crystal(number, grain, numbers, elastic_strain, known, on_sites)
         if crystal is None:
             grains[grain.atoms] = 0
         else:
@@ -128,7 +157,11 @@ def _repeated(atoms: Atoms) -> Atoms:
 
 
 def crystal_of(
-    positions: Array, numbers: NDArray[np.int64], *, elastic_strain: float = ELASTIC_STRAIN
+    positions: Array,
+    numbers: NDArray[np.int64],
+    *,
+    elastic_strain: float | None = None,
+    references: Sequence[Atoms | str | Path | Reference] = (),
 ) -> Crystal | None:
     """The crystal of one region, such as a ball or a window; None where there is none.
 
@@ -138,7 +171,7 @@ def crystal_of(
         In open space, Angstrom; the crystal is sought about their middle.
     numbers : (N,) integer array
         Atomic numbers.
-    elastic_strain : float
+    elastic_strain, references
         As of `find_crystals`.
     """
     middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
@@ -146,11 +179,17 @@ def crystal_of(
     if motif is None:
         return None
     atoms = np.arange(len(positions))
-    return _described(1, atoms, motif, positions - middle, numbers, 0.0, elastic_strain)
+    known = load_references(references)
+    return _described(1, atoms, motif, positions - middle, numbers, 0.0, elastic_strain, known)
 
 
 def _crystal(
-    number: int, grain: Grain, numbers: NDArray[np.int64], elastic_strain: float
+    number: int,
+    grain: Grain,
+    numbers: NDArray[np.int64],
+    elastic_strain: float | None,
+    references: Sequence[Reference],
+    on_sites: float,
 ) -> Crystal | None:
     """The crystal of a grain, unbent."""
     given = grain.assignment
@@ -167,7 +206,20 @@ def _crystal(
     gradients = np.linalg.inv(grain.motif.lattice) @ grain.gradients
     spread = _spread(gradients)
     known = numbers[grain.atoms]
-    return _described(number, grain.atoms, motif, positions, known, spread, elastic_strain)
+    return _described(
+        number, grain.atoms, motif, positions, known, spread, elastic_strain, references, on_sites
+    )
+
+
+def _enclosed(grains: NDArray[np.int32], neighbors: NDArray[np.int64]) -> dict[int, int]:
+    """Atoms of no grain that each grain shuts in, counted: a whole cell has sites for them."""
+    free = np.flatnonzero(grains == 0)
+    around = np.sort(grains[neighbors[free]], axis=1)
+    # The middle one is that of most, if most are of one.
+    most = around[:, around.shape[1] // 2]
+    shut = (most > 0) & ((around == most[:, None]).mean(axis=1) >= SHUT_IN)
+    numbers, counts = np.unique(most[shut], return_counts=True)
+    return {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def _spread(gradients: Array) -> float:
@@ -185,11 +237,14 @@ def _described(
     positions: Array,
     numbers: NDArray[np.int64],
     spread: float,
-    elastic_strain: float,
+    elastic_strain: float | None,
+    references: Sequence[Reference],
+    on_sites: float = 1.0,
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]
-    motif = ordered(enlarged(motif, inner, known), inner, known)
+    motif = divided(enlarged(motif, inner, known), inner, known)
+    motif = ordered(motif, inner, known)
     motif = refined(reduced(motif), positions, 2)
     found = motif.assign(positions)
     # A site that no atom of this region is near is none.
@@ -199,21 +254,48 @@ def _described(
         found = motif.assign(positions)
     if found.near.sum() < 3 * len(motif.sites) + 9:
         return None
+    lattice, _, _ = regression(
+        found.cells[found.near], found.site[found.near], positions[found.near], len(motif.sites)
+    )
+    # Atoms of one layer or one chain leave a vector of the lattice open.
+    if abs(np.linalg.det(lattice)) < FLAT * abs(np.linalg.det(motif.lattice)):
+        return None
     average = average_crystal(motif, found, positions, numbers)
     group = find_space_group(average, elastic_strain)
     if group is None:
         return None
     orbits = group.orbits
+    match = find_prototype(average, group.number, kinds_of_orbits(average, orbits))
+    prototype = _prototype(average, group, orbits)
+    if prototype is None and match is not None:
+        prototype = match.reference.name
     return Crystal(
         number=number,
         atoms=atoms,
         average=average,
         group=group,
-        prototype=_prototype(average, group, orbits),
+        prototype=prototype,
         structure=None,
         order=chemical_order(average, orbits),
+        short_range=short_range_order(motif, found, numbers),
         spread=spread,
+        library=match,
+        reference=find_reference(average, references),
+        cell_probability=_cell_probability(average, on_sites * float(found.near.mean())),
     )
+
+
+def _cell_probability(average: AverageCrystal, on_sites: float) -> float:
+    """Probability that the cell is the right one, from what wrong ones have.
+
+    Of a cell that is too small or otherwise wrong some sites are half empty, or hold atoms that lie
+    in two places, or atoms lie on none.
+    """
+    width = np.trace(average.displacement, axis1=1, axis2=2)
+    wide = width.max() > WIDE**2 * np.median(width)
+    if average.filling.min() < FILLED or wide or on_sites < ON_SITES:
+        return CELL_PROBABILITY[1]
+    return CELL_PROBABILITY[0] if len(average.sites) > SIMPLE else 1.0
 
 
 def _prototype(average: AverageCrystal, group: SpaceGroup, orbits: NDArray[np.int64]) -> str | None:
@@ -240,6 +322,8 @@ def _prototype(average: AverageCrystal, group: SpaceGroup, orbits: NDArray[np.in
 
 def _same_crystal(first: Crystal, second: Crystal) -> bool:
     if first.space_group != second.space_group or first.prototype != second.prototype:
+        return False
+    if first.known_as != second.known_as:
         return False
     volumes = [abs(np.linalg.det(one.group.primitive)) for one in (first, second)]
     sizes = [len(one.average.sites) for one in (first, second)]

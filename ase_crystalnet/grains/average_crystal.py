@@ -22,6 +22,8 @@ __all__ = ["AverageCrystal", "Fluctuations", "average_crystal"]
 #: place, in units of sigma^2 / n, beyond independent displacements: what molecular dynamics at the
 #: melting point showed (DESIGN of the method: docs/crystals.md).
 STRAIN_FLUCTUATION, SITE_FLUCTUATION = 3.0, 2.0
+#: Of crystals at rest in files: error of sites in least standard deviations, relative one of cells.
+STATIC_SITE, STATIC_STRAIN = 0.4, 3e-4
 #: Atoms that each of the eight parts of a region needs, for each parameter of the fit.
 ATOMS_A_PART, ATOMS_A_PARAMETER = 100, 4
 
@@ -158,7 +160,11 @@ def average_crystal(
     total = len(site)
     freedom = max(3 * total - 9 - 3 * count, 3)
     floor = (LEAST_SIGMA * motif.spacing) ** 2
-    variance = max(float((rest**2).sum()) / freedom, floor)
+    variance = float((rest**2).sum()) / freedom
+    # Cells at rest are copies of one: their numbers, rounded and relaxed to a tolerance, do not
+    # become more exact by their number.
+    copied = floor / (floor + variance)
+    variance = max(variance, floor)
     moments = np.zeros((count, 3, 3))
     for i in range(3):
         for j in range(i, 3):
@@ -177,12 +183,14 @@ def average_crystal(
     white = inverse @ np.linalg.inv(normal) @ inverse.T * variance
     strain_variance = float(np.trace(white)) / 3
     strain_variance += fluctuations.strain * variance / (motif.spacing**2 * total)
+    strain_variance += copied * STATIC_STRAIN**2
     lattice_error = np.sqrt(
         np.diag(np.linalg.inv(normal))[:, None] * variance
         + fluctuations.strain
         * variance
         / (motif.spacing**2 * total)
         * (lattice**2).sum(axis=1)[:, None]
+        + copied * STATIC_STRAIN**2 * (lattice**2).sum(axis=1)[:, None]
     ) * np.ones((1, 3))
     own = np.maximum(diagonal.mean(axis=1), floor)
     species, kind = np.unique(numbers[near], return_inverse=True)
@@ -192,7 +200,9 @@ def average_crystal(
         lattice=lattice,
         lattice_error=lattice_error,
         sites=(cartesian @ inverse) % 1.0,
-        site_error=np.sqrt(fluctuations.site * own / np.maximum(filled, 1)),
+        site_error=np.sqrt(
+            fluctuations.site * own / np.maximum(filled, 1) + copied * STATIC_SITE**2 * floor
+        ),
         species=species.astype(np.int64),
         counts=counts,
         displacement=tensor,

@@ -12,9 +12,17 @@ from ase import Atoms
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.results import Crystal, Crystals, require_pymatgen
+from ase_crystalnet.grains.tracking import GrainHistory
 from ase_crystalnet.io.whole_files import whole_file
 
-__all__ = ["SUFFIXES", "suffix_of", "write_crystals"]
+__all__ = [
+    "SUFFIXES",
+    "suffix_of",
+    "write_cells",
+    "write_crystals",
+    "write_history",
+    "write_poscar",
+]
 
 #: Share of a site from which on it counts as one species'.
 _PURE = 0.9995
@@ -52,17 +60,15 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if suffix == ".cif":
+        write_cells(crystals, path)
+        return
+    if suffix in (".vasp", ".poscar"):
+        write_poscar(crystals, path)
+        return
     with whole_file(path) as part:
-        if suffix == ".cif":
-            part.write_text("\n".join(_cif(one) for one in crystals) or "# no crystals\n")
-        elif suffix in (".vasp", ".poscar"):
-            part.write_text(_poscar(crystals, path), encoding="utf-8")
-        elif suffix == ".csv":
-            rows = crystals.rows()
-            with open(part, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]) if rows else ["grain"])
-                writer.writeheader()
-                writer.writerows(rows)
+        if suffix == ".csv":
+            _write_rows(crystals.rows(), part)
         else:
             from ase.io import write
 
@@ -70,8 +76,14 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
             write(part, labelled, format="extxyz")
 
 
-def _poscar(crystals: Crystals, path: Path) -> str:
-    """The largest grain's cell; what the format cannot hold is warned of."""
+def write_poscar(crystals: Crystals, path: str | Path) -> None:
+    """Write the largest grain's cell; what the format cannot hold is warned of.
+
+    Raises
+    ------
+    InputError
+        There are no crystals.
+    """
     import io
 
     from ase.io import write
@@ -108,7 +120,36 @@ def _poscar(crystals: Crystals, path: Path) -> str:
     )
     write(text, cell, format="vasp", direct=True, sort=True)
     # The first line is free; ASE puts the elements there, which line six has too.
-    return label + "\n" + text.getvalue().partition("\n")[2]
+    with whole_file(path) as part:
+        part.write_text(label + "\n" + text.getvalue().partition("\n")[2], encoding="utf-8")
+
+
+def write_cells(crystals: Crystals, path: str | Path) -> None:
+    """Write the average crystals with their symmetry (CIF); the file is whole or absent."""
+    with whole_file(path) as part:
+        part.write_text("\n".join(_cif(one) for one in crystals) or "# no crystals\n")
+
+
+def write_history(history: GrainHistory, path: str | Path) -> None:
+    """Write one row a grain and frame (``.csv``); the file is whole or absent.
+
+    Raises
+    ------
+    InputError
+        The suffix is another one.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        raise InputError(f"{path}: expected a name that ends in .csv")
+    with whole_file(path) as part:
+        _write_rows(history.rows(), part)
+
+
+def _write_rows(rows: list[dict[str, object]], path: Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["grain"])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _cif(crystal: Crystal) -> str:

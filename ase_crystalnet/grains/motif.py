@@ -20,6 +20,7 @@ from ase_crystalnet.whole.sites import mean_sites
 
 __all__ = [
     "CAPTURE",
+    "MOST_SITES",
     "Assignment",
     "Motif",
     "filling",

@@ -38,6 +38,8 @@ FARTHEST, SURROUNDED = 0.5, 0.7
 ATOMS_TO_A_WINDOW, WINDOW_ATOMS = 16, 150
 #: Seeds that fail one after the other before no more are tried.
 FAILURES = 24
+#: Of these, seeds that are looked at with large windows in any case.
+THOROUGH = 3
 #: Share of a window's atoms in grains at which it is no seed.
 TAKEN = 0.4
 
@@ -162,7 +164,13 @@ class GrainFinder:
                 continue
             near, source = frame.around(window, max(WINDOWS))
             lattice = lattices.lattice[window] if there[window] else None
-            motif = seed_motif(near, numbers[source], lattice=lattice, finder=finder)
+            motif = seed_motif(
+                near,
+                numbers[source],
+                lattice=lattice,
+                finder=finder,
+                thorough=failures < THOROUGH,
+            )
             grown = motif is not None and self._grown(frame, int(window), motif, state)
             failures = 0 if grown else failures + 1
         return state.segmentation(frame.neighbors, self.least_atoms)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
@@ -29,10 +30,17 @@ from ase_crystalnet.grains.operations import (
 
 __all__ = ["ELASTIC_STRAIN", "SpaceGroup", "find_space_group"]
 
-#: Root mean square of the components of elastic strain that a crystal is thought to carry without
-#: being another one. Neighbours, surfaces, dislocations and boxes strain grains by so much: without
-#: it a nickel bicrystal in a box that is 1.4 % too long is tetragonal, as by its lattice it is.
+#: Root mean square of the components of elastic strain that a grain among others is thought to
+#: carry without being another crystal. Neighbours and dislocations strain grains by so much:
+#: without it a nickel bicrystal in a box that is 1.4 % too long is tetragonal, as by its lattice it
+#: is.
 ELASTIC_STRAIN = 0.005
+#: Elastic strains that a crystal on its own may carry, each decade as likely as another.
+STRAINS = np.geomspace(1e-4, 0.02, 48)
+#: Prior density of a free component of the metric is one over this: how far crystals whose sites
+#: do not lower the symmetry are from the higher one (some tenths), how seldom there are such
+#: crystals, and that the best of three axes of a cube or of four diagonals is looked at.
+METRIC_WIDTH = 3.0
 
 #: Tolerance handed to spglib for crystals that were made symmetric, nearest-neighbour distances.
 NEARLY_EXACT = 2e-3
@@ -117,25 +125,27 @@ class _Candidate:
 
 
 def find_space_group(
-    crystal: AverageCrystal, elastic_strain: float = ELASTIC_STRAIN
+    crystal: AverageCrystal, elastic_strain: float | None = None
 ) -> SpaceGroup | None:
     """Space group of an average crystal; None if spglib does not know its operations.
 
     Parameters
     ----------
     crystal : AverageCrystal
-    elastic_strain : float
+    elastic_strain : float, optional
         Root mean square of the components of a strain that is no change of symmetry; 0 takes the
-        lattice as it is, to its errors.
+        lattice as it is, to its errors. By default the lattice itself tells: strain has components
+        of one size in any direction, a crystal of lower symmetry only those that its group leaves
+        free (`_lattice_evidence`).
 
     Raises
     ------
     InputError
         The strain is negative.
     """
-    if not elastic_strain >= 0:
+    if elastic_strain is not None and not elastic_strain >= 0:
         raise InputError(f"elastic_strain is {elastic_strain}; expected 0 or more")
-    candidates = _candidates(crystal, crystal.strain_variance + elastic_strain**2)
+    candidates = _candidates(crystal, elastic_strain)
     if not candidates:
         return None
     candidates.sort(key=lambda each: (each.bic, -each.order))
@@ -168,8 +178,10 @@ def find_space_group(
 
 
 # ---------------------------------------------------------------------- candidates
-def _candidates(crystal: AverageCrystal, strain_variance: float) -> list[_Candidate]:
+def _candidates(crystal: AverageCrystal, elastic_strain: float | None) -> list[_Candidate]:
     """Groups of operations that the crystal has nearly, from few to many."""
+    usual = ELASTIC_STRAIN if elastic_strain is None else elastic_strain
+    strain_variance = crystal.strain_variance + usual**2
     result: list[_Candidate] = []
     seen: set[bytes] = set()
     for labels in _labellings(crystal):
@@ -184,7 +196,7 @@ def _candidates(crystal: AverageCrystal, strain_variance: float) -> list[_Candid
                 if key in seen:
                     continue
                 seen.add(key)
-                tried = _tried(crystal, labels, every.those(rows), strain_variance)
+                tried = _tried(crystal, labels, every.those(rows), elastic_strain)
                 if tried is not None:
                     result.append(tried)
     return result
@@ -196,7 +208,7 @@ def _labellings(crystal: AverageCrystal) -> list[NDArray[np.int64]]:
     if count == 1:
         return [np.zeros(1, np.int64)]
     content = crystal.composition * crystal.filling[:, None]
-    tree = linkage(content, "average", metric="cityblock")
+    tree = linkage(pdist(content, "cityblock"), "average")
     result: list[NDArray[np.int64]] = []
     for contrast in CONTRASTS:
         labels = fcluster(tree, contrast, "distance")
@@ -210,7 +222,7 @@ def _tried(
     crystal: AverageCrystal,
     labels: NDArray[np.int64],
     operations: Operations,
-    strain_variance: float,
+    elastic_strain: float | None,
 ) -> _Candidate | None:
     """A group with its Bayesian information criterion; None if spglib does not know it."""
     import spglib
@@ -230,11 +242,15 @@ def _tried(
     # Strain from the symmetric metric to the found one.
     gradient = np.linalg.inv(np.linalg.cholesky(averaged)) @ np.linalg.cholesky(metric)
     strain = (gradient @ gradient.T - np.eye(3)) / 2
-    chi = float((strain**2).sum()) / strain_variance
     # Trace of the action on symmetric tensors: the mean is the number of free components.
     traces = np.trace(rotations, axis1=1, axis2=2)
     squares = np.einsum("gij,gji->g", rotations, rotations)
-    saved = 6.0 - float((traces**2 + squares).mean()) / 2
+    fixed_metric = 6.0 - float((traces**2 + squares).mean()) / 2
+    square = float((strain**2).sum())
+    if elastic_strain is None:
+        chi, saved = -2 * _lattice_evidence(square, fixed_metric, crystal.strain_variance), 0.0
+    else:
+        chi, saved = square / (crystal.strain_variance + elastic_strain**2), fixed_metric
     moved = (crystal.sites - sites) @ crystal.lattice
     moved -= moved.mean(axis=0)
     chi += float((moved**2 / crystal.site_error[:, None] ** 2).sum())
@@ -245,6 +261,29 @@ def _tried(
     chi, saved = chi + chemical[0], saved + chemical[1]
     bic = chi - saved * np.log(3 * crystal.number_of_atoms)
     return _Candidate(int(found.number), len(rotations), bic, lattice, sites, labels)
+
+
+def _lattice_evidence(square: float, fixed: float, variance: float) -> float:
+    """Log likelihood of a metric under a group, against one all of whose components are free.
+
+    The components that the group fixes differ from zero by noise and by an elastic strain of
+    unknown size, the same for all of them; the others may be anything within `METRIC_WIDTH`. A
+    crystal whose only deviation is one that a lower group leaves free, and whose other components
+    are zero within the errors, is so of the lower group; one that is strained this way and that
+    is of the higher.
+
+    Parameters
+    ----------
+    square : float
+        Sum of the squares of the components of the strain from the symmetric to the found metric.
+    fixed : float
+        Number of components that the group fixes, 0 to 5.
+    variance : float
+        Of a component of the mean strain, from noise.
+    """
+    total = variance + STRAINS**2
+    terms = -0.5 * square / total - 0.5 * fixed * np.log(2 * np.pi * total / METRIC_WIDTH**2)
+    return float(np.logaddexp.reduce(terms) - np.log(len(terms)))
 
 
 def _chemical(crystal: AverageCrystal, images: NDArray[np.int64]) -> tuple[float, float]:

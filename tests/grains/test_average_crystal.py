@@ -8,7 +8,8 @@ from ase.spacegroup import crystal
 
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import Fluctuations, average_crystal, seed_motif
-from ase_crystalnet.grains.superlattice import hermite, superlattice_points
+from ase_crystalnet.grains.modulations import superlattice_points
+from ase_crystalnet.grains.superlattice import hermite
 from tests.grains.conftest import ball, cubic
 
 CELLS = {
@@ -125,8 +126,10 @@ def test_rotation_and_order_of_atoms_change_nothing():
 def test_points_of_superlattices():
     points = superlattice_points()
     assert len(points) == len(np.unique(points, axis=0))
-    # Of 7 halves, 26 thirds, 56 further quarters, 124 fifths one of each pair of opposites.
-    assert len(points) == 7 + 13 + 28 + 62
+    # Of 7 halves, 26 thirds, 56 further quarters, 124 fifths, 342 sevenths one of each pair of
+    # opposites.
+    assert len(points) == 7 + 13 + 28 + 62 + 171
+    assert len(superlattice_points((2, 3, 4, 5))) == 7 + 13 + 28 + 62
 
 
 def test_hermite_form_spans_the_same_lattice():

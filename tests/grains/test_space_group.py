@@ -100,6 +100,30 @@ def test_strain_is_no_change_of_symmetry_unless_it_is_asked_for():
         find_space_group(found.average, -1.0)
 
 
+def test_a_distortion_that_a_lower_group_leaves_free_is_no_strain(l1_2):
+    """An L1_2 crystal of c/a 1.02 has no other component of strain: it is tetragonal."""
+    cell = l1_2.copy()
+    cell.set_cell(cell.cell.array @ np.diag([1, 1, 1.02]), scale_atoms=True)
+    atoms = ball(cell, 2500, np.random.default_rng(3), sigma=0.05)
+    found = crystal_of(atoms.positions, atoms.numbers)
+    assert (found.space_group, found.probability > 0.9) == (123, True)
+    # It is the cubic one for who says that crystals may be strained by so much.
+    strained = find_space_group(found.average, 0.01)
+    assert strained.number == 221
+
+
+@pytest.mark.parametrize("size", [0.002, 0.008])
+def test_strain_this_way_and_that_is_no_change_of_symmetry(size, l1_2):
+    rng = np.random.default_rng(5)
+    strain = rng.normal(scale=size, size=(3, 3))
+    for cell, number in ((l1_2, 221), (crystals.bcc(), 229), (crystals.hcp(), 194)):
+        atoms = ball(cell, 2500, rng, sigma=0.04)
+        atoms.positions = atoms.positions @ (np.eye(3) + (strain + strain.T) / 2)
+        found = crystal_of(atoms.positions, atoms.numbers)
+        assert found.space_group == number
+        assert np.linalg.norm(found.strain) > size
+
+
 def test_a_pseudosymmetric_crystal_says_so():
     """c/a of 1.06: tetragonal, and the cubic group is named with its price."""
     cell = crystals.fcc()
