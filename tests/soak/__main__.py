@@ -42,11 +42,12 @@ def main() -> int:
     seen = []
     with tempfile.TemporaryDirectory() as name:
         paths = frames_on_disk(Path(name), given.frames, size=3 if given.real else 2)
-        print("  frames  memory/MiB  handles  threads")
+        print("  frames  memory/MiB  in use/MiB  handles  threads")
         for now in soak(method, paths, Path(name) / "run.h5", every=every):
             seen.append(now)
             print(
-                f"{now.frames:8d}  {now.memory:10.1f}  {now.handles:7d}  {now.threads:7d}",
+                f"{now.frames:8d}  {now.memory:10.1f}  {now.in_use:10.2f}  "
+                f"{now.handles:7d}  {now.threads:7d}",
                 flush=True,
             )
     settled = seen[len(seen) // 10 :] if len(seen) > 3 else seen

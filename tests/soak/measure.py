@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import threading
@@ -37,12 +38,16 @@ class Held:
         Open files and sockets; -1 where the system does not tell.
     threads : int
         Threads, those of libraries included where the system tells them.
+    in_use : float
+        Of the heap, what was asked for and not given back, MiB (glibc's mallinfo2); the rest of
+        what memory grows by is room between. nan where the library does not tell.
     """
 
     frames: int
     memory: float
     handles: int
     threads: int
+    in_use: float = float("nan")
 
 
 def held(frames: int) -> Held:
@@ -52,12 +57,34 @@ def held(frames: int) -> Held:
         status = Path("/proc/self/status").read_text()
         words = dict(line.split(":", 1) for line in status.splitlines())
         handles = len(os.listdir("/proc/self/fd")) - 1  # one reads the folder
-        return Held(frames, int(words["VmRSS"].split()[0]) / 1024, handles, int(words["Threads"]))
+        memory = int(words["VmRSS"].split()[0]) / 1024
+        return Held(frames, memory, handles, int(words["Threads"]), heap_in_use())
     except OSError:
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Held(frames, peak / 2**20, -1, threading.active_count())
+
+
+def heap_in_use() -> float:
+    """Bytes of the heap that were asked for and not given back, in MiB; nan without glibc."""
+
+    class Information(ctypes.Structure):
+        _fields_ = [
+            (name, ctypes.c_size_t)
+            for name in (
+                *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+                *("uordblks", "fordblks", "keepcost"),
+            )
+        ]
+
+    try:
+        ask = ctypes.CDLL(None).mallinfo2
+    except (AttributeError, OSError, TypeError):
+        return float("nan")
+    ask.restype = Information
+    found = ask()
+    return float(found.uordblks + found.hblkhd) / 2**20
 
 
 def frames_on_disk(folder: Path, count: int, size: int) -> list[Path]:
