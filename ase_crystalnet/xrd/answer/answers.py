@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,9 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.answer.library import Matches
 from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, SYSTEM_MATRIX
 from ase_crystalnet.xrd.subgroups import neighbors
+
+if TYPE_CHECKING:
+    from ase_crystalnet.xrd.answer.scans import ScanReport
 
 __all__ = ["PowderAnswers", "answered"]
 
@@ -72,6 +76,8 @@ class PowderAnswers:
         Probabilities by the network alone; None without a network.
     answered : (B,) bool array
         False where the space group is refused.
+    reports : tuple of B ScanReport
+        Lines, phases, prediction set of each scan; empty for patterns on the grid.
     """
 
     probabilities: NDArray[np.float32]
@@ -79,6 +85,7 @@ class PowderAnswers:
     trust: NDArray[np.float64]
     network: NDArray[np.float32] | None
     answered: NDArray[np.bool_]
+    reports: tuple[ScanReport, ...] = ()
 
     def __len__(self) -> int:
         return len(self.probabilities)

@@ -1,0 +1,3 @@
+from .library import PhaseLibrary as PhaseLibrary
+
+__all__ = ["PhaseLibrary"]
