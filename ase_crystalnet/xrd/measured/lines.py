@@ -208,7 +208,7 @@ def findings(scan: Scan) -> Findings:
                 lines.append(found)
         elif z > SIGNIFICANT_HUMP and height > 0:
             humps.append(found)
-    lines = [line for line in lines if not _is_group(line, lines)]
+    lines = _separate(lines)
     lines.sort(key=lambda line: line.angle)
     humps.sort(key=lambda hump: hump.angle)
     return Findings(tuple(lines), tuple(humps), _verdict(scan, x, y, lines, humps), spikes)
@@ -333,12 +333,24 @@ def _height(y: NDArray[np.float64], i: int, width: float) -> tuple[float, float]
     return mean(i, half) - level, max(level, 0.0)
 
 
-def _is_group(line: Line, lines: list[Line]) -> bool:
-    """Whether a wide one is several narrow ones that stand together."""
-    return any(
-        other.width < line.width / 2.5 and abs(other.angle - line.angle) < 0.8 * line.width
-        for other in lines
-    )
+def _separate(lines: list[Line]) -> list[Line]:
+    """Lines that stand apart: the tip or the shoulder of a stronger one is none of its own.
+
+    A narrow line that stands near a much wider one, or a wide one that is several narrow ones
+    together, stays or goes by its significance.
+    """
+    kept: list[Line] = []
+    for line in sorted(lines, key=lambda line: -line.significance):
+        for other in kept:
+            away = abs(line.angle - other.angle)
+            if away > 0.75 * max(other.width, line.width):
+                continue
+            own = line.width < other.width / 3 and line.significance > 0.3 * other.significance
+            if away < 0.5 * min(line.width, other.width) or not own:
+                break
+        else:
+            kept.append(line)
+    return kept
 
 
 def _is_spike(y: NDArray[np.float64], variance: NDArray[np.float64], i: int) -> bool:

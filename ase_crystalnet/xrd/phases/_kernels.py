@@ -124,13 +124,18 @@ def pair_lines(places, widths, angles, intensities, reach, taken, distance):
 
 
 @njit(**STRICT)
-def line_overlap(pattern, first, step, low, high, angles, intensities, tolerance, weakest, noise):
-    """How much of a phase fits under a pattern: (scale, gained height, lines, missing share).
+def line_overlap(
+    pattern, first, step, low, high, angles, intensities, tolerance, weakest, noise, places, heights,
+    quantile,
+):  # fmt: skip
+    """How a phase fits under a pattern: (scale, gained, lines, missing share, covered share).
 
-    The scale is the largest at which seven tenths of the phase (by the root of the intensity) do
-    not stand above the pattern; gained is the sum of what is under both, over the phase's lines.
+    The scale is the largest at which all but `quantile` of the phase (by the root of the intensity)
+    does not stand above the pattern; gained is what of the `heights` (n,) of the pattern's lines at
+    `places` lies under the phase then; covered is the share of the range that its lines take.
     """
     number = angles.shape[0]
+    place = np.empty(number)
     ratio = np.empty(number)
     weight = np.empty(number)
     height = np.empty(number)
@@ -149,37 +154,43 @@ def line_overlap(pattern, first, step, low, high, angles, intensities, tolerance
                     strongest = False
         if not strongest:
             continue
-        a = max(int((angles[j] - tolerance - first) / step), 0)
-        b = min(int((angles[j] + tolerance - first) / step) + 1, pattern.shape[0] - 1)
+        a = max(int((angles[j] - 0.5 * tolerance - first) / step), 0)
+        b = min(int((angles[j] + 0.5 * tolerance - first) / step) + 1, pattern.shape[0] - 1)
         seen = 0.0
         for i in range(a, b + 1):
             seen = max(seen, pattern[i])
+        place[count] = angles[j]
         ratio[count] = max(seen - noise, 0.0) / total
         weight[count] = math.sqrt(total)
         height[count] = seen
         own[count] = total
         count += 1
     if count == 0:
-        return 0.0, 0.0, 0, 1.0
+        return 0.0, 0.0, 0, 1.0, 0.0
     order = np.argsort(ratio[:count])
-    half = 0.3 * weight[:count].sum()
+    limit = quantile * weight[:count].sum()
     gone = 0.0
     scale = 0.0
     for k in order:
         gone += weight[k]
-        if gone >= half:
+        if gone >= limit:
             scale = ratio[k]
             break
-    gained = 0.0
     lacking = 0.0
     lines = 0
     for k in range(count):
-        share = min(height[k], scale * own[k])
-        gained += share
         # Only a line that would stand out of the noise can be missed.
         if scale * own[k] > 4 * noise:
             if height[k] > 0.35 * scale * own[k] and height[k] > 2 * noise:
                 lines += 1
             else:
                 lacking += weight[k]
-    return scale, gained, lines, lacking / weight[:count].sum()
+    gained = 0.0
+    for n in range(places.shape[0]):
+        best = 0.0
+        for k in range(count):
+            if abs(place[k] - places[n]) < tolerance:
+                best = max(best, scale * own[k])
+        gained += min(best, heights[n])
+    covered = min(2 * tolerance * count / max(high - low, 1.0), 1.0)
+    return scale, gained, lines, lacking / weight[:count].sum(), covered

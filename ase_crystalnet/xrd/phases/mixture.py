@@ -28,7 +28,7 @@ __all__ = ["Mixture", "Phase", "decompose"]
 #: Phases of a mixture, at most.
 MOST_PHASES = 4
 #: Candidates whose cells are refined, in each round.
-REFINED = 10
+REFINED = 14
 #: Lorentzian share of the model's lines.
 MIXING = 0.5
 #: Factors of the lines' width that are tried with the first phase.
@@ -45,9 +45,12 @@ MOST_MISSING = 0.2
 FEWEST_NEW = 2
 #: What counts for a phase that is met every day, for one with a name, and against each parameter of
 #: the cell beyond the first, as a share of its merit.
-EVERYDAY, NAMED, SIMPLER = 0.03, 0.015, 0.008
+EVERYDAY, NAMED, SIMPLER = 0.10, 0.04, 0.02
 #: Free lattice parameters of the crystal systems, triclinic to cubic.
 _PARAMETERS = (6, 4, 3, 2, 2, 2, 1)
+#: Share of a phase's lines (by the root of the intensity) that may stand above the pattern, and what
+#: lines that cover the whole range count against it.
+QUANTILE, CROWDED = 0.5, 0.5
 #: Chance of a further phase, over all entries and cells, from which it is not accepted.
 CHANCE = 0.05
 #: Significance of lines that ask for another phase.
@@ -126,6 +129,22 @@ class Mixture:
         return self.positions.angle[self.unexplained]
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """How a phase fits under a pattern: see `_kernels.line_overlap`."""
+
+    scale: float
+    gained: float
+    lines: int
+    missing: float
+    covered: float
+
+    @property
+    def merit(self) -> float:
+        """Of what is gained, less for lines that are missing and for lines everywhere."""
+        return min(self.gained, 1.0) * (1 - self.missing) * (1 - CROWDED * self.covered)
+
+
 class _Search:
     """One pattern against one library."""
 
@@ -141,6 +160,7 @@ class _Search:
         self.tolerance = max(TOLERANCE * self.width, 0.06)
         self.doublet = doublet_of(scan)
         self.tuned = False
+        self._smooth: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         rest = np.diff(self.pattern[self.inside], 2)
         self.noise = max(float(np.median(np.abs(rest)) * 1.4826 / 6**0.5), 1e-4)
         # What stands above half of the points is the floor that subtraction left.
@@ -174,6 +194,7 @@ class _Search:
                 if found > best + 1e-3:
                     best, chosen = found, (float(width), doublet)
         self.width, self.doublet = chosen
+        self._smooth = None
         self.tuned = True
 
     def overlap(
@@ -181,12 +202,27 @@ class _Search:
         pattern: NDArray[np.float64],
         angle: NDArray[np.float64],
         intensity: NDArray[np.float64],
-    ) -> tuple[float, float, int, float]:
-        found: tuple[float, float, int, float] = kernels.line_overlap(
-            pattern, FIRST, STEP, self.covered[0], self.covered[1], angle, intensity,
-            self.tolerance, WEAKEST, 2 * self.noise,
+        open_lines: NDArray[np.bool_] | None = None,
+    ) -> Overlap:
+        """How a phase fits under a pattern, whose lines are made as wide as each other first."""
+        smooth = self.smooth(pattern)
+        keep = np.ones(len(self.positions.angle), bool) if open_lines is None else open_lines
+        places = self.positions.angle[keep]
+        heights = np.interp(places, self.angles, smooth)
+        scale, gained, lines, missing, covered = kernels.line_overlap(
+            smooth, FIRST, STEP, self.covered[0], self.covered[1], angle, intensity,
+            self.tolerance, WEAKEST, 2 * self.noise, places, heights, QUANTILE,
         )  # fmt: skip
-        return found
+        return Overlap(scale, gained / max(float(heights.sum()), 1e-12), lines, missing, covered)
+
+    def smooth(self, pattern: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A pattern whose lines are wider than they are, so that heights are areas."""
+        if self._smooth is None or self._smooth[0] is not pattern:
+            from scipy.ndimage import gaussian_filter1d
+
+            wide = gaussian_filter1d(pattern, 0.7 * self.width / STEP, mode="constant")
+            self._smooth = pattern, wide / max(float(wide.max()), 1e-12)
+        return self._smooth[1]
 
     def candidates(
         self, grid: NDArray[np.float32], pattern: NDArray[np.float64], open_lines: NDArray[np.bool_]
@@ -194,45 +230,54 @@ class _Search:
         """The entries that fit under most of a pattern, with their merit, best first."""
         entries, factors, _ = self.index.search(grid, self.covered)
         close = self.index.closely(grid, self.covered, entries, factors)
-        total = max(float(self.positions.height[open_lines].sum()), 1e-9)
         ranked: list[tuple[float, Candidate]] = []
         for candidate in close:
             angle, intensity = self.library.lines(candidate.entry)
             moved = _moved(angle, candidate)
-            scale, gained, _, missing = self.overlap(pattern, moved, intensity)
-            merit = min(gained / total, 1.5) * (1 - missing) * max(candidate.score, 0.0)
-            if scale > 0:
-                ranked.append((merit, candidate))
+            under = self.overlap(pattern, moved, intensity, open_lines)
+            if under.scale > 0:
+                likeness = max(self.correlation(self.model(moved, intensity), pattern), 0.0)
+                ranked.append((under.merit * likeness * self.prior(candidate.entry), candidate))
         ranked.sort(key=lambda pair: -pair[0])
         phases = [self.refined(candidate, pattern) for _, candidate in ranked[:REFINED]]
-        found = [(self.merit(phase, pattern, total), phase) for phase in phases]
+        found = [(self.merit(phase, pattern, open_lines), phase) for phase in phases]
         found.sort(key=lambda pair: -pair[0])
         if found and not self.tuned:
             # Widths come from the pattern's own lines until a phase tells them better.
             self.tune(found[0][1])
             phases = [self.again(phase, pattern) for phase in phases]
-            found = [(self.merit(phase, pattern, total), phase) for phase in phases]
+            found = [(self.merit(phase, pattern, open_lines), phase) for phase in phases]
             found.sort(key=lambda pair: -pair[0])
         return found
 
-    def merit(self, phase: Phase, pattern: NDArray[np.float64], total: float) -> float:
-        """Share of the open lines under the phase, its missing lines, and its correlation.
+    def merit(
+        self, phase: Phase, pattern: NDArray[np.float64], open_lines: NDArray[np.bool_]
+    ) -> float:
+        """How well a phase explains the open lines, and what counts for it before.
 
         Of two phases that fit alike the one with the simpler cell, and with a name, is preferred.
         """
-        gained = self.overlap(pattern, phase.angle, phase.intensity)[1]
-        fits = min(gained / total, 1.0) * (1 - phase.missing) * max(phase.correlation, 0.0)
-        source = str(self.library.identifier[phase.entry])
-        known = EVERYDAY if source.startswith("everyday") else NAMED
-        named = known if str(self.library.name[phase.entry]) or known == EVERYDAY else 0.0
-        free = _PARAMETERS[int(system_of(int(self.library.space_group[phase.entry])))]
-        return float(fits * (1 + named - SIMPLER * (free - 1)))
+        under = self.overlap(pattern, phase.angle, phase.intensity, open_lines)
+        return under.merit * max(phase.correlation, 0.0) * self.prior(phase.entry)
+
+    def prior(self, entry: int) -> float:
+        """What counts for an entry before it is compared."""
+        named = 0.0
+        if str(self.library.identifier[entry]).startswith("everyday"):
+            named = EVERYDAY
+        elif str(self.library.name[entry]):
+            named = NAMED
+        free = _PARAMETERS[int(system_of(int(self.library.space_group[entry])))]
+        return 1 + named - SIMPLER * (free - 1)
 
     def again(self, phase: Phase, pattern: NDArray[np.float64]) -> Phase:
         """The same phase, compared with lines as wide as they are known to be now."""
-        scale, _, lines, missing = self.overlap(pattern, phase.angle, phase.intensity)
+        under = self.overlap(pattern, phase.angle, phase.intensity)
         correlation = self.correlation(self.model(phase.angle, phase.intensity), pattern)
-        return replace(phase, scale=scale, lines=lines, missing=missing, correlation=correlation)
+        return replace(
+            phase, scale=under.scale, lines=under.lines, missing=under.missing,
+            correlation=correlation,
+        )  # fmt: skip
 
     def refined(self, candidate: Candidate, pattern: NDArray[np.float64]) -> Phase:
         """A candidate with its cell fitted, and how well it then lies on a pattern."""
@@ -244,11 +289,14 @@ class _Search:
             angle, intensity, candidate.factor, candidate.zero,
         )  # fmt: skip
         for each, places in ((cell, moved), (None, _moved(angle, candidate))):
-            scale, _, lines, missing = self.overlap(pattern, places, intensity)
+            under = self.overlap(pattern, places, intensity)
             correlation = self.correlation(self.model(places, intensity), pattern)
             if best is None or correlation > best.correlation + 0.01:
                 kept = cell if each is not None else replace(cell, refined=False)
-                best = Phase(entry, kept, places, intensity, scale, correlation, lines, missing)
+                best = Phase(
+                    entry, kept, places, intensity, under.scale, correlation, under.lines,
+                    under.missing,
+                )  # fmt: skip
         assert best is not None
         return best
 
