@@ -51,8 +51,12 @@ _PARAMETERS = (6, 4, 3, 2, 2, 2, 1)
 #: Share of a phase's lines (by the root of the intensity) that may stand above the pattern, and what
 #: lines that cover the whole range count against it.
 QUANTILE, CROWDED = 0.5, 0.5
+#: Correlation that each phase of a mixture must be worth.
+EACH = 0.01
 #: Chance of a further phase, over all entries and cells, from which it is not accepted.
-CHANCE = 0.05
+#: Cells that differ enough to be tried are so many within the reach of breathing; neighbouring
+#: entries are alike, which takes most of it back.
+CHANCE, BREATHING = 0.05, 0.1
 #: Significance of lines that ask for another phase.
 CLEAR_LINE = 8.0
 #: K-beta over K-alpha, and tungsten's L-alpha over copper's K-alpha: ghosts of strong lines.
@@ -160,6 +164,7 @@ class _Search:
         self.tolerance = max(TOLERANCE * self.width, 0.06)
         self.doublet = doublet_of(scan)
         self.tuned = False
+        self.others = False
         self._smooth: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         rest = np.diff(self.pattern[self.inside], 2)
         self.noise = max(float(np.median(np.abs(rest)) * 1.4826 / 6**0.5), 1e-4)
@@ -196,6 +201,19 @@ class _Search:
         self.width, self.doublet = chosen
         self._smooth = None
         self.tuned = True
+
+    def likeness(
+        self, model: NDArray[np.float64], pattern: NDArray[np.float64], scale: float
+    ) -> float:
+        """Correlation of a phase with a pattern; of its own lines only, where others are expected.
+
+        Then what stands above the phase, a half more than it, is another's and does not count.
+        """
+        if not self.others:
+            return max(self.correlation(model, pattern), 0.0)
+        height = float(pattern.max())
+        own = np.minimum(pattern, 1.5 * scale * height * model + self.floor + 2 * self.noise)
+        return max(self.correlation(model, own), 0.0)
 
     def overlap(
         self,
@@ -236,7 +254,7 @@ class _Search:
             moved = _moved(angle, candidate)
             under = self.overlap(pattern, moved, intensity, open_lines)
             if under.scale > 0:
-                likeness = max(self.correlation(self.model(moved, intensity), pattern), 0.0)
+                likeness = self.likeness(self.model(moved, intensity), pattern, under.scale)
                 ranked.append((under.merit * likeness * self.prior(candidate.entry), candidate))
         ranked.sort(key=lambda pair: -pair[0])
         phases = [self.refined(candidate, pattern) for _, candidate in ranked[:REFINED]]
@@ -258,7 +276,8 @@ class _Search:
         Of two phases that fit alike the one with the simpler cell, and with a name, is preferred.
         """
         under = self.overlap(pattern, phase.angle, phase.intensity, open_lines)
-        return under.merit * max(phase.correlation, 0.0) * self.prior(phase.entry)
+        likeness = self.likeness(self.model(phase.angle, phase.intensity), pattern, under.scale)
+        return under.merit * likeness * self.prior(phase.entry)
 
     def prior(self, entry: int) -> float:
         """What counts for an entry before it is compared."""
@@ -269,6 +288,14 @@ class _Search:
             named = NAMED
         free = _PARAMETERS[int(system_of(int(self.library.space_group[entry])))]
         return 1 + named - SIMPLER * (free - 1)
+
+    def rivals_of(self, entry: int) -> int:
+        """Entries that are as likely as this one before they are compared."""
+        everyday = np.char.startswith(self.library.identifier, "everyday")
+        if everyday[entry]:
+            return int(everyday.sum())
+        named = self.library.name != ""
+        return int(named.sum()) if named[entry] else len(self.library)
 
     def again(self, phase: Phase, pattern: NDArray[np.float64]) -> Phase:
         """The same phase, compared with lines as wide as they are known to be now."""
@@ -324,34 +351,61 @@ def decompose(scan: Scan, findings: Findings, index: PhaseIndex) -> Mixture:
         Nothing stands above the background.
     """
     search = _Search(scan, findings, index)
-    positions = search.positions
+    phases, rivals = _greedy(search)
+    if phases and _clear(search, phases) >= FEWEST_NEW:
+        # Lines are left: perhaps the first phase was none, but stood for two.
+        search.others = True
+        again, others = _greedy(search)
+        if _fit(search, again) > _fit(search, phases):
+            phases, rivals = again, others
+    open_lines = _open(search, phases)
+    ghosts, haunted = _ghosts(search.positions, open_lines)
+    open_lines &= ~haunted
+    total = float(search.positions.height.sum())
+    left = float(search.positions.height[open_lines].sum())
+    return Mixture(
+        tuple(_shares(search, phases)), rivals, search.positions, open_lines,
+        1 - left / total if total > 0 else 0.0, search.width, ghosts,
+    )  # fmt: skip
+
+
+def _greedy(search: _Search) -> tuple[list[Phase], tuple[Phase, ...]]:
+    """Phases, one after the other, and the rivals of the first."""
     phases: list[Phase] = []
     rivals: tuple[Phase, ...] = ()
-    open_lines = np.ones(len(positions.angle), bool)
+    others = search.others
+    open_lines = np.ones(len(search.positions.angle), bool)
     pattern, grid = search.pattern, search.grid
     while len(phases) < MOST_PHASES and open_lines.any():
+        search.others = others or bool(phases)
         ranked = search.candidates(grid, pattern, open_lines)
         chosen = _chosen(search, ranked, phases, open_lines)
         if not phases:
-            rivals = _rivals(index, ranked, chosen)
+            rivals = _rivals(search.index, ranked, chosen)
         if chosen is None:
             break
         phases.append(chosen)
-        open_lines = _open(search, phases)
-        clear = open_lines & (positions.significance > CLEAR_LINE)
-        if clear.sum() < FEWEST_NEW:
+        if _clear(search, phases) < FEWEST_NEW:
             break
+        open_lines = _open(search, phases)
         pattern, grid = _rest(search, phases)
         if not grid.max() > 0:
             break
-    open_lines = _open(search, phases)
-    ghosts, haunted = _ghosts(positions, open_lines)
-    open_lines &= ~haunted
-    total = float(positions.height.sum())
-    explained = 1 - float(positions.height[open_lines].sum()) / total if total > 0 else 0.0
-    return Mixture(
-        tuple(_shares(search, phases)), rivals, positions, open_lines, explained, search.width, ghosts
-    )  # fmt: skip
+    search.others = others
+    return phases, rivals
+
+
+def _clear(search: _Search, phases: list[Phase]) -> int:
+    """How many lines no phase explains that stand clearly out."""
+    return int((_open(search, phases) & (search.positions.significance > CLEAR_LINE)).sum())
+
+
+def _fit(search: _Search, phases: list[Phase]) -> float:
+    """Correlation of the roots of the pattern and of all phases together, less for each."""
+    if not phases:
+        return 0.0
+    _, fit = _fitted(search, phases)
+    return search.correlation(fit, search.pattern) - EACH * len(phases)
 
 
 def _chosen(
@@ -387,11 +441,13 @@ def _by_chance(search: _Search, phase: Phase, open_lines: NDArray[np.bool_]) -> 
         return np.inf
     places = search.positions.angle
     near = np.abs(places[:, None] - angles[None]).min(axis=0)
-    hits = int((near < search.tolerance).sum())
-    covered = min(2 * search.tolerance * len(places) / max(high - low, 1.0), 0.9)
+    # A refined cell puts its lines where they are, to a fraction of their width.
+    close = max(0.35 * search.width, 0.035) if phase.cell.refined else search.tolerance
+    hits = int((near < close).sum())
+    covered = min(2 * close * len(places) / max(high - low, 1.0), 0.9)
     # The cell that breathes finds one line by itself.
     tail = float(binom.sf(max(hits - 2, 0), max(len(angles) - 1, 1), covered))
-    return tail * len(search.library) * 0.1
+    return tail * search.rivals_of(phase.entry) * BREATHING
 
 
 def _explained(search: _Search, phase: Phase, positions: Positions) -> NDArray[np.bool_]:
