@@ -1,9 +1,9 @@
 """Patterns as laboratories measure them, simulated with known answers: phases, mixtures, nothing.
 
 Used by ``python benchmarks/powder.py --phases``. The samples are everyday phases (xrd/data/
-everyday.jsonl) whose cells are stretched at random by a third of a percent, with lines of any width,
-K-alpha 2, displacement, intensities changed by 15 %, background and counting noise. They are in
-the library, as everyday phases are: the tables say how often they are recognized as a laboratory
+everyday.jsonl) whose cells are stretched at random by a third of a percent, with lines of any
+width, K-alpha 2, displacement, intensities changed by 15 %, background and counting noise. They are
+in the library, as everyday phases are: the tables say how often they are recognized as a laboratory
 would measure them, not what happens to an unknown.
 """
 
@@ -125,7 +125,9 @@ def pairs(number: int, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
         yield MATERIALS[first], MATERIALS[second]
 
 
-def mixtures(classifier: PowderClassifier, number: int = 60, seed: int = 1) -> list[tuple[Any, ...]]:
+def mixtures(
+    classifier: PowderClassifier, number: int = 60, seed: int = 1
+) -> list[tuple[Any, ...]]:
     """Percent of binary mixtures: main found, both found, a false third, called a mixture."""
     rng = np.random.default_rng(seed)
     index = classifier.phases
@@ -188,8 +190,10 @@ def _empty(kind: str, rng: np.random.Generator) -> Scan:
     y = level * (1 + rng.uniform(0, 5) * np.exp(-u / rng.uniform(0.03, 0.5)))
     if kind == "glass":
         for _ in range(rng.integers(1, 3)):
-            y += level * rng.uniform(0.5, 10) * np.exp(
-                -0.5 * ((x - rng.uniform(18, 45)) / rng.uniform(2.2, 5)) ** 2
+            y += (
+                level
+                * rng.uniform(0.5, 10)
+                * np.exp(-0.5 * ((x - rng.uniform(18, 45)) / rng.uniform(2.2, 5)) ** 2)
             )
     counts = rng.poisson(y).astype(float)
     if kind == "smoothed":

@@ -49,7 +49,8 @@ class ScanReport:
     refusal : str
         Why the space group is refused whatever its certainty; "" where it is not.
     prediction_set : (n,) int array
-        Space groups that hold the right one in nine of ten patterns, most probable first.
+        Space groups that hold the right one in nine of ten patterns, most probable first; none
+        where the scan is refused.
     notes : tuple of str
         What else the user should know.
     """
@@ -148,7 +149,9 @@ def with_phases(
             weights[i] = float(trust.of(features)[0])
             near = near_groups(report.mixture, index.library)
             probabilities[i] = weights[i] * near + (1 - weights[i]) * probabilities[i]
-        groups = trust.prediction_set(probabilities[i], weights[i])
+        groups = np.empty(0, np.int64)
+        if not report.refusal:
+            groups = trust.prediction_set(probabilities[i], weights[i])
         complete.append(replace(report, trust=float(weights[i]), prediction_set=groups))
     keep = np.array([not report.refusal for report in reports], bool)
     return replace(

@@ -3,7 +3,8 @@
 A phase of the library that lies on a pattern is trusted by a logistic function of what shows that
 it is the sample: the correlation of the two, how much of the pattern's lines it explains, how many
 of its own are missing, how many lines that rests on, and how far behind the best entry of another
-space group is. The weights are fitted by `crystalnet xrd calibrate`; see xrd/data/SOURCES.md for on what.
+space group is. The weights are fitted by `crystalnet xrd calibrate --phases`; on what, is in the
+file and in xrd/data/SOURCES.md.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MIRRORED = (
     (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172),
     (178, 179), (180, 181), (212, 213),
 )  # fmt: skip
+#: No match is surer than a few hundred patterns can show.
+MOST = 0.998
 #: The fit's weights are drawn to zero by this, per pattern.
 _WEIGHT = 0.01
 _LARGEST = 1_000_000
@@ -108,7 +111,7 @@ class Trust:
         """Trust in matches with these features (B, 6); 0 where there is no phase."""
         x = np.atleast_2d(np.asarray(features, float))
         logit = np.clip(x @ np.array(self.weights), -30, 30)
-        return np.where(x[:, 0] > 0, 1 / (1 + np.exp(-logit)), 0.0)
+        return np.where(x[:, 0] > 0, np.minimum(1 / (1 + np.exp(-logit)), MOST), 0.0)
 
     def prediction_set(self, probabilities: NDArray[Any], trust: float) -> NDArray[np.int64]:
         """Space groups, most probable first, that hold the right one in nine of ten patterns."""

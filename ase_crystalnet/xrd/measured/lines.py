@@ -3,7 +3,8 @@
 Lines are looked for as blobs in scale space: the scan is filtered with the second derivative of
 Gaussians of many widths, which neither a level nor a slope gets through, each result is divided
 by the noise that the counts and their correlation let through, and what is largest among its
-neighbours in angle and in width is a line of about that width (Lindeberg, Int. J. Comput. Vis. 30, 79 (1998)).
+neighbours in angle and in width is a line of about that width (T. Lindeberg, Int. J. Comput. Vis.
+30, 79 (1998)).
 What is wider than a line of the smallest crystals is a hump: of glass, of a film's substrate, of
 the instrument.
 """
@@ -111,8 +112,8 @@ class Findings:
             return f"{len(self.lines)} {many} out (at {sharp} degrees): too few for a space group"
         if self.verdict == "one family":
             return (
-                f"the lines (at {sharp} degrees) are orders of one set of planes: a texture, a film "
-                "or one crystal, which does not show its space group"
+                f"the lines (at {sharp} degrees) are orders of one set of planes: a texture, a "
+                "film or one crystal, which does not show its space group"
             )
         return f"{len(self.lines)} lines"
 

@@ -125,8 +125,8 @@ def pair_lines(places, widths, angles, intensities, reach, taken, distance):
 
 @njit(**STRICT)
 def line_overlap(
-    pattern, first, step, low, high, angles, intensities, tolerance, weakest, noise, places, heights,
-    quantile,
+    pattern, first, step, low, high, angles, intensities, tolerance, weakest, noise, places,
+    heights, quantile,
 ):  # fmt: skip
     """How a phase fits under a pattern: (scale, gained, lines, missing share, covered share).
 

@@ -293,7 +293,9 @@ def refine(
             break
         mine, theirs = pairs.T
         with_shift = len(pairs) >= len(x) + 3
-        solved = _step(positions, design, mine, theirs, x, displacement, with_shift)
+        solved = _step(
+            positions, design, mine, theirs, np.asarray(x, np.float64), displacement, with_shift
+        )
         if solved is None:
             break
         x, displacement, covariance, residual = solved

@@ -126,7 +126,11 @@ class PhaseIndex:
         return np.sqrt(np.maximum(smoothed - floor, 0.0))
 
     def search(
-        self, grid: NDArray[np.float32], covered: tuple[float, float], number: int = CLOSELY
+        self,
+        grid: NDArray[np.float32],
+        covered: tuple[float, float],
+        number: int = CLOSELY,
+        without: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
         """The entries that look most like a pattern.
 
@@ -137,6 +141,8 @@ class PhaseIndex:
         covered : (float, float)
             First and last angle that was measured, degrees.
         number : int
+        without : (M,) bool array, optional
+            Entries that are left out.
 
         Returns
         -------
@@ -169,6 +175,8 @@ class PhaseIndex:
         found = products[:, 1:] / (own[:, None] * np.array(norms, np.float32))
         best = found.argmax(axis=1)
         value = np.take_along_axis(found, best[:, None], 1)[:, 0]
+        if without is not None:
+            value = np.where(without, np.float32(-1), value)
         number = min(number, len(value))
         part = np.argpartition(-value, number - 1)[:number]
         order = part[np.argsort(-value[part], kind="stable")]
