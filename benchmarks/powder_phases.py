@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ase_crystalnet.training.calibration import calibration_error
 from ase_crystalnet.xrd.answer.classifier import PowderClassifier
 from ase_crystalnet.xrd.answer.trust import mirrored
 from ase_crystalnet.xrd.measured.lines import findings
+from ase_crystalnet.xrd.measured.readers import measured_patterns
 from ase_crystalnet.xrd.measured.scan import Scan
-from ase_crystalnet.xrd.pattern import WAVELENGTH, system_of
+from ase_crystalnet.xrd.pattern import TWO_THETA, WAVELENGTH, system_of
 from ase_crystalnet.xrd.phases import _kernels as kernels
 from ase_crystalnet.xrd.phases.build import everyday_crystal, everyday_records
 from ase_crystalnet.xrd.phases.mixture import decompose
@@ -252,3 +254,38 @@ def phase_speed(classifier: PowderClassifier) -> dict[str, float]:
         f"search of {len(index.library)} phases": 1e3 * float(np.median(search)),
         "one scan, library of phases and network": 1e3 * float(np.median(whole)),
     }
+
+
+def measured(classifier: PowderClassifier, data: Any) -> list[tuple[Any, ...]]:
+    """The measured minerals with and without phases: percent right, refused, prediction sets.
+
+    The trust in phases was fitted on those with even id; those with odd id were only scored.
+    """
+    patterns, truth, even = measured_patterns(data / "xrd" / "measured_powder_patterns.npz")
+    plain = classifier.classify(patterns)
+    whole = classifier.classify_scans([Scan(TWO_THETA, row.astype(float)) for row in patterns])
+    close = plain.matches.close
+    every = np.ones(len(truth), bool)
+    rows = []
+    for name, part in (
+        ("all", every), ("odd id", ~even), ("with a close match", close), ("without", ~close),
+    ):  # fmt: skip
+        for how, said in (("network and library", plain), ("with phases", whole)):
+            p = said.probabilities[part]
+            guess, certainty = p.argmax(axis=1) + 1, p.max(axis=1)
+            right = guess == truth[part]
+            system = said.system_probabilities[part].argmax(axis=1) == system_of(truth[part])
+            half = np.argsort(-certainty)[: len(right) // 2]
+            held, sizes, refused = "", "", ""
+            if said.reports:
+                reports = [r for r, use in zip(said.reports, part, strict=True) if use]
+                sets = [r.prediction_set for r in reports]
+                held = _percent([t in s for t, s in zip(truth[part], sets, strict=True)])
+                sizes = f"{np.median([len(s) for s in sets]):.0f}"
+                refused = _percent([bool(r.refusal) for r in reports])
+            rows.append(
+                (name, how, int(part.sum()), _percent(system),
+                 _percent(right), _percent(right[half]),
+                 f"{100 * calibration_error(p, truth[part] - 1, 10):.1f}", held, sizes, refused)
+            )  # fmt: skip
+    return rows

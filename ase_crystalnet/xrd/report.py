@@ -12,13 +12,13 @@ from ase_crystalnet.xrd.answer.answers import PowderAnswers
 from ase_crystalnet.xrd.answer.library import PatternLibrary
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import TWO_THETA
-from ase_crystalnet.xrd.phases.library import PhaseLibrary
-from ase_crystalnet.xrd.phases.report import (
+from ase_crystalnet.xrd.phase_report import (
     REPORT_COLUMNS,
     report_entry,
     report_lines,
     report_row,
 )
+from ase_crystalnet.xrd.phases.library import PhaseLibrary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -181,7 +181,7 @@ def _draw(
     phases: PhaseLibrary | None,
 ) -> None:
     """Draw each pattern with the lines of its phases."""
-    from ase_crystalnet.xrd.phases.figure import answer_figure
+    from ase_crystalnet.xrd.phase_figure import answer_figure
 
     for i, name in enumerate(names):
         save_figure(answer_figure(scans[i], answers, i, phases), name)

@@ -11,18 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.answer.library import Matches
+from ase_crystalnet.xrd.answer.scan_report import ScanReport
 from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, SYSTEM_MATRIX
 from ase_crystalnet.xrd.subgroups import neighbors
-
-if TYPE_CHECKING:
-    from ase_crystalnet.xrd.answer.scans import ScanReport
 
 __all__ = ["PowderAnswers", "answered"]
 

@@ -7,60 +7,28 @@ whether known phases explain the lines, and only then what network and library o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.xrd.answer.answers import PowderAnswers
 from ase_crystalnet.xrd.answer.library import Matches
+from ase_crystalnet.xrd.answer.scan_report import ScanReport
 from ase_crystalnet.xrd.answer.trust import Trust, features_of, mirrored, near_groups
-from ase_crystalnet.xrd.measured.lines import Findings, findings
+from ase_crystalnet.xrd.measured.lines import findings
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import ANODES
 from ase_crystalnet.xrd.phases.mixture import Mixture, decompose
 from ase_crystalnet.xrd.phases.search import PhaseIndex
 
-if TYPE_CHECKING:
-    from ase_crystalnet.xrd.answer.answers import PowderAnswers
-
-__all__ = ["ScanReport", "examined", "no_matches", "with_phases"]
+__all__ = ["examined", "no_matches", "with_phases"]
 
 #: Another anode is named if the nearest entry correlates so far, and by so much more than with the
 #: wavelength that was taken.
 OTHER_ANODE, BETTER_BY = 0.75, 0.2
 #: Lines that nothing explains ask for another phase from this share of the strongest on.
 NOTABLE = 0.03
-
-
-@dataclass(frozen=True)
-class ScanReport:
-    """What one scan shows besides the probabilities of space groups.
-
-    Attributes
-    ----------
-    findings : Findings
-        Lines, humps, verdict.
-    mixture : Mixture or None
-        Phases of the library; None where there are no lines to ask about.
-    trust : float
-        Weight of the first phase in the answer.
-    refusal : str
-        Why the space group is refused whatever its certainty; "" where it is not.
-    prediction_set : (n,) int array
-        Space groups that hold the right one in nine of ten patterns, most probable first; none
-        where the scan is refused.
-    notes : tuple of str
-        What else the user should know.
-    """
-
-    findings: Findings
-    mixture: Mixture | None
-    trust: float
-    refusal: str
-    prediction_set: NDArray[np.int64]
-    notes: tuple[str, ...] = ()
 
 
 def examined(scan: Scan, index: PhaseIndex | None) -> ScanReport:

@@ -2,9 +2,9 @@
 
 A phase of the library that lies on a pattern is trusted by a logistic function of what shows that
 it is the sample: the correlation of the two, how much of the pattern's lines it explains, how many
-of its own are missing, how many lines that rests on, and how far behind the best entry of another
-space group is. The weights are fitted by `crystalnet xrd calibrate --phases`; on what, is in the
-file and in xrd/data/SOURCES.md.
+of its own are missing, how many lines that rests on, how far behind the best entry of another space
+group is, whether it is met every day, and how many parameters its cell has. The weights are fitted
+by `crystalnet xrd calibrate --phases`; on what, is in the file and in xrd/data/SOURCES.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from numpy.typing import ArrayLike, NDArray
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.inputs import read_plain, reason_of
 from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.xrd.pattern import system_of
+from ase_crystalnet.xrd.phases.comparison import FREE_PARAMETERS
 from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.phases.mixture import Mixture
 
 __all__ = ["FEATURES", "MIRRORED", "Trust", "features_of", "mirrored", "near_groups"]
 
 #: What the trust rests on, in the order of the weights; the first is the constant.
-FEATURES = ("constant", "correlation", "explained", "missing", "lines", "margin")
+FEATURES = (
+    "constant", "correlation", "explained", "missing", "lines", "margin", "everyday", "parameters",
+)  # fmt: skip
 #: Space groups of mirror images, which give the same powder pattern.
 MIRRORED = (
     (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172),
@@ -49,7 +53,7 @@ def mirrored(space_group: int) -> int | None:
 
 
 def features_of(mixture: Mixture, library: PhaseLibrary) -> NDArray[np.float64]:
-    """What shows that the first phase of a mixture is the sample (6,); zeros without a phase."""
+    """What shows that the first phase of a mixture is the sample (8,); zeros without a phase."""
     out = np.zeros(len(FEATURES))
     if not mixture.phases:
         return out
@@ -69,6 +73,8 @@ def features_of(mixture: Mixture, library: PhaseLibrary) -> NDArray[np.float64]:
         10 * first.missing,
         np.log(max(first.lines, 1) / 8.0),
         10 * np.clip(margin, -0.1, 0.3),
+        1.0 if str(library.identifier[first.entry]).startswith("everyday") else 0.0,
+        FREE_PARAMETERS[int(system_of(int(group)))] - 2.0,
     )
     return out
 
@@ -95,7 +101,7 @@ class Trust:
 
     Attributes
     ----------
-    weights : tuple of 6 float
+    weights : tuple of 8 float
         Of `FEATURES`.
     set_mass : dict
         Probability that the groups of a set of 90 % hold together: by "match" where the match is
@@ -108,7 +114,7 @@ class Trust:
     fitted_on: str
 
     def of(self, features: ArrayLike) -> NDArray[np.float64]:
-        """Trust in matches with these features (B, 6); 0 where there is no phase."""
+        """Trust in matches with these features (B, 8); 0 where there is no phase."""
         x = np.atleast_2d(np.asarray(features, float))
         logit = np.clip(x @ np.array(self.weights), -30, 30)
         return np.where(x[:, 0] > 0, np.minimum(1 / (1 + np.exp(-logit)), MOST), 0.0)
@@ -128,7 +134,7 @@ class Trust:
 
         Parameters
         ----------
-        features : (B, 6) array
+        features : (B, 8) array
         right : (B,) bool array
             Whether the match has the right space group.
         weights : (B,) array, optional

@@ -18,7 +18,7 @@ from ase_crystalnet.xrd.phases import _kernels as kernels
 from ase_crystalnet.xrd.phases.cell import Cell, doublet_of, positions_of, refine
 from ase_crystalnet.xrd.phases.search import FIRST, STEP, Candidate, PhaseIndex, coarse
 
-__all__ = ["TOLERANCE", "Comparison", "Overlap", "Phase"]
+__all__ = ["FREE_PARAMETERS", "TOLERANCE", "Comparison", "Overlap", "Phase"]
 
 #: Candidates whose cells are refined, in each round.
 REFINED = 14
@@ -34,7 +34,7 @@ WEAKEST = 0.04
 #: the cell beyond the first, as a share of its merit.
 EVERYDAY, NAMED, SIMPLER = 0.10, 0.04, 0.02
 #: Free lattice parameters of the crystal systems, triclinic to cubic.
-_PARAMETERS = (6, 4, 3, 2, 2, 2, 1)
+FREE_PARAMETERS = (6, 4, 3, 2, 2, 2, 1)
 #: Share of a phase's lines (by the root of the intensity) that may stand above the pattern, and
 #: what lines that cover the whole range count against it.
 QUANTILE, CROWDED = 0.5, 0.5
@@ -105,6 +105,8 @@ class Comparison:
         self.doublet = doublet_of(scan)
         self.tuned = False
         self.others = False
+        #: Lines of other radiation, which ask for no phase.
+        self.haunted = np.zeros(len(self.positions.angle), bool)
         self.without: NDArray[np.bool_] | None = None
         self._smooth: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         rest = np.diff(self.pattern[self.inside], 2)
@@ -227,7 +229,7 @@ class Comparison:
             named = EVERYDAY
         elif str(self.library.name[entry]):
             named = NAMED
-        free = _PARAMETERS[int(system_of(int(self.library.space_group[entry])))]
+        free = FREE_PARAMETERS[int(system_of(int(self.library.space_group[entry])))]
         return 1 + named - SIMPLER * (free - 1)
 
     def rivals_of(self, entry: int) -> int:

@@ -105,6 +105,7 @@ def decompose(
     """
     search = Comparison(scan, findings, index)
     search.without = without
+    ghosts, search.haunted = _ghosts(search.positions)
     phases, rivals = _greedy(search)
     if phases and _clear(search, phases) >= FEWEST_NEW:
         # Lines are left: perhaps the first phase was none, but stood for two.
@@ -113,8 +114,6 @@ def decompose(
         if _fit(search, again) > _fit(search, phases):
             phases, rivals = again, others
     open_lines = _open(search, phases)
-    ghosts, haunted = _ghosts(search.positions, open_lines)
-    open_lines &= ~haunted
     total = float(search.positions.height.sum())
     left = float(search.positions.height[open_lines].sum())
     return Mixture(
@@ -128,7 +127,7 @@ def _greedy(search: Comparison) -> tuple[list[Phase], tuple[Phase, ...]]:
     phases: list[Phase] = []
     rivals: tuple[Phase, ...] = ()
     others = search.others
-    open_lines = np.ones(len(search.positions.angle), bool)
+    open_lines = ~search.haunted
     pattern, grid = search.pattern, search.grid
     while len(phases) < MOST_PHASES and open_lines.any():
         search.others = others or bool(phases)
@@ -222,7 +221,7 @@ def _open(search: Comparison, phases: list[Phase]) -> NDArray[np.bool_]:
     explained = np.zeros(len(positions.angle), bool)
     for phase in phases:
         explained |= _explained(search, phase, positions)
-    return ~explained
+    return ~explained & ~search.haunted
 
 
 def _rest(
@@ -265,11 +264,9 @@ def _rivals(
     ]
 
 
-def _ghosts(
-    positions: Positions, open_lines: NDArray[np.bool_]
-) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    """Open lines where other radiation of the tube would put strong lines."""
-    haunted = np.zeros(len(open_lines), bool)
+def _ghosts(positions: Positions) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    """Weak lines where other radiation of the tube would put the strong ones, all of them."""
+    haunted = np.zeros(len(positions.angle), bool)
     names = []
     for name, ratio in GHOSTS.items():
         sine = np.sin(np.radians(positions.angle / 2)) * ratio
@@ -277,7 +274,7 @@ def _ghosts(
         off = np.abs(positions.angle[:, None] - place[None])
         strong = positions.height[None] * GHOST_SHARE > positions.height[:, None]
         near = (off < np.maximum(0.35 * positions.width, 0.05)[:, None]) & strong
-        mine = open_lines & near.any(axis=1)
+        mine = near.any(axis=1)
         # One strong line with a weak one at the right place is an accident; all of them are not.
         parents = (positions.height > GHOST_PARENT) & (place > positions.angle.min())
         seen = near[:, parents].any(axis=0)

@@ -11,7 +11,7 @@ from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.phases.mixture import Phase
 
 if TYPE_CHECKING:
-    from ase_crystalnet.xrd.answer.scans import ScanReport
+    from ase_crystalnet.xrd.answer.scan_report import ScanReport
 
 __all__ = ["REPORT_COLUMNS", "cell_in_words", "report_entry", "report_lines", "report_row"]
 
