@@ -277,7 +277,7 @@ CHANGES: dict[str, Change] = {
         _of_content(lambda data, _: b"\xef\xbb\xbf" + data),
     ),
     "capitals": Change(
-        lambda seed: "." in seed.name and seed.target not in ("card", "library"),
+        lambda seed: "." in seed.name and seed.target not in ("card", "library", "phases"),
         lambda seed, _: replace(seed, name=seed.name.upper()),
     ),
     "packing": Change(

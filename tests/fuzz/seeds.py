@@ -319,6 +319,7 @@ def _models() -> list[Seed]:
 
 def _library() -> list[Seed]:
     from ase_crystalnet.xrd.answer.library import PatternLibrary
+    from ase_crystalnet.xrd.phases.library import PhaseLibrary
 
     with TemporaryDirectory() as place:
         path = Path(place) / "x.npz"
@@ -327,7 +328,12 @@ def _library() -> list[Seed]:
         # Damage to a compressed array is caught by its checksum: stored, it is met by the checks.
         with np.load(path) as arrays:
             np.savez(path, **dict(arrays))
-        return [Seed("library", "x.npz", packed), Seed("library", "y.npz", path.read_bytes())]
+        found = [Seed("library", "x.npz", packed), Seed("library", "y.npz", path.read_bytes())]
+        PhaseLibrary.load().subset(np.arange(12)).save(path)
+        found.append(Seed("phases", "x.npz", path.read_bytes()))
+        with np.load(path) as arrays:
+            np.savez(path, **dict(arrays))
+        return [*found, Seed("phases", "y.npz", path.read_bytes())]
 
 
 def _geometry() -> list[Seed]:
