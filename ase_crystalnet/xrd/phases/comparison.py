@@ -108,7 +108,7 @@ class Comparison:
         #: Lines of other radiation, which ask for no phase.
         self.haunted = np.zeros(len(self.positions.angle), bool)
         self.without: NDArray[np.bool_] | None = None
-        self._smooth: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._smooth: tuple[NDArray[np.float64], NDArray[np.float64], float] | None = None
         rest = np.diff(self.pattern[self.inside], 2)
         self.noise = max(float(np.median(np.abs(rest)) * 1.4826 / 6**0.5), 1e-4)
         # What stands above half of the points is the floor that subtraction left.
@@ -166,24 +166,28 @@ class Comparison:
         open_lines: NDArray[np.bool_] | None = None,
     ) -> Overlap:
         """How a phase fits under a pattern, whose lines are made as wide as each other first."""
-        smooth = self.smooth(pattern)
+        smooth, largest = self.smooth(pattern)
         keep = np.ones(len(self.positions.angle), bool) if open_lines is None else open_lines
         places = self.positions.angle[keep]
         heights = np.interp(places, self.angles, smooth)
         scale, gained, lines, missing, covered = kernels.line_overlap(
             smooth, FIRST, STEP, self.covered[0], self.covered[1], angle, intensity,
-            self.tolerance, WEAKEST, 2 * self.noise, places, heights, QUANTILE,
+            self.tolerance, WEAKEST, 2 * self.noise / largest, places, heights, QUANTILE,
         )  # fmt: skip
         return Overlap(scale, gained / max(float(heights.sum()), 1e-12), lines, missing, covered)
 
-    def smooth(self, pattern: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A pattern whose lines are wider than they are, so that heights are areas."""
+    def smooth(self, pattern: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """A pattern whose lines are wider than they are, so that heights are areas.
+
+        Its largest value is 1; what that was before is given back, too.
+        """
         if self._smooth is None or self._smooth[0] is not pattern:
             from scipy.ndimage import gaussian_filter1d
 
             wide = gaussian_filter1d(pattern, 0.7 * self.width / STEP, mode="constant")
-            self._smooth = pattern, wide / max(float(wide.max()), 1e-12)
-        return self._smooth[1]
+            largest = max(float(wide.max()), 1e-12)
+            self._smooth = pattern, wide / largest, largest
+        return self._smooth[1], self._smooth[2]
 
     def candidates(
         self, grid: NDArray[np.float32], pattern: NDArray[np.float64], open_lines: NDArray[np.bool_]
