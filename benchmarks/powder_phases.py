@@ -108,7 +108,11 @@ def materials(classifier: PowderClassifier, seed: int = 0) -> list[tuple[Any, ..
             group = np.array([right_group(int(a), b) for a, b in zip(guess, truth, strict=True)])
             system = system_of(guess) == system_of(np.array(truth))
             asked = np.array([not report.refusal for report in said.reports])
-            held = [t in r.prediction_set for t, r in zip(truth, said.reports, strict=True)]
+            held = [
+                t in report.prediction_set
+                for t, report in zip(truth, said.reports, strict=True)
+                if not report.refusal
+            ]
             rows.append(
                 (f"{fwhm:g}", f"{span[0]:g} to {span[1]:g}", _percent(system), _percent(group),
                  _percent(group[asked]), int((~asked).sum()), _percent(held))

@@ -132,7 +132,7 @@ def _greedy(search: Comparison) -> tuple[list[Phase], tuple[Phase, ...]]:
     while len(phases) < MOST_PHASES and open_lines.any():
         search.others = others or bool(phases)
         ranked = search.candidates(grid, pattern, open_lines)
-        chosen = _chosen(search, ranked, phases, open_lines)
+        chosen = _chosen(search, ranked, phases, open_lines, pattern)
         if not phases:
             rivals = _rivals(search.index, ranked, chosen)
         if chosen is None:
@@ -166,6 +166,7 @@ def _chosen(
     ranked: list[tuple[float, Phase]],
     phases: list[Phase],
     open_lines: NDArray[np.bool_],
+    pattern: NDArray[np.float64],
 ) -> Phase | None:
     """The best candidate that may be accepted."""
     if not phases:
@@ -178,18 +179,22 @@ def _chosen(
             continue
         new = _explained(search, phase, search.positions) & open_lines
         clear = new & (search.positions.significance > CLEAR_LINE)
-        if clear.sum() < FEWEST_NEW or _by_chance(search, phase, open_lines) > CHANCE:
+        if clear.sum() < FEWEST_NEW or _by_chance(search, phase, pattern) > CHANCE:
             continue
         return phase
     return None
 
 
-def _by_chance(search: Comparison, phase: Phase, open_lines: NDArray[np.bool_]) -> float:
+def _by_chance(search: Comparison, phase: Phase, pattern: NDArray[np.float64]) -> float:
     """How many entries of the library would explain as many of the open lines by chance."""
     from scipy.stats import binom
 
     low, high = search.covered
-    angles = phase.angle[(phase.intensity > 0.1) & (phase.angle > low) & (phase.angle < high)]
+    # Its lines that would be seen: above the noise, and a tenth of its strongest at most.
+    _, largest = search.smooth(pattern)
+    weakest = min(6 * search.noise / max(largest * phase.scale, 1e-9), 0.1)
+    seen = (phase.intensity > max(weakest, 0.03)) & (phase.angle > low) & (phase.angle < high)
+    angles = phase.angle[seen]
     if not len(angles):
         return np.inf
     places = search.positions.angle
