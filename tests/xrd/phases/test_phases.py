@@ -15,6 +15,7 @@ from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.training.powder.calibrate_phases import simulated_scan
 from ase_crystalnet.xrd import PatternLibrary
 from ase_crystalnet.xrd.answer.classifier import PowderClassifier
+from ase_crystalnet.xrd.answer.scans import examined
 from ase_crystalnet.xrd.answer.trust import Trust, features_of, mirrored, near_groups
 from ase_crystalnet.xrd.measured.lines import findings
 from ase_crystalnet.xrd.measured.scan import Scan
@@ -343,3 +344,12 @@ def test_simulated_scans_are_patterns_of_their_entries(index: PhaseIndex) -> Non
                 index.library.space_group[mixture.phases[0].entry] == group
             )
     assert hits >= 5
+
+
+def test_another_anode_is_named_where_it_fits(index: PhaseIndex) -> None:
+    """Molybdenum's pattern, taken for copper's because the file does not say."""
+    scan = scan_of(index.library, {"Al2O3:167": 1.0}, wavelength=0.70932, fwhm=0.08)
+    report = examined(replace(scan, wavelength=WAVELENGTH, assumed=True), index)
+    assert any("radiation of Mo" in note for note in report.notes)
+    right = examined(scan, index)
+    assert not any("radiation of" in note for note in right.notes)
