@@ -1,11 +1,13 @@
 """Powder patterns: how fast an answer is, and what the library's parts are worth.
 
-    python benchmarks/powder.py [--model none] [--data DIR] [--crystals] [--json FILE]
+    python benchmarks/powder.py [--model none] [--data DIR] [--crystals] [--phases] [--json FILE]
 
 Accuracy of networks and library is the work of ``crystalnet reproduce vecsei2019``; here it is
 that of the nearest entry alone, with and without the minerals that were added to the database's
 list, and with and without the shift. DIR holds ``xrd/measured_powder_patterns.npz``.
-``--crystals`` times the random crystals that networks are trained on (needs pyxtal).
+``--crystals`` times the random crystals that networks are trained on (needs pyxtal). ``--phases``
+looks at scans as laboratories measure them (powder_phases.py): everyday materials, mixtures, cells,
+scans without lines and, with DIR, the measured minerals with and without phases.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import powder_phases
 from common import markdown, show, where, write_json
 
 from ase_crystalnet.training.powder.synthetic import (
@@ -134,12 +137,61 @@ def nearest(data: Path) -> list[tuple[Any, ...]]:
     return rows
 
 
+#: Tables of ``--phases``: title and columns.
+TABLES = {
+    "materials": (
+        "Fifty everyday materials, percent right",
+        ("width", "two-theta", "system", "group", "group, not refused", "refused", "in the set"),
+    ),
+    "mixtures": (
+        "Binary mixtures of everyday materials (heights of the strongest lines), percent",
+        ("shares", "number", "main found", "both found", "false phase", "called a mixture"),
+    ),
+    "cells": (
+        "Lattice lengths of matches, relative error in percent",
+        ("number", "median", "nine in ten below", "within three deviations"),
+    ),
+    "nothing": ("Scans without lines, percent refused", ("kind", "number", "refused")),
+    "measured": (
+        "Measured minerals, percent right",
+        ("patterns", "by", "number", "system", "group", "half refused", "calibration error",
+         "in the set", "groups in it", "refused"),
+    ),
+}  # fmt: skip
+
+
+def phases(model: str | None, data: Path | None) -> dict[str, Any]:
+    """Tables of scans as laboratories measure them."""
+    classifier = PowderClassifier(default_network(model))
+    found: dict[str, list[tuple[Any, ...]]] = {
+        "materials": powder_phases.materials(classifier),
+        "mixtures": powder_phases.mixtures(classifier),
+        "cells": powder_phases.cells(classifier),
+        "nothing": powder_phases.nothing(),
+    }
+    if data is not None:
+        found["measured"] = powder_phases.measured(classifier, data)
+    for name, rows in found.items():
+        title, header = TABLES[name]
+        show(f"\n{title}\n")
+        show(markdown(header, rows))
+    times = powder_phases.phase_speed(classifier)
+    for name, value in times.items():
+        show(f"\n{name}: {value:.0f} ms")
+    tables = {
+        name: [dict(zip(TABLES[name][1], row, strict=True)) for row in rows]
+        for name, rows in found.items()
+    }
+    return {**tables, "times": times}
+
+
 def main() -> None:
     """Parse the arguments, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="network, or 'none'; the shipped one by default")
     parser.add_argument("--data", type=Path, help="folder of external data")
     parser.add_argument("--crystals", action="store_true", help="time random crystals, too")
+    parser.add_argument("--phases", action="store_true", help="scans as laboratories measure them")
     parser.add_argument("--json", type=Path, help="also write results here")
     arguments = parser.parse_args()
     times = speed(arguments.model) | (crystals() if arguments.crystals else {})
@@ -155,6 +207,8 @@ def main() -> None:
         result["nearest"] = [dict(zip(header, row, strict=True)) for row in nearest(arguments.data)]
         show("\nNearest entry on the measured patterns, percent\n")
         show(markdown(header, [tuple(row.values()) for row in result["nearest"]]))
+    if arguments.phases:
+        result["phases"] = phases(arguments.model, arguments.data)
     write_json(arguments.json, result)
 
 

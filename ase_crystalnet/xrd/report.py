@@ -12,6 +12,13 @@ from ase_crystalnet.xrd.answer.answers import PowderAnswers
 from ase_crystalnet.xrd.answer.library import PatternLibrary
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import TWO_THETA
+from ase_crystalnet.xrd.phase_report import (
+    REPORT_COLUMNS,
+    report_entry,
+    report_lines,
+    report_row,
+)
+from ase_crystalnet.xrd.phases.library import PhaseLibrary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +46,12 @@ def symbol(space_group: int) -> str:
 
 
 def lines(
-    scan: Scan, answers: PowderAnswers, i: int, library: PatternLibrary, top: int
+    scan: Scan,
+    answers: PowderAnswers,
+    i: int,
+    library: PatternLibrary,
+    top: int,
+    phases: PhaseLibrary | None = None,
 ) -> list[str]:
     """The answer for one file, in words."""
     groups, shares = (row[i] for row in answers.top(top))
@@ -51,6 +63,9 @@ def lines(
         for number, _, share in answers.alternatives(i)[:4]
         if share > 0.005
     )
+    report = answers.reports[i] if answers.reports else None
+    if report is not None and report.refusal:
+        return [scan.name, f"  refused         {report.refusal}"]
     entry = int(answers.matches.entry[i, 0])
     kind = "close match:" if answers.matches.close[i] else "no close match; nearest:"
     lines = [
@@ -58,6 +73,8 @@ def lines(
         f"  crystal system  {answers.system[i]}, {_percent(answers.system_certainty[i])} sure",
         f"  space group     {'' if answers.answered[i] else 'refused; most probable '}{first}",
     ]
+    if report is not None:
+        lines += report_lines(report, phases)
     if others:
         lines.append(f"  else            {others}")
     if beside:
@@ -66,7 +83,7 @@ def lines(
         *lines,
         f"  {kind} {library.name(entry)}, space group {library.space_group[entry]}, "
         f"{library.identifier[entry]}; correlation {answers.matches.correlation[i, 0]:.2f}, "
-        f"it weighs {_percent(answers.trust[i])}",
+        f"it weighs {_percent(answers.trust[i])} beside the network",
     ]
 
 
@@ -75,16 +92,24 @@ def _percent(share: float) -> str:
 
 
 def entry(
-    scan: Scan, answers: PowderAnswers, i: int, library: PatternLibrary, top: int
+    scan: Scan,
+    answers: PowderAnswers,
+    i: int,
+    library: PatternLibrary,
+    top: int,
+    phases: PhaseLibrary | None = None,
 ) -> dict[str, Any]:
     """The answer for one file, for JSON."""
     groups, shares = (row[i] for row in answers.top(max(top, 5)))
+    # Of a scan without lines there is nothing to say but that.
+    refused = bool(answers.reports) and bool(answers.reports[i].refusal)
     return {
         "file": scan.name,
         "wavelength": scan.wavelength,
+        "wavelength_assumed": scan.assumed,
         "covered": [round(angle, 2) for angle in scan.covered],
         "remarks": list(scan.remarks),
-        "crystal_system": answers.system[i],
+        "crystal_system": None if refused else answers.system[i],
         "crystal_system_certainty": round(float(answers.system_certainty[i]), 4),
         "space_group": int(answers.space_group[i]),
         "refused": not bool(answers.answered[i]),
@@ -95,7 +120,7 @@ def entry(
         ],
         "neighbors": [
             {"space_group": number, "relation": relation, "probability": round(share, 4)}
-            for number, relation, share in answers.alternatives(i)[:10]
+            for number, relation, share in ([] if refused else answers.alternatives(i)[:10])
         ],
         "close_match": bool(answers.matches.close[i]),
         "matches": [
@@ -112,19 +137,26 @@ def entry(
                 answers.matches.shift[i],
                 strict=True,
             )
+            if not refused
         ],
         "match_weight": round(float(answers.trust[i]), 4),
+        **(report_entry(answers.reports[i], phases) if answers.reports else {}),
     }
 
 
 def table(entries: list[dict[str, Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "match", "match_identifier", "correlation"])
+    writer.writerow([*_COLUMNS, "match", "match_identifier", "correlation", *REPORT_COLUMNS])
     for entry in entries:
-        best = entry["matches"][0]
+        nothing = {"name": "", "identifier": "", "correlation": ""}
+        best = entry["matches"][0] if entry["matches"] else nothing
         writer.writerow(
-            [*(entry[c] for c in _COLUMNS), best["name"], best["identifier"], best["correlation"]]
+            [
+                *(entry[c] for c in _COLUMNS),
+                *(best["name"], best["identifier"], best["correlation"]),
+                *report_row(entry),
+            ]
         )
     return buffer.getvalue()
 

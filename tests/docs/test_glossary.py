@@ -16,6 +16,10 @@ from ase_crystalnet.atom_probe.windows import WindowMeasures
 from ase_crystalnet.lattice.orientation import Setting
 from ase_crystalnet.xrd import PowderAnswers, PowderClassifier
 from ase_crystalnet.xrd.answer.library import Matches
+from ase_crystalnet.xrd.answer.scan_report import ScanReport
+from ase_crystalnet.xrd.measured.lines import Findings
+from ase_crystalnet.xrd.phases.library import PhaseLibrary
+from ase_crystalnet.xrd.phases.mixture import Mixture, Phase
 from tests.support import REPOSITORY
 
 GLOSSARY = REPOSITORY / "docs" / "glossary.md"
@@ -31,6 +35,8 @@ RESULTS = (
     PowderAnswers,
     Matches,
 )
+#: Parts of results, whose most telling fields are defined beside them.
+PARTS = (ScanReport, Findings, Mixture, Phase, PhaseLibrary)
 #: What takes the parameters that stand in the glossary beside the results.
 TAKERS = (
     CrystalNet.__init__,
@@ -70,7 +76,7 @@ def test_every_property_of_a_result_is_defined(result):
 
 
 def test_nothing_is_defined_that_is_not_handed_out():
-    known = {name for result in RESULTS for name in names(result) | derived(result)}
+    known = {name for result in (*RESULTS, *PARTS) for name in names(result) | derived(result)}
     known |= {name for taker in TAKERS for name in inspect.signature(taker).parameters}
     assert defined() - known == set()
 

@@ -25,7 +25,21 @@ from tests.fuzz.supervisor import Case
 #: Files of text, with the target that reads them.
 TEXT = {
     "trajectory": ("x.extxyz", "x.xyz", "x.dump", "x.data", "POSCAR", "x.cif", "x.json", "x.pdb"),
-    "scan": ("x.xy", "x.csv", "x.xrdml", "x.ras", "x.cif", "x.uxd"),
+    "scan": (
+        "x.xy",
+        "x.csv",
+        "x.xrdml",
+        "x.ras",
+        "x.cif",
+        "x.uxd",
+        "steps.dat",
+        "rigaku.dat",
+        "x.udf",
+        "x.cpi",
+        "german.txt",
+        "q.dat",
+        "x.gsas",
+    ),
     "atom probe": ("x.rrng", "x.rng", "x.env"),
     "card": ("card.json",),
     "geometry": ("x.txt",),
@@ -34,7 +48,7 @@ TEXT = {
 #: Those whose columns are set apart by any white space, however wide.
 SPACED = {
     "trajectory": ("x.extxyz", "x.xyz", "x.dump", "x.data", "POSCAR"),
-    "scan": ("x.xy", "x.cif"),
+    "scan": ("x.xy", "x.cif", "q.dat", "steps.dat"),
     "atom probe": ("x.rng", "x.env"),
     "geometry": ("x.txt",),
     "reflections": ("x.txt",),
@@ -249,7 +263,8 @@ CHANGES: dict[str, Change] = {
         lambda seed: seed.name == "card.json", _of_content(_json_again)
     ),
     "zipped again": Change(
-        lambda seed: seed.name.endswith((".npz", ".rasx", ".brml")), _of_content(_zip_again)
+        lambda seed: seed.name.endswith((".npz", ".rasx", ".brml", ".xlsx")),
+        _of_content(_zip_again),
     ),
     "copied": Change(_named("result", "x.h5"), _of_content(_h5_again)),
     "wider": Change(lambda seed: _is(seed, SPACED), _of_content(_wider)),
@@ -262,7 +277,7 @@ CHANGES: dict[str, Change] = {
         _of_content(lambda data, _: b"\xef\xbb\xbf" + data),
     ),
     "capitals": Change(
-        lambda seed: "." in seed.name and seed.target not in ("card", "library"),
+        lambda seed: "." in seed.name and seed.target not in ("card", "library", "phases"),
         lambda seed, _: replace(seed, name=seed.name.upper()),
     ),
     "packing": Change(

@@ -133,6 +133,83 @@ def _raw4() -> bytes:
     return bytes(head + note + source + part + drive) + COUNTS.astype("<f4").tobytes()
 
 
+def _raw1() -> bytes:
+    head = bytearray(156)
+    head[:4] = b"RAW "
+    struct.pack_into("<Iff", head, 4, len(ANGLES), 1.0, 0.1)
+    struct.pack_into("<f", head, 24, ANGLES[0])
+    struct.pack_into("<ff", head, 72, 1.54056, 1.54439)
+    return bytes(head) + COUNTS.astype("<f4").tobytes()
+
+
+def _raw2() -> bytes:
+    head, part = bytearray(256), bytearray(60)
+    head[:4] = b"RAW2"
+    struct.pack_into("<H", head, 4, 1)
+    struct.pack_into("<ff", head, 190, 1.54056, 1.54439)
+    struct.pack_into("<HH", part, 0, 60, len(ANGLES))
+    struct.pack_into("<fff", part, 8, 1.0, 0.1, ANGLES[0])
+    return bytes(head + part) + COUNTS.astype("<f4").tobytes()
+
+
+def _stoe() -> bytes:
+    head = bytearray(2048)
+    head[:14] = b"RAW_1.06Powdat"
+    struct.pack_into("<ff", head, 0x142, 1.5406, 1.5444)
+    struct.pack_into("<HH", head, 0x1DA, 5, 9)
+    struct.pack_into("<H", head, 2048 - 0x1DE, len(ANGLES))
+    struct.pack_into("<6f", head, 2048 - 0x1D4, ANGLES[0], 5, ANGLES[-1], 35, 0.1, 0.05)
+    struct.pack_into("<II", head, 2048 - 0x188, int(COUNTS.min()), int(COUNTS.max()))
+    return bytes(head) + COUNTS.astype("<u4").tobytes().ljust(2560, b"\0")
+
+
+def _spreadsheet() -> bytes:
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    body = "".join(
+        f'<row r="{i + 2}"><c r="A{i + 2}"><v>{x}</v></c><c r="B{i + 2}"><v>{y}</v></c></row>'
+        for i, (x, y) in enumerate(zip(ANGLES, COUNTS, strict=True))
+    )
+    head = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+    return _zip(
+        {
+            "xl/workbook.xml": "<workbook/>",
+            "xl/sharedStrings.xml": f"<sst {space}><si><t>2theta</t></si><si><t>I</t></si></sst>",
+            "xl/worksheets/sheet1.xml": f"<worksheet {space}><sheetData>{head}{body}</sheetData>"
+            "</worksheet>",
+        }
+    )
+
+
+def _other_scans(rows: str, counts: str) -> dict[str, str | bytes]:
+    """Kinds that are told by their content, not by a name of their own."""
+    ten = "\n".join(
+        " ".join(f"{y:.0f}" for y in COUNTS[i : i + 10]) for i in range(0, len(COUNTS), 10)
+    )
+    q = 40 * np.pi * np.sin(np.radians(ANGLES / 2)) / 0.7093
+    in_q = "".join(f"{x:.6f}  {y:.0f}\n" for x, y in zip(q, COUNTS, strict=True))
+    return {
+        "steps.dat": f"10.0 0.1 {ANGLES[-1]} title\n{ten}\n",
+        "rigaku.dat": f"*TYPE = Raw\n*BEGIN\n*START = 10.0\n*STEP = 0.1\n*COUNT = {len(COUNTS)}\n"
+        f"{ten.replace(' ', ', ')}\n*END\n",
+        "x.udf": "SampleIdent,x,/\nDataAngleRange, 10.0, 69.9,/\nScanStepSize, 0.1,/\nRawScan\n"
+        f"{ten.replace(' ', ', ')}/\n",
+        "x.cpi": f"SIETRONICS XRD SCAN\n10.0\n{ANGLES[-1]}\n0.1\nCu\n1.5406\nSCANDATA\n"
+        f"{counts.replace(' ', chr(10))}\n",
+        "german.txt": rows.replace(" ", "\t").replace(".", ",") + "\n",
+        "q.dat": f"# Wavelength: 7.093e-11 m\n#  q_nm^-1   I\n{in_q}",
+        "x.xy.gz": gzip.compress(f"{rows}\n".encode()),
+        "v1.raw": _raw1(),
+        "v2.raw": _raw2(),
+        "stoe.raw": _stoe(),
+        "x.xlsx": _spreadsheet(),
+        "x.gsas": f"title\nBANK 1 {len(COUNTS)} 60 CONST 1000.0 10.0 0 0 STD\n"
+        + "\n".join(
+            "".join(f"{y:8.0f}" for y in COUNTS[i : i + 10]) for i in range(0, len(COUNTS), 10)
+        )
+        + "\n",
+    }
+
+
 def _scans() -> list[Seed]:
     rows = "\n".join(f"{x:.2f} {y:.0f}" for x, y in zip(ANGLES, COUNTS, strict=True))
     counts = " ".join(f"{y:.0f}" for y in COUNTS)
@@ -175,6 +252,7 @@ def _scans() -> list[Seed]:
     cif += "_pd_meas_counts_total\n" + rows + "\n"
     uxd = f"; comment\n_FILEVERSION=1\n_WL1=1.5406\n_START=10.0\n_STEPSIZE=0.1\n_COUNTS\n{counts}\n"
     files: dict[str, str | bytes] = {
+        **_other_scans(rows, counts),
         "x.xy": f"# wavelength = 1.5406 Angstrom\n{rows}\n",
         "x.csv": "two_theta,intensity\n" + rows.replace(" ", ",") + "\n",
         "x.xrdml": xrdml,
@@ -241,6 +319,7 @@ def _models() -> list[Seed]:
 
 def _library() -> list[Seed]:
     from ase_crystalnet.xrd.answer.library import PatternLibrary
+    from ase_crystalnet.xrd.phases.library import PhaseLibrary
 
     with TemporaryDirectory() as place:
         path = Path(place) / "x.npz"
@@ -249,7 +328,12 @@ def _library() -> list[Seed]:
         # Damage to a compressed array is caught by its checksum: stored, it is met by the checks.
         with np.load(path) as arrays:
             np.savez(path, **dict(arrays))
-        return [Seed("library", "x.npz", packed), Seed("library", "y.npz", path.read_bytes())]
+        found = [Seed("library", "x.npz", packed), Seed("library", "y.npz", path.read_bytes())]
+        PhaseLibrary.load().subset(np.arange(12)).save(path)
+        found.append(Seed("phases", "x.npz", path.read_bytes()))
+        with np.load(path) as arrays:
+            np.savez(path, **dict(arrays))
+        return [*found, Seed("phases", "y.npz", path.read_bytes())]
 
 
 def _geometry() -> list[Seed]:

@@ -39,10 +39,12 @@ def _trajectory(path: Path, out: Path) -> Any:
 
 
 def _scan(path: Path, out: Path) -> Any:
+    from ase_crystalnet.xrd.measured.lines import findings
     from ase_crystalnet.xrd.measured.readers import read_scan
 
     scan = read_scan(path)
-    return scan.two_theta, scan.intensity, scan.wavelength, scan.on_grid()
+    found = findings(scan)
+    return scan.two_theta, scan.intensity, scan.wavelength, scan.on_grid(), found
 
 
 def _atom_probe(path: Path, out: Path) -> Any:
@@ -154,6 +156,19 @@ def _reflections(path: Path, out: Path) -> Any:
     return peaks(reflections_of(_atoms(path)))
 
 
+def _phases(path: Path, out: Path) -> Any:
+    from ase_crystalnet.xrd.pattern import broaden
+    from ase_crystalnet.xrd.phases.library import PhaseLibrary
+    from ase_crystalnet.xrd.phases.search import PhaseIndex
+
+    library = PhaseLibrary.load(path)
+    index = PhaseIndex(library)
+    grid = broaden([20.0, 35.0, 50.0], [1.0, 0.5, 0.2], 0.2)
+    entries, factors, likeness = index.search(grid, (5.0, 90.0), 8)
+    close = index.closely(grid, (5.0, 90.0), entries, factors)
+    return library.title(int(entries[0])), likeness, [each.entry for each in close]
+
+
 TARGETS: dict[str, Callable[[Path, Path], Any]] = {
     "trajectory": _trajectory,
     "scan": _scan,
@@ -162,6 +177,7 @@ TARGETS: dict[str, Callable[[Path, Path], Any]] = {
     "card": _card,
     "network": _network,
     "library": _library,
+    "phases": _phases,
     "geometry": _geometry,
     "reflections": _reflections,
 }

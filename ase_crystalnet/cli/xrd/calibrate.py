@@ -9,6 +9,7 @@ import typer
 
 from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.options import PowderModel
+from ase_crystalnet.cli.progress import say
 
 __all__ = ["calibrate"]
 
@@ -33,6 +34,14 @@ def calibrate(
             "where samples are no minerals.",
         ),
     ] = None,
+    phases: Annotated[
+        bool,
+        typer.Option(
+            "--phases",
+            help="Fit instead how far a phase of the library that was found decides the answer, "
+            "and how many space groups a prediction set takes.",
+        ),
+    ] = False,
 ) -> None:
     """Fit how network and library are combined, and store it with the network.
 
@@ -43,6 +52,12 @@ def calibrate(
     crystalnet xrd calibrate measured.npz --structures training-runs/xrd/structures.npz
     ```
     """
+    if phases:
+        from ase_crystalnet.training.powder.calibrate_phases import calibrate_phases
+
+        quiet_tensorflow()
+        typer.echo(calibrate_phases(patterns, model=model, log=say))
+        return
     from ase_crystalnet.training.powder.calibrate import calibrate as fit_combination
     from ase_crystalnet.xrd.answer.network import default_network
 

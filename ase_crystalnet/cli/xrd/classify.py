@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ase_crystalnet.cli.errors import complain, one_line_errors, quiet_engine
-from ase_crystalnet.cli.files import check_outputs
+from ase_crystalnet.cli.files import check_outputs, save_figure
 from ase_crystalnet.cli.options import (
     Engine,
     Overwrite,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ase_crystalnet.xrd.answer.answers import PowderAnswers
     from ase_crystalnet.xrd.answer.library import PatternLibrary
     from ase_crystalnet.xrd.measured.scan import Scan
+    from ase_crystalnet.xrd.phases.library import PhaseLibrary
 
 __all__ = ["classify"]
 
@@ -38,8 +39,9 @@ def classify(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Measured patterns: .xy, .xye, .dat, .csv, .txt, .xrdml, .raw (Bruker), .brml, "
-            ".uxd, .ras, .rasx, .chi, GSAS, or CIF with a measured profile.",
+            help="Measured patterns: text (.xy, .xye, .dat, .csv, .txt, .chi), .xlsx, .xrdml, .raw "
+            "(Bruker, STOE), .brml, .uxd, .ras, .rasx, .udf, .cpi, GSAS, or CIF with a measured "
+            "profile; any of them packed by gzip.",
         ),
     ],
     model: PowderModel = None,
@@ -72,75 +74,137 @@ def classify(
         ),
     ] = None,
     engine: Engine = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw each pattern with the lines of its phases: one FILE.png for each file.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     quiet: QuietRemarks = False,
 ) -> None:
     """Say crystal system and space group of powder patterns, and how sure that is.
 
-    The pattern is compared with the simulated patterns of known minerals, and shown to the network
-    if there is one; both words are combined. The answer says whether there is a close match.
-    Backgrounds are subtracted; other wavelengths and ranges are converted, and what was not
-    measured is said. A file that cannot be read is said in one line, the others are answered, and
-    the exit code is 2.
+    First it is asked whether lines stand out at all; noise, glass and one or two lines are refused.
+    Then the lines are compared with tens of thousands of known phases, one to four at a time, whose
+    cells are refined; what no phase explains is named. Last, network and library of minerals
+    answer; all words are combined. Backgrounds are subtracted; other wavelengths and ranges are
+    converted, and what was not measured is said. A file that cannot be read is said in one line,
+    the others are answered, and the exit code is 2.
 
     **Examples**
 
     ```
     crystalnet xrd classify quartz.xy
-    crystalnet xrd classify *.xrdml --min-certainty 0.8 -o answers.csv
+    crystalnet xrd classify *.xrdml --min-certainty 0.8 -o answers.csv --figures figures
     crystalnet xrd classify synchrotron.xye --wavelength 0.41236
     ```
     """
-    import numpy as np
-
     from ase_crystalnet.xrd.answer.classifier import PowderClassifier
-    from ase_crystalnet.xrd.answer.library import PatternLibrary
     from ase_crystalnet.xrd.answer.network import default_network
     from ase_crystalnet.xrd.measured.readers import read_scan
 
     outputs = list(output or [])
     check_outputs(outputs, overwrite, (".json", ".csv"))
     length = wavelength_of(wavelength)
-    scans, grids, failed = [], [], []
-    for path in files:
+    pictures = _pictures(files, figures, overwrite)
+    scans, failed = [], []
+    drawn: list[Path] = []
+    for number, path in enumerate(files):
         try:
-            scan = read_scan(path, length)
-            grids.append(scan.on_grid())
-            scans.append(scan)
+            scans.append(read_scan(path, length))
+            drawn += pictures[number : number + 1]
         except InputError as error:
             failed.append(str(error))
         except OSError as error:
             failed.append(f"{path}: {(error.strerror or str(error)).lower()}")
     if scans:
-        known = PatternLibrary.load(library)
+        known, phases = _libraries(library)
         network = default_network(model, engine=engine)
         quiet_engine(network.engine if network else None)
-        classifier = PowderClassifier(network, known)
-        answers = classifier.classify(
-            np.array(grids),
-            min_certainty=min_certainty,
-            coverage=coverage,
-            covered=[scan.covered for scan in scans],
-        )
+        classifier = PowderClassifier(network, known, phases)
+        answers = classifier.classify_scans(scans, min_certainty=min_certainty, coverage=coverage)
         if not quiet and classifier.network is None:
             say("no network is installed or asked for: the library of known patterns answers alone")
-        _report(scans, answers, known, top, quiet)
-        _write(outputs, classifier.name, scans, answers, known, top)
+        found = classifier.phases.library if classifier.phases else None
+        _report(scans, answers, known, found, top, quiet)
+        _write(outputs, classifier.name, scans, answers, known, found, top)
+        _draw(drawn, scans, answers, found)
     for message in failed:
         complain(message)
     if failed:
         raise typer.Exit(2)
 
 
+def _libraries(
+    path: Path | None,
+) -> tuple[PatternLibrary, PhaseLibrary | Literal["shipped"] | None]:
+    """Library of minerals and of phases: a library of one's own stands for the shipped one.
+
+    One that was joined to the shipped phases (`crystalnet xrd library --join`) is one of phases;
+    one that was not is searched alone, as it was asked for.
+    """
+    from ase_crystalnet.xrd.answer.library import PatternLibrary
+    from ase_crystalnet.xrd.phases.library import PhaseLibrary, is_phase_library
+
+    if path is None:
+        return PatternLibrary.load(), "shipped"
+    try:
+        joined = is_phase_library(path)
+    except (InputError, OSError):
+        joined = False  # what it is, is said where it is loaded
+    if joined:
+        return PatternLibrary.load(), PhaseLibrary.load(path)
+    return PatternLibrary.load(path), None
+
+
+def _pictures(files: Sequence[Path], folder: Path | None, overwrite: bool) -> list[Path]:
+    """Names of the figures, one for each file; numbered where names repeat."""
+    if folder is None:
+        return []
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; expected a folder for the figures")
+    names: list[Path] = []
+    for path in files:
+        name = folder / f"{path.name}.png"
+        number = 1
+        while name in names:
+            number += 1
+            name = folder / f"{path.name}-{number}.png"
+        names.append(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    check_outputs(names, overwrite)
+    return names
+
+
+def _draw(
+    names: Sequence[Path],
+    scans: Sequence[Scan],
+    answers: PowderAnswers,
+    phases: PhaseLibrary | None,
+) -> None:
+    """Draw each pattern with the lines of its phases."""
+    from ase_crystalnet.xrd.phase_figure import answer_figure
+
+    for i, name in enumerate(names):
+        save_figure(answer_figure(scans[i], answers, i, phases), name)
+
+
 def _report(
-    scans: Sequence[Scan], answers: PowderAnswers, known: PatternLibrary, top: int, quiet: bool
+    scans: Sequence[Scan],
+    answers: PowderAnswers,
+    known: PatternLibrary,
+    phases: PhaseLibrary | None,
+    top: int,
+    quiet: bool,
 ) -> None:
     """Print the answers in words."""
     from ase_crystalnet.xrd.report import lines
 
     for i, scan in enumerate(scans):
-        typer.echo("\n".join(lines(scan, answers, i, known, top)))
-        for remark in () if quiet else scan.remarks:
+        typer.echo("\n".join(lines(scan, answers, i, known, top, phases)))
+        for remark in () if quiet else (*scan.remarks, *answers.reports[i].notes):
             typer.echo(f"  note: {remark}")
 
 
@@ -150,12 +214,13 @@ def _write(
     scans: Sequence[Scan],
     answers: PowderAnswers,
     known: PatternLibrary,
+    phases: PhaseLibrary | None,
     top: int,
 ) -> None:
     """Write the answers, given by what is called `name`."""
     from ase_crystalnet.xrd.report import entry, table
 
-    entries = [entry(scan, answers, i, known, top) for i, scan in enumerate(scans)]
+    entries = [entry(scan, answers, i, known, top, phases) for i, scan in enumerate(scans)]
     for path in outputs:
         if path.suffix.lower() == ".json":
             content = json.dumps({"answered_by": name, "files": entries}, indent=1)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.answer.library import Matches
+from ase_crystalnet.xrd.answer.scan_report import ScanReport
 from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, SYSTEM_MATRIX
 from ase_crystalnet.xrd.subgroups import neighbors
 
@@ -72,6 +73,8 @@ class PowderAnswers:
         Probabilities by the network alone; None without a network.
     answered : (B,) bool array
         False where the space group is refused.
+    reports : tuple of B ScanReport
+        Lines, phases, prediction set of each scan; empty for patterns on the grid.
     """
 
     probabilities: NDArray[np.float32]
@@ -79,6 +82,7 @@ class PowderAnswers:
     trust: NDArray[np.float64]
     network: NDArray[np.float32] | None
     answered: NDArray[np.bool_]
+    reports: tuple[ScanReport, ...] = ()
 
     def __len__(self) -> int:
         return len(self.probabilities)

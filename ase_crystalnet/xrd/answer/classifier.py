@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from functools import reduce
+from dataclasses import fields, replace
+from functools import cached_property, reduce
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +15,12 @@ from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.answer.answers import PowderAnswers, answered
 from ase_crystalnet.xrd.answer.library import Matches, PatternLibrary
 from ase_crystalnet.xrd.answer.network import PowderNetwork, default_network, read_combination
+from ase_crystalnet.xrd.answer.scans import examined, no_matches, with_phases
+from ase_crystalnet.xrd.answer.trust import Trust
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import POINTS
+from ase_crystalnet.xrd.phases.library import PhaseLibrary
+from ase_crystalnet.xrd.phases.search import PhaseIndex
 
 __all__ = ["PowderClassifier", "evidence"]
 
@@ -30,6 +35,9 @@ class PowderClassifier:
         first shipped network, and the library alone where none is shipped.
     library : PatternLibrary, optional
         The shipped library of minerals by default. The calibration was made with that one.
+    phases : PhaseLibrary or None, optional
+        Known phases that scans are compared with, one to four at a time; the shipped ones by
+        default, None for none. Patterns on the grid (`classify`) are not.
     engine : {'onnx', 'tensorflow'}, optional
         What runs the network, if it is not given as a `PowderNetwork`.
 
@@ -49,6 +57,7 @@ class PowderClassifier:
         self,
         model: str | Path | PowderNetwork | None = "",
         library: PatternLibrary | None = None,
+        phases: PhaseLibrary | Literal["shipped"] | None = "shipped",
         *,
         engine: str | None = None,
     ) -> None:
@@ -60,6 +69,15 @@ class PowderClassifier:
             self.network = model
         self.library = PatternLibrary.load() if library is None else library
         self.combination = read_combination(self.network)
+        self._phases = phases
+
+    @cached_property
+    def phases(self) -> PhaseIndex | None:
+        """The known phases, ready for searches."""
+        if self._phases is None:
+            return None
+        known = PhaseLibrary.load() if self._phases == "shipped" else self._phases
+        return PhaseIndex(known)
 
     @property
     def name(self) -> str:
@@ -111,13 +129,44 @@ class PowderClassifier:
         min_certainty: float | None = None,
         coverage: float | None = None,
     ) -> PowderAnswers:
-        """Answer for measured patterns, converted first. Parameters as of `classify`."""
-        return self.classify(
-            [scan.on_grid() for scan in scans],
-            min_certainty=min_certainty,
-            coverage=coverage,
-            covered=[scan.covered for scan in scans],
+        """Answer for measured scans: lines, known phases, network and library.
+
+        A scan without lines, of glass, or with too few lines is refused, whatever the network
+        says of its noise. Parameters as of `classify`.
+
+        Raises
+        ------
+        InputError
+            No scan was given, or both thresholds.
+        """
+        if not len(scans):
+            raise InputError("no scan was given")
+        reports = [examined(scan, self.phases) for scan in scans]
+        usable = np.array([not report.refusal for report in reports], bool)
+        said = self._on_grids(
+            [scan for scan, use in zip(scans, usable, strict=True) if use], usable
         )
+        whole = with_phases(said, reports, self.phases, Trust.load())
+        kept = np.where(whole.answered, whole.certainty, -1.0)
+        keep = answered(kept, min_certainty=min_certainty, coverage=coverage)
+        return replace(whole, answered=keep & whole.answered)
+
+    def _on_grids(self, scans: Sequence[Scan], usable: NDArray[np.bool_]) -> PowderAnswers:
+        """Answers of network and library; frequencies of space groups where not usable."""
+        number = len(usable)
+        counts = np.bincount(self.library.space_group, minlength=231)[1:] + 1.0
+        probabilities = np.tile(counts / counts.sum(), (number, 1)).astype(np.float32)
+        matches, trust = no_matches(number), np.zeros(number)
+        network = None if self.network is None else probabilities.copy()
+        if len(scans):
+            said = self.classify(
+                [scan.on_grid() for scan in scans], covered=[scan.covered for scan in scans]
+            )
+            probabilities[usable], trust[usable] = said.probabilities, said.trust
+            if network is not None and said.network is not None:
+                network[usable] = said.network
+            matches = matches.widened(said.matches.entry.shape[1]).with_rows(usable, said.matches)
+        return PowderAnswers(probabilities, matches, trust, network, usable.copy())
 
 
 def evidence(

@@ -92,6 +92,19 @@ class Matches:
         """Whether the best entry is a close match (B,)."""
         return np.asarray(self.correlation[:, 0] >= CLOSE)
 
+    def widened(self, number: int) -> Matches:
+        """With so many entries for each pattern, the last one again where there were fewer."""
+        place = np.minimum(np.arange(number), self.entry.shape[1] - 1)
+        parts = (self.entry[:, place], self.correlation[:, place], self.shift[:, place])
+        return Matches(*parts, self.by_group)
+
+    def with_rows(self, rows: NDArray[np.bool_], other: Matches) -> Matches:
+        """With the rows of a mask taken from others, in their order."""
+        found = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, values in found.items():
+            values[rows] = getattr(other, name)
+        return Matches(**found)
+
     def joined(self, other: Matches) -> Matches:
         """These patterns and others after them."""
         return Matches(

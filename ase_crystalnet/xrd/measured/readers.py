@@ -1,16 +1,13 @@
-"""Files of powder patterns: angles and intensities by geddes, the wavelength from the header.
+"""Files of powder patterns: what kind a file is, and from its curve to a scan.
 
-geddes (MIT) reads text, PANalytical, Bruker, Rigaku, GSAS and powder-CIF files and gives back
-two-theta and intensity; the wavelength, which it leaves alone, is looked up here.
+Text, XRDML, RAS, RASX, UXD, Bruker RAW 1 to 3, STOE raw and spreadsheets are read here; Bruker
+RAW 4 and BRML, GSAS and powder-CIF by geddes (MIT), which gives back two-theta and intensity.
 """
 
 from __future__ import annotations
 
 import io
-import re
-import struct
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +15,36 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import read_archive, read_arrays, read_plain, reason_of
+from ase_crystalnet.xrd.measured.binary import read_bruker, read_stoe
+from ase_crystalnet.xrd.measured.columns import read_table
+from ase_crystalnet.xrd.measured.content import (
+    decoded,
+    is_spreadsheet,
+    spreadsheet_text,
+    unpacked,
+)
+from ase_crystalnet.xrd.measured.instruments import read_ras, read_rasx, read_xrdml
+from ase_crystalnet.xrd.measured.profile import Profile, joined, ordered
 from ase_crystalnet.xrd.measured.scan import Scan
+from ase_crystalnet.xrd.measured.steps import read_keyed, read_steps
+from ase_crystalnet.xrd.measured.wavelengths import Source, source_of, stated_wavelength
 from ase_crystalnet.xrd.pattern import POINTS, WAVELENGTH
 
 __all__ = ["SUFFIXES", "read_scan", "stated_wavelength"]
 
 #: Formats, by what their files are usually called.
-SUFFIXES = ".xy, .xye, .dat, .csv, .txt, .xrdml, .raw, .cif, .ras, .rasx, .brml, .uxd, .chi, .gsas"
+SUFFIXES = (
+    ".xy, .xye, .dat, .csv, .txt, .xlsx, .xrdml, .raw, .cif, .ras, .rasx, .brml, .uxd, .udf, .cpi, "
+    ".chi, .gsas"
+)
 #: Larger files hold no powder pattern, bytes.
 _LARGEST = 200_000_000
 #: Bytes of an array of measured patterns.
 _LARGEST_SET = 2_000_000_000
 #: The same for what is in a zipped one, all members together.
 _LARGEST_UNPACKED = 200_000_000
-#: All that is repeated has a bound: a search takes a time in proportion to the text, whatever is in
-#: it.
-_NUMBER = r"([0-9]{0,20}\.?[0-9]{1,20})"
-_ATTRIBUTES = r"[^>]{0,300}"
-#: Where text formats state the wavelength, in Angstrom, the most exact statement first.
-_STATEMENTS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
-    for pattern in (
-        rf"<kAlpha1{_ATTRIBUTES}>\s{{0,40}}{_NUMBER}",  # XRDML
-        rf"WaveLengthAlpha1{_ATTRIBUTES}Value=\"{_NUMBER}",  # BRML
-        rf"<WavelengthKalpha1{_ATTRIBUTES}>\s{{0,40}}{_NUMBER}",  # RASX
-        rf"^\*\S{{0,40}}WAVE_LENGTH_ALPHA1\s{{1,40}}\"?{_NUMBER}",  # RAS
-        rf"^_WL1\s{{0,40}}=\s{{0,40}}{_NUMBER}",  # UXD
-        # CIF, one wavelength; on a line of its own it may be the first column of a loop's row.
-        rf"^[ \t]{{0,40}}_(?:diffrn|pd)_\w{{0,40}}wavelength[ \t]{{1,40}}['\"]?{_NUMBER}",
-        rf"(?:wavelength|lambda)\b[^0-9\n]{{0,40}}{_NUMBER}",  # comments, also RRUFF's
-    )
-)
-_LOOPED = "_diffrn_radiation_wavelength"
-#: Columns of a CIF loop; longer ones are no loop over wavelengths.
-_MOST_COLUMNS = 100
-_PLAUSIBLE = (0.1, 5.0)
+#: Scans that geddes is asked for one after the other.
+_MOST_SCANS = 16
 
 
 def read_scan(path: str | Path, wavelength: float | None = None) -> Scan:
@@ -61,10 +53,12 @@ def read_scan(path: str | Path, wavelength: float | None = None) -> Scan:
     Parameters
     ----------
     path : str or Path
-        Text (.xy, .xye, .dat, .csv, .txt), .xrdml, .raw (Bruker, version 3 and 4), .brml, .uxd,
-        .ras, .rasx, .chi, GSAS, or CIF with a measured profile. The first scan of several.
+        Text: columns (.xy, .xye, .dat, .csv, .txt, .chi) of two-theta, q or d and intensity, or
+        start, step and stop before the intensities (FullProf, DBWS, ILL, FOX, MDI); .xlsx; .xrdml;
+        .raw (Bruker 1 to 4, STOE), .brml, .uxd; .ras, .rasx, Rigaku .dat; .udf, .cpi; GSAS; CIF
+        with a measured profile; any of these packed by gzip. Ranges of one file are joined.
     wavelength : float, optional
-        Angstrom; by default what the file says, else Cu K-alpha.
+        Angstrom; by default what the file says, else Cu K-alpha is assumed, and said.
 
     Raises
     ------
@@ -77,12 +71,55 @@ def read_scan(path: str | Path, wavelength: float | None = None) -> Scan:
     data = read_plain(path, _LARGEST, "one powder pattern, not images")
     if not data:
         raise InputError(f"{path}: the file is empty; expected two columns, angle and intensity")
-    if data[:2] == b"PK":
-        data = _repacked(path, data)
-    x, y = _profile(path, data)
+    data = unpacked(data, _LARGEST, str(path))
+    try:
+        profile = ordered(_profile(path, data))
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    return _scan(profile, source_of(data), wavelength, str(path))
+
+
+def _scan(profile: Profile, source: Source | None, wavelength: float | None, name: str) -> Scan:
+    """On an axis of angles, by the wavelength that is given, stated, implied or assumed."""
+    notes = list(profile.notes)
+    assumed = False
     if wavelength is None:
-        wavelength = stated_wavelength(data) or WAVELENGTH
-    return Scan(x, y, wavelength, str(path))
+        if source is not None and source.stated != "anode":
+            wavelength = source.wavelength
+        elif profile.wavelength is not None:
+            wavelength = profile.wavelength
+        elif source is not None:
+            wavelength = source.wavelength
+            notes.append(f"the anode {source.anode} is stated: {wavelength:g} Angstrom (K-alpha 1)")
+        else:
+            wavelength, assumed = WAVELENGTH, True
+            notes.append(
+                f"no wavelength is stated: Cu K-alpha ({WAVELENGTH:g} Angstrom) is assumed"
+            )
+    x, y = profile.x, profile.y
+    if profile.axis != "two_theta":
+        x, y, said = _angles(x, y, profile.axis, wavelength)
+        notes += said
+    return Scan(x, y, wavelength, name, notes=tuple(notes), assumed=assumed)
+
+
+def _angles(
+    x: NDArray[np.float64], y: NDArray[np.float64], axis: str, wavelength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Two-theta of an axis of q or d."""
+    with np.errstate(all="ignore"):
+        sine = x * wavelength / (4 * np.pi) if axis == "q" else wavelength / (2 * x)
+    reached = np.isfinite(sine) & (sine > 0) & (sine < 1)
+    if axis == "d" and len(x) > 1 and x[-1] > x[0]:
+        reached, sine, y = reached[::-1], sine[::-1], y[::-1]
+    unit = "q (1/Angstrom)" if axis == "q" else "d (Angstrom)"
+    said = [f"the axis is {unit}: converted to two-theta at {wavelength:g} Angstrom"]
+    if not reached.all():
+        said.append(
+            f"{int((~reached).sum())} points beyond 180 degrees at that wavelength are not used"
+        )
+    return 2 * np.degrees(np.arcsin(sine[reached])), y[reached], said
 
 
 def measured_patterns(
@@ -112,43 +149,88 @@ def measured_patterns(
     return x / x.max(axis=1, keepdims=True), groups.astype(np.int64), ids % 2 == 0
 
 
-def _repacked(path: Path, data: bytes) -> bytes:
-    """A zipped file (.brml, .rasx) with the same members, whose sizes are now known."""
+def _profile(path: Path, data: bytes) -> Profile:
+    """The curve of a file, by the reader of its kind."""
+    picture = _picture(data)
+    if picture:
+        raise InputError(
+            f"this is {picture}, not a powder pattern; expected two columns, angle and intensity"
+        )
+    if data[:14] == b"RAW_1.06Powdat":
+        return read_stoe(data)
+    if data[:4] in (b"RAW ", b"RAW2") or data[:7] == b"RAW1.01":
+        return read_bruker(data)
+    if data[:2] == b"PK":
+        members = read_archive(data, _LARGEST_UNPACKED, str(path))
+        if is_spreadsheet(members):
+            found = read_table(spreadsheet_text(data, _LARGEST_UNPACKED, str(path)))
+            if found is None:
+                raise InputError(_no_pattern("a spreadsheet without two columns of numbers"))
+            return found
+        if any(name.rpartition("/")[2].startswith("Profile") for name in members):
+            return read_rasx(members)
+        return _by_geddes(path, _repacked(members))
+    text = decoded(data)
+    if text is None:
+        return _by_geddes(path, data)
+    return _of_text(path, data, text)
+
+
+def _of_text(path: Path, data: bytes, text: str) -> Profile:
+    """The curve of a text: formats that say what they are, then start-step-stop, then columns."""
+    head = text[:4000]
+    if "<xrdMeasurement" in head:
+        return read_xrdml(text)
+    if "*RAS_" in head:
+        return read_ras(text)
+    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if suffix == "cif" or "\n_pd_" in text[:200_000] or "\nBANK " in f"\n{text[:20_000]}":
+        return _by_geddes(path, text.encode())
+    for reader in (read_keyed, read_steps, read_table):
+        found = reader(text)
+        if found is not None:
+            return found
+    return _by_geddes(path, data)
+
+
+def _repacked(members: dict[str, bytes]) -> bytes:
+    """A zipped file (.brml) with the same members, whose sizes are now known."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in read_archive(data, _LARGEST_UNPACKED, str(path)).items():
+        for name, content in members.items():
             archive.writestr(name, content)
     return packed.getvalue()
 
 
-def _profile(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _by_geddes(path: Path, data: bytes) -> Profile:
+    """What geddes reads: its first scan, and those that follow it, if any."""
     import geddes
 
-    try:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    scans: list[Profile] = []
+    for number in range(_MOST_SCANS):
         try:
-            pattern = geddes.read_bytes(data, path.name)
-        except ValueError:
-            changed = _decimal_points(data)
-            if changed is None:
-                raise
-            pattern = geddes.read_bytes(changed, path.name)
-    except ValueError as error:
-        raise InputError(f"{path}: {_in_our_words(reason_of(error), path, data)}") from None
-    return np.array(pattern.x, np.float64), np.array(pattern.y, np.float64)
+            pattern = geddes.read_bytes(data, name, index=number)
+        except (ValueError, IndexError) as error:
+            if not scans:
+                raise InputError(_in_our_words(reason_of(error), path, data)) from None
+            break
+        scan = Profile(np.array(pattern.x, np.float64), np.array(pattern.y, np.float64))
+        if scans and np.array_equal(scan.x, scans[-1].x) and np.array_equal(scan.y, scans[-1].y):
+            break
+        scans.append(scan)
+    return joined(scans)
 
 
-def _decimal_points(data: bytes) -> bytes | None:
-    """Semicolon-separated columns with decimal commas, as German spreadsheets write them."""
-    if b"\0" in data[:1000] or b";" not in data:
-        return None
-    return data.replace(b",", b".").replace(b";", b" ")
+def _no_pattern(reason: str) -> str:
+    return (
+        f"no powder pattern in it ({reason}); expected two columns, two-theta in degrees and "
+        f"intensity, or one of {SUFFIXES}"
+    )
 
 
 def _in_our_words(said: str, path: Path, data: bytes) -> str:
     """One line of what was found, what was expected and what to do."""
-    picture = _picture(data)
-    if picture:
-        return f"this is {picture}, not a powder pattern; expected two columns, angle and intensity"
     if "increasing" in said:
         return (
             "angles do not rise from point to point; expected one scan with two-theta ascending, "
@@ -161,13 +243,7 @@ def _in_our_words(said: str, path: Path, data: bytes) -> str:
             "the CIF holds no measured profile, only a structure; `crystalnet xrd simulate` makes "
             "its powder pattern"
         )
-    if "versions 1 and 2" in said:
-        return "Bruker RAW of version 1 or 2 is not read; export it as RAW4, UXD or XY"
-    reason = said.removeprefix("Parse error: ")
-    return (
-        f"no powder pattern in it ({reason}); expected two columns, two-theta in degrees and "
-        f"intensity, or one of {SUFFIXES}"
-    )
+    return _no_pattern(said.removeprefix("Parse error: "))
 
 
 def _picture(data: bytes) -> str:
@@ -184,86 +260,3 @@ def _picture(data: bytes) -> str:
         if data.startswith(magic):
             return name
     return ""
-
-
-def stated_wavelength(data: bytes) -> float | None:
-    """Wavelength (Angstrom) that the content of a file states, None where it states none.
-
-    K-alpha 1 where K-alpha 1 and 2 are given.
-    """
-    if data[:7] in (b"RAW1.01", b"RAW4.00"):
-        found = _bruker_wavelength(data)
-        return found if found and _PLAUSIBLE[0] <= found <= _PLAUSIBLE[1] else None
-    for text in _texts(data):
-        for statement in _STATEMENTS:
-            match = statement.search(text)
-            if match and _PLAUSIBLE[0] <= float(match.group(1)) <= _PLAUSIBLE[1]:
-                return float(match.group(1))
-        looped = _cif_loop_wavelength(text)
-        if looped:
-            return looped
-    return None
-
-
-def _texts(data: bytes) -> Iterator[str]:
-    """The text of a file, or of the small XML members of a zipped one (.brml, .rasx)."""
-    if data[:2] != b"PK":
-        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-        yield data.decode(encoding, errors="replace")
-        return
-    try:
-        members = read_archive(data, _LARGEST_UNPACKED, "")
-    except InputError:
-        return
-    for name, content in members.items():
-        if name.lower().endswith(".xml") and len(content) < 20_000_000:
-            yield content.decode("utf-8", errors="replace")
-
-
-def _cif_loop_wavelength(text: str) -> float | None:
-    """First row of a CIF loop over wavelengths (K-alpha 1 and 2 with their weights)."""
-    columns: list[str] | None = None
-    quoted = False
-    for line in text.splitlines():
-        if line.startswith(";"):  # a field of text begins or ends: no loop is in it
-            quoted, columns = not quoted, None
-            continue
-        words = line.split(maxsplit=_MOST_COLUMNS) if not quoted else []
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0].lower() == "loop_":
-            columns, words = [], words[1:]
-        elif columns is None and len(words) == 1 and words[0].startswith("_"):
-            columns = []  # its value is on the next line, as of a loop with one column
-        if columns is None:
-            continue
-        while words and words[0].startswith("_"):
-            columns.append(words.pop(0).lower())
-        if words:
-            if _LOOPED in columns and (column := columns.index(_LOOPED)) < len(words):
-                number = re.match(_NUMBER, words[column].strip("'\""))
-                if number and _PLAUSIBLE[0] <= float(number.group(1)) <= _PLAUSIBLE[1]:
-                    return float(number.group(1))
-            columns = None
-    return None
-
-
-def _bruker_wavelength(data: bytes) -> float | None:
-    """K-alpha 1 in the header of Bruker's RAW files of version 3 ("RAW1.01") and 4 ("RAW4.00").
-
-    Version 3 has it at byte 624 of the file header; version 4 in a segment of kind 30, 80 bytes
-    from its start, in a chain of segments (kind, length: two uint32) from byte 61 on.
-    """
-    try:
-        if data[:7] == b"RAW1.01":
-            return float(struct.unpack_from("<d", data, 624)[0])
-        place = 61
-        while True:
-            kind, length = struct.unpack_from("<II", data, place)
-            if kind in (0, 160):  # the first range begins: there was no source
-                return None
-            if kind == 30:
-                return float(struct.unpack_from("<d", data, place + 80)[0])
-            place += max(length, 8)
-    except struct.error:
-        return None

@@ -80,6 +80,10 @@ class Scan:
         Angstrom; Cu K-alpha 1 by default.
     name : str
         What messages call it, usually the file.
+    notes : tuple of str
+        What was noticed when it was read, in words; part of `remarks`.
+    assumed : bool
+        Whether the wavelength is nowhere stated and was taken for granted.
 
     Raises
     ------
@@ -93,6 +97,8 @@ class Scan:
     intensity: NDArray[np.float64]
     wavelength: float = WAVELENGTH
     name: str = "pattern"
+    notes: tuple[str, ...] = ()
+    assumed: bool = False
 
     def __post_init__(self) -> None:
         x = np.asarray(self.two_theta, np.float64)
@@ -142,7 +148,7 @@ class Scan:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the user should know about the conversion, in words."""
-        said = []
+        said = list(self.notes)
         if not self.is_copper:
             said.append(f"converted from {self.wavelength:g} Angstrom to Cu K-alpha")
         low, high = self.covered

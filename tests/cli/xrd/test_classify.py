@@ -90,3 +90,28 @@ def test_unknown_model(halite: Path) -> None:
     result = xrd("classify", halite, "--model", "nobody")
     assert result.exit_code == 1
     assert "unknown" in result.stderr
+
+
+def test_figures_and_refusals(halite: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = np.arange(10, 80, 0.02)
+    np.savetxt(tmp_path / "noise.xy", np.c_[x, rng.poisson(200, len(x))], fmt="%.2f")
+    result = xrd(
+        "classify", halite, tmp_path / "noise.xy", "--model", "none", "--figures",
+        tmp_path / "figures", "-o", tmp_path / "a.json", "-o", tmp_path / "a.csv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "refused         no lines" in result.stdout
+    assert "phases          NaCl, space group 225" in result.stdout
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["halite.xy.png", "noise.xy.png"]
+    first, second = json.loads((tmp_path / "a.json").read_text())["files"]
+    assert first["phases"][0]["space_group"] == 225 and first["prediction_set"] == [225]
+    assert first["phases"][0]["cell"][0] == pytest.approx(5.64, abs=0.01)
+    assert second["refused"] and second["verdict"] == "no lines" and second["matches"] == []
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert rows[0]["prediction_set"] == "225" and rows[1]["verdict"] == "no lines"
+    again = xrd("classify", halite, "--model", "none", "--figures", tmp_path / "figures")
+    assert again.exit_code == 2 and "exists" in again.stderr
+    wrong = xrd("classify", halite, "--model", "none", "--figures", tmp_path / "a.csv")
+    assert wrong.exit_code == 2 and "folder" in wrong.stderr

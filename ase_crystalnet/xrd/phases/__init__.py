@@ -1,0 +1,7 @@
+"""Known phases in a pattern: library, search, cells, mixtures."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
