@@ -52,15 +52,15 @@ def calibrate(
     crystalnet xrd calibrate measured.npz --structures training-runs/xrd/structures.npz
     ```
     """
-    if phases:
-        from ase_crystalnet.training.powder.calibrate_phases import calibrate_phases
-
-        quiet_tensorflow()
-        typer.echo(calibrate_phases(patterns, model=model, log=say))
-        return
-    from ase_crystalnet.training.powder.calibrate import calibrate as fit_combination
     from ase_crystalnet.xrd.answer.network import default_network
 
     network = default_network(model)
     quiet_engine(network.engine if network else None)
+    if phases:
+        from ase_crystalnet.training.powder.calibrate_phases import calibrate_phases
+
+        typer.echo(calibrate_phases(patterns, model=model, log=say))
+        return
+    from ase_crystalnet.training.powder.calibrate import calibrate as fit_combination
+
     typer.echo(fit_combination(patterns, model=model, structures=structures))
