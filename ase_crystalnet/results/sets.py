@@ -89,7 +89,8 @@ def prediction_sets(
     missing = [name for name in classes if name not in least]
     if missing:
         raise InputError(
-            f"no prediction sets are calibrated for {', '.join(missing)}: use the model 'structure'"
+            f"no prediction sets are calibrated for {', '.join(missing)}: "
+            "use the model 'structure' with all of its classes"
         )
     column = int(np.searchsorted(COVERAGES, coverage - 1e-9))
     threshold = np.array([least[name][column] for name in classes])

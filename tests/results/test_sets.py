@@ -82,3 +82,11 @@ def test_a_model_without_calibration_says_so(local_net: CrystalNet):
     frame = local_net.analyze(crystals.supercell(crystals.fcc(), 500), centers=[0])
     with pytest.raises(InputError, match="use the model 'structure'"):
         frame.sets()
+
+
+def test_a_choice_of_structures_has_none():
+    """What is left out is called "other", for which the threshold was not measured."""
+    some = CrystalNet(classes=("fcc", "hcp"))
+    frame = some.analyze(crystals.supercell(crystals.fcc(), 500), centers=[0])
+    with pytest.raises(InputError, match="with all of its classes"):
+        frame.sets()

@@ -33,7 +33,8 @@ def usual(recipe: StructureRecipe) -> StructureRecipe:
     A set that is to hold the right class for 99 of 100 windows of which two are past recognition,
     molten or with one atom in four, holds every class. So these are left to "disordered" and to
     small certainties, and the promise is about what people cut out of crystals: strained, with up
-    to 40 % of the atoms missing, ordered or not.
+    to 40 % of the atoms missing, ordered or not. Faults are left out, too: a window about one may
+    well be called by the fault, and atoms are told apart there one by one.
     """
     return replace(
         recipe,
@@ -43,6 +44,7 @@ def usual(recipe: StructureRecipe) -> StructureRecipe:
         hot_sigma=0.12,
         vacancy_fraction=(0.0, 0.4),
         mixed_share=0.0,
+        fault_share=0.0,
         shaped_share=0.0,
         surface_share=0.0,
     )
