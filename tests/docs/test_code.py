@@ -91,7 +91,7 @@ def test_the_files_that_a_page_links_to_exist(page):
 def test_the_readme_shows_the_command_line_and_python():
     readme = REPOSITORY / "README.md"
     assert len(readme.read_text(encoding="utf-8").splitlines()) <= 120
-    assert len(commands(readme)) == 5
+    assert len(commands(readme)) == 6
     assert 1 <= len(python(readme)) <= 2
 
 
