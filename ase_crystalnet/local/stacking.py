@@ -61,11 +61,11 @@ MANY, PARALLEL, ALIGNED = 2.0, 0.96, 0.5
 NEAR, ROOM, ROOM_DIAMOND = 1.55, 40, 80
 #: Fewest atoms inside of a twin that no window shows, and least share of atoms whose stacking is
 #: known, within so many spacings of its centre, one and a half layers beyond the twin plane.
-FEWEST_TWIN, LEAST_KNOWN, INSIDE = 6, 0.7, 1.8
+FEWEST_TWIN, LEAST_KNOWN, INSIDE = 4, 0.5, 1.8
 #: Noise over that of a crystal's own atoms above which it is another's, and how many must say so.
 TOO_LOUD, FEWEST_OWN = 3.0, 8
-#: Twins of twins that are looked for: of twenty tetrahedra the farthest is the fifth.
-GENERATIONS = 5
+#: Times that twins are looked for: of twenty tetrahedra the farthest is the fifth twin of a twin.
+GENERATIONS = 8
 #: Atoms worked on at a time.
 BATCH = 65536
 #: Squared distance between that of first neighbours of diamond (0.61) and of second ones, 1.
@@ -161,35 +161,31 @@ def _with_twins(
     solid: NDArray[np.bool_],
 ) -> Crystals:
     """The crystals, and twins of them that no window showed; `atoms` have been given to these."""
-    fresh = kept = np.ones(len(crystals), bool)
+    kept = np.ones(len(crystals), bool)
+    tried = np.zeros((len(crystals), 4), bool)
     for _ in range(GENERATIONS):
         unknown = (atoms.state == 0) & solid
         found = (atoms.reference, atoms.plane, atoms.state == HCP, unknown)
-        twins = twins_of(prepared, crystals, fresh, *found)
+        twins = twins_of(prepared, crystals, tried, *found)
         if len(twins) == 0:
             break
         crystals = crystals.joined(twins)
         kept = np.append(kept, np.ones(len(twins), bool))
-        rows = np.flatnonzero(unknown)
-        atoms.compare(prepared, crystals, kept, rows)
+        tried = np.concatenate([tried, np.zeros((len(twins), 4), bool)])
+        atoms.compare(prepared, crystals, kept, np.flatnonzero(unknown))
         crystals = atoms.quieter(crystals)
         atoms.judge(prepared, crystals, allowed)
         # In a melt beside a crystal some atoms are stacked upon it as well, but few inside.
-        fresh = np.arange(len(crystals)) >= len(crystals) - len(twins)
         near = prepared.neighbors(twins.centers, INSIDE * twins.spacing, ROOM)[1]
         state = np.where(near >= 0, atoms.state[near], 0)
         inside, known = (state == FCC).sum(axis=1), (state > 0).sum(axis=1)
-        enough = known >= LEAST_KNOWN * (near >= 0).sum(axis=1)
-        fresh[fresh] = (inside >= FEWEST_TWIN) & enough
-        wrong = (np.arange(len(crystals)) >= len(crystals) - len(twins)) & ~fresh
-        kept &= ~wrong
-        again = np.flatnonzero(np.append(wrong, False)[atoms.reference])
+        real = (inside >= FEWEST_TWIN) & (known >= LEAST_KNOWN * (near >= 0).sum(axis=1))
+        kept[len(kept) - len(twins) :] = real
+        again = np.flatnonzero(np.append(~kept, False)[atoms.reference])
         if len(again):
             atoms.reference[again] = -1
             atoms.compare(prepared, crystals, kept, again)
             atoms.judge(prepared, crystals, allowed)
-        if not fresh.any():
-            break
     number = np.append(np.cumsum(kept) - 1, -1)
     atoms.reference[:] = number[atoms.reference]
     return crystals.some(np.flatnonzero(kept))

@@ -15,13 +15,13 @@ from ase_crystalnet.windows.windower import PreparedSystem
 __all__ = ["twins_of"]
 
 #: Atoms of no crystal, within so many spacings of an atom of a twin plane, that ask for a twin.
-AROUND, FEWEST, ROOM = 2.2, 6, 60
+AROUND, FEWEST, ROOM = 2.2, 5, 60
 
 
 def twins_of(
     prepared: PreparedSystem,
     crystals: Crystals,
-    chosen: NDArray[np.bool_],
+    tried: NDArray[np.bool_],
     reference: NDArray[np.int64],
     plane: NDArray[np.int8],
     twinned: NDArray[np.bool_],
@@ -33,8 +33,8 @@ def twins_of(
     ----------
     prepared : PreparedSystem
     crystals : Crystals
-    chosen : (M,) bool array
-        Those whose twins are asked for.
+    tried : (M, 4) bool array
+        Planes beyond which there has been a search; those that are searched now are marked.
     reference, plane : (N,) arrays
         Crystal of each atom, -1 where none, and the plane it is stacked on.
     twinned : (N,) bool array
@@ -47,8 +47,9 @@ def twins_of(
     Crystals
         At most one for each plane of each crystal.
     """
-    use = chosen & ~crystals.hexagonal
-    rows = np.flatnonzero(twinned & (reference >= 0) & np.append(use, False)[reference])
+    cubic = np.append(~crystals.hexagonal, False)
+    rows = np.flatnonzero(twinned & (reference >= 0) & cubic[reference])
+    rows = rows[~tried[reference[rows], plane[rows]]]
     if len(rows) == 0 or not unknown.any():
         return crystals.some(np.empty(0, np.int64))
     parent = reference[rows]
@@ -64,6 +65,7 @@ def twins_of(
     asks = asks[np.argsort(-count[asks], kind="stable")]
     groups = np.column_stack([parent[asks], plane[rows[asks]]])
     asks = asks[np.unique(groups, axis=0, return_index=True)[1]]
+    tried[parent[asks], plane[rows[asks]]] = True
     result = crystals.some(parent[asks])
     n = normal[asks]
     turn = 2 * n[:, :, None] * n[:, None, :] - np.eye(3)

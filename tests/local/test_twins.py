@@ -28,10 +28,10 @@ def stacked(atoms: Atoms) -> np.ndarray:
 def test_every_tetrahedron_of_an_icosahedron_is_seen(
     net: CrystalNet, sigma: float, least: float
 ) -> None:
-    particle = Icosahedron("Cu", 8, latticeconstant=3.61)
+    particle = Icosahedron("Cu", 9, latticeconstant=3.61)
     truth = stacked(particle)
     truth[np.linalg.norm(particle.positions - particle.positions.mean(axis=0), axis=1).argmin()] = 0
-    assert (truth == 2).sum() == 400 and (truth == 1).sum() == 450  # twenty tetrahedra
+    assert (truth == 2).sum() == 20 * 35 and (truth == 1).sum() == 30 * 21  # faces of tetrahedra
     rng = np.random.default_rng(1)
     particle.positions += rng.normal(scale=sigma * 2.55, size=particle.positions.shape)
     frame = net.analyze(particle)
