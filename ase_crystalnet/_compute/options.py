@@ -5,27 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute import compiling
+from ase_crystalnet._compute.cache import cache_is_possible, njit
+
+__all__ = ["CACHE", "FAST", "JIT", "STRICT", "f32", "njit", "sincos"]
 
 compiling.listen()
 
 
-def _cache_is_possible() -> bool:
-    """Whether compiled code can be kept: beside the package, in ~/.cache or $NUMBA_CACHE_DIR.
-
-    Where none of them can be written numba refuses to compile anything that asks for its cache.
-    """
-    try:
-        njit(cache=True)(_cache_is_possible)  # looks for the place, compiles nothing
-    except (RuntimeError, OSError):
-        return False
-    return True
-
-
 #: Whether compiled code is kept from process to process; without, each compiles for 30 seconds.
-CACHE = _cache_is_possible()
+CACHE = cache_is_possible()
 #: Sums over atoms, float32. They may be reordered; division stays division, so that the brightest
 #: pixel of a fingerprint becomes exactly 1.
 FAST = {"nnan", "ninf", "nsz", "contract", "reassoc", "afn"}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import JIT, f32, sincos
+from ase_crystalnet._compute.options import JIT, f32, njit, sincos
 from ase_crystalnet._compute.tiles import BLOCK, ROWS, product
 
 __all__ = [

@@ -12,12 +12,12 @@ has what each reaches.
 from __future__ import annotations
 
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from ase_crystalnet._compute.options import JIT
+from ase_crystalnet._compute.options import JIT, njit
 
 #: Columns come in blocks of this size.
 BLOCK = 16

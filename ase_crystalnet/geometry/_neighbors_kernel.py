@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import JIT, STRICT
+from ase_crystalnet._compute.options import JIT, STRICT, njit
 
 #: Bits of one coordinate in a key.
 BITS = 21

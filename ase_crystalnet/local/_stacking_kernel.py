@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import JIT, STRICT
+from ase_crystalnet._compute.options import JIT, STRICT, njit
 
 f32 = np.float32
 

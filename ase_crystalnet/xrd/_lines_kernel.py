@@ -7,9 +7,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import STRICT
+from ase_crystalnet._compute.options import STRICT, njit
 
 #: Lines are gathered in bins of this width before they are broadened, degrees.
 BIN = 0.005

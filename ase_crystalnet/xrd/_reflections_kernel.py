@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import STRICT
+from ase_crystalnet._compute.options import STRICT, njit
 
 
 @njit(**STRICT)

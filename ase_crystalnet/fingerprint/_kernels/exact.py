@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import JIT, f32, sincos
+from ase_crystalnet._compute.options import JIT, f32, njit, sincos
 
 
 @njit(**JIT)

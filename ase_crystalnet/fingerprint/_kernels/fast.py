@@ -12,9 +12,8 @@ Every function releases the GIL.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from ase_crystalnet._compute.options import JIT, f32, sincos
+from ase_crystalnet._compute.options import JIT, f32, njit, sincos
 from ase_crystalnet._compute.tiles import BLOCK, ROWS, product
 
 #: Neighbours to either side that the resampling filter sees.

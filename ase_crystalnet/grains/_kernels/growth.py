@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute.algebra import inverse3
-from ase_crystalnet._compute.options import JIT
+from ase_crystalnet._compute.options import JIT, njit
 from ase_crystalnet.grains._kernels.sites import nearest_site
 
 __all__ = ["claim", "grow", "supports"]

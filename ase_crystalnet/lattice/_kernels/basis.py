@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute.algebra import add_product3, copy3, inverse3
-from ase_crystalnet._compute.options import STRICT, f32
+from ase_crystalnet._compute.options import STRICT, f32, njit
 from ase_crystalnet._compute.structure_factor import Q_MAX, amplitude
 
 Q_POLISH = 12.0  # holds two orders of every class (bcc 200 at 10.9)

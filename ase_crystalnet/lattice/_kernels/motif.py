@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute.algebra import fold, inverse3
 from ase_crystalnet._compute.options import (
     JIT,
     STRICT,
     f32,
+    njit,
     sincos,
 )
 

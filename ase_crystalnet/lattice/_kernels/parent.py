@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute.algebra import copy3, inverse3, minkowski
-from ase_crystalnet._compute.options import JIT, STRICT, f32
+from ase_crystalnet._compute.options import JIT, STRICT, f32, njit
 from ase_crystalnet._compute.structure_factor import Q_MIN, scattering
 from ase_crystalnet.lattice._kernels.basis import MAX_HKL, reflections
 

@@ -6,9 +6,7 @@ inverse.
 
 from __future__ import annotations
 
-from numba import njit
-
-from ase_crystalnet._compute.options import JIT
+from ase_crystalnet._compute.options import JIT, njit
 from ase_crystalnet._compute.structure_factor import Q_MAX, Q_MIN, insert_peak, is_maximum
 
 MAX_PEAKS = 32

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ase_crystalnet._compute.options import STRICT, njit
 
 __all__ = []
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**STRICT)
 def _best_change(lattices, gram_a, gram_c, changes, index, misfit):  # type: ignore[no-untyped-def]
     """For each lattice the change of basis whose Gram matrix is nearest a^2 gram_a + c^2 gram_c."""
     aa = (gram_a * gram_a).sum()

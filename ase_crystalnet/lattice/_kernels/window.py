@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ase_crystalnet._compute.algebra import inverse3, minkowski
-from ase_crystalnet._compute.options import JIT, f32
+from ase_crystalnet._compute.options import JIT, f32, njit
 from ase_crystalnet._compute.structure_factor import (
     MAX_AXIS,
     Q_MIN,
