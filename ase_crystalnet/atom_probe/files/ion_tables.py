@@ -140,6 +140,8 @@ def _table_head(path: Path, lines: Iterator[bytes]) -> tuple[list[str], str | No
         if not text:
             continue
         mark = next((mark for mark in ";\t," if mark in text), None)
+        if mark == "," and _has_decimal_commas(text):
+            mark = None
         cells = text.lstrip("#").strip().split(mark)
         if len(cells) > _MOST_COLUMNS:
             break
@@ -149,6 +151,14 @@ def _table_head(path: Path, lines: Iterator[bytes]) -> tuple[list[str], str | No
         if len(cells) >= 4:
             names = cells
     raise InputError(f"{path}: expected a table of ions: rows of x, y, z and m/n")
+
+
+def _has_decimal_commas(text: str) -> bool:
+    """Whether blanks separate numbers with commas for points: ``1,5 2,5 3,5 27,0``."""
+    cells = text.split()
+    return len(cells) >= 4 and all(
+        re.fullmatch(r"[-+\d]+(,\d+)?(e[-+]?\d+)?", c, re.I) for c in cells
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -163,7 +173,7 @@ def _is_number(text: str) -> bool:
 def is_pyccapt(path: Path) -> bool:
     """Whether an HDF5 file is a frame of pyccapt with positions and masses."""
     with _frame(path) as file, damage(path):
-        axes, masses, _ = _choose(list(_places(path, file)))
+        axes, masses, _ = _choose(list(_places(path, file)[0]))
     return min(axes) >= 0 and bool(masses)
 
 
@@ -172,18 +182,22 @@ def read_pyccapt(path: Path) -> IonColumns:
 
     Objects that pandas pickles are not touched.
     """
+    read: list[NDArray[Any]] = []
     with _frame(path) as file, damage(path):
-        places = _places(path, file)
+        places, reason = _places(path, file)
         names = list(places)
         axes, masses, unit = _choose(names)
-        if min(axes) < 0 or not masses:
-            raise InputError(
-                "expected columns x (nm), y (nm), z (nm) and mc (Da); got "
-                + (", ".join(names)[:200] or "none")
-            )
-        read = [_column(path, *places[names[i]]) for i in (*axes, *masses)]
-        if len({len(column) for column in read}) > 1:
-            raise InputError("its columns have different lengths")
+        if not reason and (min(axes) < 0 or not masses):
+            reason = "has the columns " + (", ".join(names)[:200] or "none")
+        if not reason:
+            read = [_column(path, *places[names[i]]) for i in (*axes, *masses)]
+    if reason:
+        raise InputError(
+            f"{path}: {reason}; expected a frame 'df' with x (nm), y (nm), z (nm) and mc (Da), as "
+            "pyccapt saves it"
+        )
+    if len({len(column) for column in read}) > 1:
+        raise InputError(f"{path}: its columns have different lengths")
     return _columns(path, read[:3], read[3:], unit)
 
 
@@ -198,17 +212,15 @@ def _frame(path: Path) -> h5py.File:
         raise InputError(f"{path}: not a readable HDF5 file ({reason_of(error)})") from error
 
 
-def _places(path: Path, file: h5py.File) -> dict[str, tuple[h5py.Dataset, int]]:
-    """Block and place in it of each column of numbers."""
+def _places(path: Path, file: h5py.File) -> tuple[dict[str, tuple[h5py.Dataset, int]], str]:
+    """Block and place in it of each column of numbers; else why there are none."""
     if member(file, "df") is None:
-        kind = "raw data of pyccapt" if member(file, "dld") is not None else "no frame of pyccapt"
-        raise InputError(
-            f"{path}: holds {kind} (no 'df'); expected a reconstruction that pyccapt saved"
-        )
+        if member(file, "dld") is not None:
+            return {}, "holds raw data of pyccapt, not a reconstruction"
+        nexus = member(file, "entry1") is not None or member(file, "entry") is not None
+        return {}, "is a NeXus file, which is not read" if nexus else "holds no frame of pyccapt"
     if member(file, "df/table") is not None:
-        raise InputError(
-            "was saved as a table of pandas; save it in the format 'fixed', or as .csv"
-        )
+        return {}, "was saved as a 'table' of pandas, not as 'fixed'"
     places: dict[str, tuple[h5py.Dataset, int]] = {}
     for block in range(_MOST_BLOCKS):
         items = member(file, f"df/block{block}_items")
@@ -222,7 +234,7 @@ def _places(path: Path, file: h5py.File) -> dict[str, tuple[h5py.Dataset, int]]:
         if len(names) != values.shape[1]:
             raise InputError(f"{len(names)} names and {values.shape[1]} columns in a block")
         places.update({name: (values, place) for place, name in enumerate(names)})
-    return places
+    return places, ""
 
 
 def _column(path: Path, values: h5py.Dataset, place: int) -> NDArray[Any]:
