@@ -58,7 +58,7 @@ def _atom_probe(path: Path, out: Path) -> Any:
     )
 
     is_reconstruction(path)
-    if path.suffix.lower() not in SUFFIXES or path.name.endswith("_range.csv"):
+    if path.suffix.lower() not in SUFFIXES or path.name.lower().endswith("_range.csv"):
         rng = np.random.default_rng(0)
         positions = rng.normal(size=(1000, 3)).astype(np.float32)
         mass = np.linspace(0, 100, 1000, dtype=np.float32)

@@ -15,6 +15,8 @@ __all__ = ["ANGSTROM", "IonColumns", "plausible_share", "remark_on_units"]
 ANGSTROM = 10.0
 #: Ions looked at where all need not be; fewest that a judgement is of.
 _SAMPLE, _FEWEST = 10_000, 64
+#: Ions from which a density is taken.
+_MOST = 1_000_000
 #: Nanometres that a coordinate may have, and Da that a mass may have, to be of an ion.
 _NEAREST, _FARTHEST, _LIGHTEST, _HEAVIEST = 1e-9, 1e5, 0.5, 2000.0
 #: Ions in a cubic nanometre of a material that is detected in part: from organic matter to diamond.
@@ -77,7 +79,7 @@ def remark_on_units(positions: NDArray[Any]) -> tuple[str, ...]:
     Parameters
     ----------
     positions : (N, 3) array
-        nm.
+        In the unit of the file, taken for nm.
 
     Notes
     -----
@@ -87,6 +89,8 @@ def remark_on_units(positions: NDArray[Any]) -> tuple[str, ...]:
     """
     if len(positions) < 1000:
         return ()
+    step = max(len(positions) // _MOST, 1)
+    positions = positions[::step]
     low, high = positions.min(axis=0), positions.max(axis=0)
     extent = np.maximum((high - low).astype(np.float64), 1e-6)
     edge = float(np.cbrt(extent.prod() * 100.0 / len(positions)))
@@ -96,7 +100,7 @@ def remark_on_units(positions: NDArray[Any]) -> tuple[str, ...]:
         inside = (positions[:, axis] - low[axis]) * (count / extent[axis])
         index = index * count + np.clip(inside.astype(np.int64), 0, count - 1)
     cells = np.bincount(index, minlength=int(counts.prod()))
-    density = float(np.median(cells[index]) / (extent / counts).prod())
+    density = step * float(np.median(cells[index]) / (extent / counts).prod())
     if not _DENSITIES[0] / 1000.0 <= density <= _DENSITIES[1] / 1000.0:
         return ()
     return (

@@ -99,6 +99,8 @@ class RangeBuilder:
             self.notes.append(f"declared without any range: {', '.join(idle[:_NAMED])}{more}")
 
     def build(self, path: str) -> RangeTable:
+        if len(self.ions) > MOST_IONS:
+            raise InputError(f"{path}: {len(self.ions)} ions; expected at most {MOST_IONS}")
         low, high, ion = zip(*self.ranges, strict=True) if self.ranges else ((), (), ())
         return RangeTable(
             tuple(self.ions), np.array(low, float), np.array(high, float),

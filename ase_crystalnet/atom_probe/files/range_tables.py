@@ -31,6 +31,8 @@ from ase_crystalnet.inputs import reason_of
 __all__ = ["read_fig_txt", "read_pyccapt_csv", "read_xrng"]
 
 _NM3 = 1000.0  # Å^3
+#: Words of a line: isotopes, charges and two masses.
+_MOST_WORDS = 100
 _CLOSED = re.compile(r"</item>\s{0,99}<item>\s{0,99}<item>")
 _LEFT_OPEN = re.compile(r"<item>\s{0,99}</ranges>")
 
@@ -41,7 +43,7 @@ def read_fig_txt(file: RangeLines) -> RangeTable:
     wanted = "a range such as 56Fe ++ 27.86 28.28"
     while not file.done:
         words = file.take(wanted).split()
-        if len(words) < 3:
+        if not 3 <= len(words) <= _MOST_WORDS:
             raise file.error(wanted)
         low, high = file.floats(words[-2:], wanted)
         names = " ".join(words[:-2]).replace("+", " ").replace("-", " ").split()

@@ -304,7 +304,7 @@ def read_reconstruction(
         )
     notes = columns.notes
     if units is None and not columns.unit_stated:
-        notes += remark_on_units(positions / np.float32(ANGSTROM))
+        notes += remark_on_units(columns.positions)
     found = Reconstruction(
         positions=positions,
         mass=mass,
