@@ -59,6 +59,7 @@ def _choose(names: Sequence[str]) -> tuple[list[int], list[int], float | None]:
     plain = [name for name, _ in split]
     axes = [plain.index(axis) if axis in plain else -1 for axis in "xyz"]
     masses = [plain.index(name) for name in _MASSES if name in plain]
+    masses = masses or [i for i, name in enumerate(plain) if name.startswith(("mass", "m/"))][:1]
     units = {_UNITS[split[i][1]] for i in axes if i >= 0 and split[i][1] in _UNITS}
     return axes, masses, units.pop() if len(units) == 1 else None
 

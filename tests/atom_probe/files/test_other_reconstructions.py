@@ -85,6 +85,7 @@ def write_csv(path, ions, head, mark=",", *, comma=False, columns="xyzm"):
         (["x (nm), y (nm), z (nm), m/n (Da)"], {}),
         (["X;Y;Z;Mass-to-charge ratio [Da]"], {"mark": ";", "comma": True}),
         (['"m/z"\t"z_nm"\t"y_nm"\t"x_nm"'], {"mark": "\t", "columns": "mzyx"}),
+        (["x,y,z,mass over charge (Da),again"], {"columns": "xyzmm"}),
         (["# made by hand", "# x y z mass"], {"mark": " "}),
         (["", "x y z mass"], {"mark": " ", "comma": True}),
         (["\ufeffx,y,z,m/q"], {}),
