@@ -1,4 +1,4 @@
-"""Atom-probe files in OVITO: ``import_file("x.pos")`` for .pos, .epos and .apt."""
+"""Atom-probe files in OVITO: ``import_file("x.pos")`` for .pos, .epos, .ato, .apt, .csv, .h5."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ovito.data import DataCollection
 from ovito.io import FileReaderInterface
 from traits import api
 
+from ase_crystalnet.atom_probe.files.range_files import RANGE_SUFFIXES
 from ase_crystalnet.atom_probe.files.reconstruction import (
     SUFFIXES,
     is_reconstruction,
@@ -19,7 +20,6 @@ from ase_crystalnet.atom_probe.files.reconstruction import (
 __all__ = ["AtomProbeReader"]
 
 traits: Any = api  # its annotations do not cover how it is used
-_RANGE_FILES = (".rrng", ".rng", ".env")
 _UNRANGED_COLOR = (0.75, 0.75, 0.75)
 
 
@@ -29,8 +29,8 @@ class AtomProbeReader(FileReaderInterface):
     Parameters
     ----------
     ranges : str
-        Range file (.rrng, .rng, .env). Empty: the one beside the file that has its name, if there
-        is one; else every ion is of the type "unranged".
+        Range file (.rrng, .rng, .env, .xrng, .fig.txt, pyccapt's _range.csv). Empty: the one beside
+        the file that has its name, if there is one; else every ion is of the type "unranged".
     """
 
     ranges = traits.Str("", label="Range file")
@@ -59,12 +59,17 @@ class AtomProbeReader(FileReaderInterface):
         data.create_cell(matrix, pbc=(False, False, False))
         data.attributes["AtomProbe.ions"] = len(found)
         data.attributes["AtomProbe.unranged"] = found.unranged
+        if found.remarks:
+            data.attributes["AtomProbe.remarks"] = "; ".join(found.remarks)
 
 
 def _beside(path: Path) -> Path | None:
     """Range file of the same name in the same folder, in any case of letters."""
-    for suffix in _RANGE_FILES:
-        for other in sorted(path.parent.glob(f"{path.stem}.*")):
-            if other.suffix.lower() == suffix:
+    others = sorted(path.parent.glob("*"))
+    for suffix in RANGE_SUFFIXES:
+        for other in others:
+            # The suffix in any case of letters, the name as it is.
+            stem, end = other.name[: -len(suffix)], other.name[-len(suffix) :]
+            if stem == path.stem and end.lower() == suffix:
                 return other
     return None

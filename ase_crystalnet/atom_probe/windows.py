@@ -28,6 +28,9 @@ NEIGHBORS, PLACES = 64, 4000
 SURFACE = 0.12
 #: Fewest ions of a window.
 MIN_IONS = 64
+#: Spread of the ions across a plane or line, over that along it, at which they lie in it: rounding
+#: of the numbers in a file leaves 1e-7 of a reconstruction's extent.
+FLAT = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,12 @@ class IonWindower:
         Raises
         ------
         InputError
-            If there are fewer ions than a window needs, or no window holds enough.
+            If there are fewer ions than a window needs, no window holds enough, or all ions lie
+            in a plane, on a line or in one place.
         """
         if len(ions) < MIN_IONS:
             raise InputError(f"{ions.source or 'reconstruction'}: holds {len(ions)} ions, too few")
+        _refuse_flat(ions)
         density = typical_density(ions.positions)
         radius = self.radius
         if radius is None:
@@ -186,6 +191,19 @@ class WindowMeasures:
     efficiency: NDArray[np.float64]
     surface: NDArray[np.bool_]
     sparse: NDArray[np.bool_]
+
+
+def _refuse_flat(ions: Reconstruction) -> None:
+    """Ions in a plane or on a line have no density, and no windows."""
+    centered = ions.positions - ions.positions.mean(axis=0, dtype=np.float64)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(centered.T @ centered / len(centered)), 0.0))
+    axes = int((spread > FLAT * spread[-1]).sum())
+    if axes < 3:
+        where = ("in one place", "on a line", "in a plane")[axes]
+        raise InputError(
+            f"{ions.source or 'reconstruction'}: its {len(ions)} ions lie all {where} and fill no "
+            "volume; expected a reconstruction in three dimensions"
+        )
 
 
 def typical_density(positions: NDArray[np.floating]) -> float:

@@ -36,14 +36,34 @@ class Molecular(StrEnum):
     atoms = "split"
 
 
+class Units(StrEnum):
+    """Units of positions in a file."""
+
+    nm = "nm"
+    angstrom = "angstrom"
+
+
 @one_line_errors
 def apt(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Reconstruction: .pos, .epos or .apt.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Reconstruction: .pos, .epos, .ato, .apt, .csv (x, y, z, m/n) or .h5 (pyccapt).",
+        ),
     ],
     ranges: Annotated[
         Path | None,
-        typer.Option("--ranges", "-r", metavar="R", help="Range file: .rrng, .rng or .env."),
+        typer.Option(
+            "--ranges",
+            "-r",
+            metavar="R",
+            help="Range file: .rrng, .rng, .env, .xrng, .fig.txt or pyccapt's _range.csv.",
+        ),
+    ] = None,
+    units: Annotated[
+        Units | None,
+        typer.Option(help="Unit of the positions, if not that of the format (nm)."),
     ] = None,
     output: Annotated[
         list[Path] | None,
@@ -160,7 +180,9 @@ def apt(
         family_wise=family_wise,
         atomic_volume=None if atomic_volume is None else atomic_volume * _NM**3,
     )
-    ions = read_reconstruction(file, ranges)
+    ions = read_reconstruction(file, ranges, units=None if units is None else units.value)
+    for remark in ions.remarks:
+        say_unless(quiet)(f"note: {remark}")
     if species:
         ions = ions.select(species)
     classifier = None if model == "none" else AtomProbeClassifier(model, engine=engine)

@@ -78,6 +78,21 @@ def test_figures_and_species(tip):
     assert again.exit_code == 2 and "exists already; --overwrite" in again.stderr
 
 
+def test_remarks_on_a_file_are_said(tip):
+    positions = np.fromfile(tip / "tip.pos", ">f4").reshape(-1, 4)
+    positions[:, :3] *= 10  # Angstrom
+    positions.astype("<f4").tofile(tip / "odd.pos")
+    (tip / "odd.rrng").write_text("[Ions]\nNumber=1\nIon1=Fe\n" + RRNG)
+    arguments = ("-r", tip / "odd.rrng", "--model", "none", "--window-ions", 400)
+    outcome = apt(tip / "odd.pos", *arguments)
+    assert outcome.exit_code == 0, outcome.output
+    for words in ("little-endian", "seem to be in Angstrom", "declared without any range: Fe"):
+        assert f"{words}" in outcome.stderr and "note: " in outcome.stderr
+    told = apt(tip / "odd.pos", *arguments, "--units", "angstrom", "-q")
+    assert told.exit_code == 0 and "note" not in told.stderr
+    assert told.stdout == apt(tip / "tip.pos", *arguments, "-q").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

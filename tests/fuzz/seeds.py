@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from tests.support.apt_files import write_apt
+from tests.support.apt_files import write_apt, write_ato, write_pyccapt
 from tests.support.fakes import fake_frame, frames
 
 
@@ -285,12 +285,43 @@ def _atom_probe() -> list[Seed]:
         "x.rng": b"2 2\nAluminium\nAl 0.0 1.0 0.0\nNickel\nNi 1.0 0.0 0.0\n"
         b"------------------- Al Ni\n. 26.8 27.2 1 0\n. 58.0 59.0 0 1\n",
         "x.env": b"2 2\nAl 0 1 0\nNi 1 0 0\nAl 26.8 27.2 0.0166 1\nNi 58.0 59.0 0.0109 1\n",
+        **_other_atom_probe(ions),
     }
     if find_spec("ifes_apt_tc_data_modeling"):
         with TemporaryDirectory() as place:
             write_apt(Path(place) / "x.apt", ions[:, :3], ions[:, 3])
             files["x.apt"] = (Path(place) / "x.apt").read_bytes()
     return [Seed("atom probe", name, content) for name, content in files.items()]
+
+
+def _other_atom_probe(ions: np.ndarray) -> dict[str, bytes]:
+    """Kinds that few programs write."""
+    row = (
+        "<item><masstochargebegin>{}</masstochargebegin><masstochargeend>{}</masstochargeend><ions>"
+        "<item><volume>0.0166</volume><atoms><item><atomicnumber>{}</atomicnumber></item></atoms>"
+        "</item></ions></item>"
+    )
+    rows = "".join(row.format(*words) for words in ((26.8, 27.2, 13), (58.0, 59.0, 28)))
+    text = "\n".join(",".join(f"{value:.4f}" for value in ion) for ion in ions.tolist())
+    files = {
+        "x.csv": f"x (nm),y (nm),z (nm),m/n (Da)\n{text}\n".encode(),
+        "little.pos": ions.astype("<f4").tobytes(),
+        "isotopes.rrng": b"[Ions]\nNumber=1\nIon1=Fe\n[Ranges]\nNumber=2\n"
+        b"Range1=27.9 28.1 56Fe:1 Charge:2\nRange2=26.8 27.2 Vol:0.0118 Fe54:1 Charge:2\n",
+        "x.fig.txt": b"27Al + 26.8 27.2\n58Ni ++ 28.9 29.1\n16O 1H2+ 17.9 18.1\n",
+        "x.xrng": f"<?xml version='1.0'?><x><ranges>{rows}</ranges></x>".encode(),
+        "x_range.csv": b"name;mc_low;mc_up;color;element;complex\n"
+        b"AlO;42.8;43.2;#ff0000;['Al', 'O'];[1, 1]\nNi;58.0;59.0;#00ff00;['Ni'];[1]\n",
+    }
+    positions, mass = ions[:, :3].astype(np.float64), ions[:, 3].astype(np.float64)
+    columns = {f"{axis} (nm)": positions[:, i] for i, axis in enumerate("xyz")}
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        for version in (3, 5):
+            write_ato(folder / f"{version}.ato", positions, mass, version=version)
+        write_pyccapt(folder / "x.h5", {**columns, "mc (Da)": mass, "delta_p": np.arange(300)})
+        made = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {**files, **dict(sorted(made.items()))}
 
 
 def _result() -> list[Seed]:

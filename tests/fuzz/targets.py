@@ -50,12 +50,15 @@ def _scan(path: Path, out: Path) -> Any:
 def _atom_probe(path: Path, out: Path) -> Any:
     from ase_crystalnet.atom_probe.files.range_files import read_ranges
     from ase_crystalnet.atom_probe.files.reconstruction import (
+        SUFFIXES,
         Reconstruction,
+        is_reconstruction,
         read_reconstruction,
         write_pos,
     )
 
-    if path.suffix.lower() not in (".pos", ".epos", ".apt"):
+    is_reconstruction(path)
+    if path.suffix.lower() not in SUFFIXES or path.name.lower().endswith("_range.csv"):
         rng = np.random.default_rng(0)
         positions = rng.normal(size=(1000, 3)).astype(np.float32)
         mass = np.linspace(0, 100, 1000, dtype=np.float32)
@@ -68,7 +71,7 @@ def _atom_probe(path: Path, out: Path) -> Any:
     ions = read_reconstruction(path)
     ions.to_atoms()
     write_pos(out / "x.pos", ions.positions, ions.mass)
-    return ions.positions, ions.mass
+    return ions.positions, ions.mass, ions.remarks
 
 
 def _result(path: Path, out: Path) -> Any:

@@ -15,6 +15,7 @@ from ovito.io import import_file
 from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction, write_pos
 from ovito_modifier.apt_reader import AtomProbeReader
 from ovito_modifier.convert import to_atoms
+from tests.support.apt_files import write_ato, write_pyccapt
 
 RRNG = """[Ranges]
 Number=2
@@ -46,6 +47,25 @@ def test_a_reconstruction_is_imported_by_itself(pos):
     matrix = np.asarray(data.cell)
     np.testing.assert_allclose(matrix[:, 3], POSITIONS.min(axis=0), atol=1e-5)
     np.testing.assert_allclose(np.diag(matrix), np.ptp(POSITIONS, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tip.csv", "tip.h5", "tip.ato"])
+def test_other_kinds_are_imported_by_themselves(tmp_path, name):
+    rng = np.random.default_rng(0)
+    positions, mass = rng.uniform(-5, 5, (200, 3)).round(2), np.full(200, 28.0)
+    if name == "tip.csv":
+        rows = np.column_stack([positions, mass])
+        head = "x (nm),y (nm),z (nm),m/n (Da)"
+        np.savetxt(tmp_path / name, rows, delimiter=",", header=head, comments="")
+    elif name == "tip.ato":
+        write_ato(tmp_path / name, positions, mass)
+    else:
+        columns = {f"{axis} (nm)": positions[:, i] for i, axis in enumerate("xyz")}
+        write_pyccapt(tmp_path / name, {**columns, "mc (Da)": mass})
+    (tmp_path / "tip.fig.txt").write_text("28Si + 27.8 28.5\n")
+    data = import_file(str(tmp_path / name)).compute()
+    np.testing.assert_allclose(data.particles.positions, 10 * positions, atol=1e-3)
+    assert set(names(data)) == {"Si"} and data.attributes["AtomProbe.unranged"] == 0
 
 
 @pytest.mark.parametrize("name", ["tip.rrng", "tip.RRNG"])

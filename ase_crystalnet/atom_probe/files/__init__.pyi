@@ -1,3 +1,4 @@
+from .range_files import RANGE_SUFFIXES as RANGE_SUFFIXES
 from .range_files import read_ranges as read_ranges
 from .ranges import RangeTable as RangeTable
 from .reconstruction import SUFFIXES as SUFFIXES
@@ -7,6 +8,7 @@ from .reconstruction import read_reconstruction as read_reconstruction
 from .reconstruction import write_pos as write_pos
 
 __all__ = [
+    "RANGE_SUFFIXES",
     "SUFFIXES",
     "RangeTable",
     "Reconstruction",

@@ -12,28 +12,45 @@ from ase.utils.plugins import ExternalIOFormat
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["APT", "EPOS", "POS", "read_apt", "read_epos", "read_pos", "write_pos"]
+__all__ = [
+    "APT",
+    "ATO",
+    "EPOS",
+    "POS",
+    "read_apt",
+    "read_ato",
+    "read_epos",
+    "read_pos",
+    "write_pos",
+]
 
 POS = ExternalIOFormat("Atom-probe reconstruction", "1S", __name__, ext="pos")
 EPOS = ExternalIOFormat("Atom-probe reconstruction, extended", "1S", __name__, ext="epos")
 APT = ExternalIOFormat(
     "Atom-probe reconstruction of APSuite 6", "1S", __name__, ext="apt", magic=b"APT\0"
 )
+ATO = ExternalIOFormat("Atom-probe reconstruction of Rouen", "1S", __name__, ext="ato")
 
 
 def read_pos(
-    filename: str, ranges: Any = None, molecular: str = "keep", unranged: bool = True
+    filename: str,
+    ranges: Any = None,
+    molecular: str = "keep",
+    unranged: bool = True,
+    units: Any = None,
 ) -> Atoms:
     """Read a reconstruction as Atoms.
 
     Parameters
     ----------
     filename : str
-        .pos, .epos or .apt.
+        .pos, .epos, .ato or .apt; by `format="pos"` also .csv and .h5.
     ranges : str, Path or RangeTable, optional
-        Range file (.rng, .rrng, .env). Without, all atomic numbers are 0.
+        Range file, see `read_ranges`. Without, all atomic numbers are 0.
     molecular, unranged
         See `ase_crystalnet.atom_probe.files.reconstruction.Reconstruction.to_atoms`.
+    units : {'nm', 'angstrom'}, optional
+        Of the positions, if not the format's.
 
     Raises
     ------
@@ -42,10 +59,10 @@ def read_pos(
     """
     from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction
 
-    return read_reconstruction(filename, ranges).to_atoms(molecular, unranged)
+    return read_reconstruction(filename, ranges, units=units).to_atoms(molecular, unranged)
 
 
-read_epos = read_apt = read_pos
+read_epos = read_apt = read_ato = read_pos
 
 
 def write_pos(filename: str, atoms: Atoms) -> None:

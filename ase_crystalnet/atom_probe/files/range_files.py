@@ -1,4 +1,6 @@
-"""Read and write range files of atom probes: .rng (Oak Ridge), .rrng (IVAS, APSuite), .env (Rouen).
+"""Read range files of atom probes: .rng (Oak Ridge), .rrng (IVAS, APSuite), .env (Rouen), others.
+
+The others (.fig.txt, .xrng, pyccapt's table) are in `range_tables`.
 
 There is no standard of any of them; what is accepted here follows M. K. Miller, *Atom Probe
 Tomography* (2000), B. Gault et al., *Atom Probe Microscopy* (2012), appendix, and the files that
@@ -11,41 +13,51 @@ takes seconds for a usual file and minutes for a long one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from ase_crystalnet.atom_probe.files.ranges import MOST_ATOMS, Ion, RangeTable, parse_formula
+from ase_crystalnet.atom_probe.files.range_lines import Line, RangeBuilder, RangeLines
+from ase_crystalnet.atom_probe.files.range_tables import read_fig_txt, read_pyccapt_csv, read_xrng
+from ase_crystalnet.atom_probe.files.ranges import (
+    MOST_ATOMS,
+    Ion,
+    RangeTable,
+    parse_formula,
+    parse_isotope,
+)
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import read_plain
 
-__all__ = ["read_ranges"]
+__all__ = ["RANGE_SUFFIXES", "read_ranges"]
+
+#: Ends of the names of range files; a .csv is one only where it is given as ranges.
+RANGE_SUFFIXES = (".rrng", ".rng", ".env", ".xrng", ".fig.txt", "_range.csv")
+#: Keys of a range that are no element: what programs say of an ion besides its atoms.
+_NO_ELEMENTS = frozenset({"charge", "chargestate", "charge_state", "isotope", "isotopes"})
 
 _NM3 = 1000.0  # Å^3
 #: Bytes; a file of a thousand ranges has a hundredth of it.
 _LARGEST = 10_000_000
-#: Ions of a file; those of laboratories have dozens.
-_MOST_IONS = 1000
 _LONGEST_FORMULA = 200
 _DIGITS = re.compile(r"[0-9]{1,3}")
 _LFS = "version https://git-lfs"
 
 
 def read_ranges(path: str | Path) -> RangeTable:
-    """Read a range file, its format by its suffix: .rng, .rrng or .env, in any case.
+    """Read a range file, its format by its suffix, in any case.
 
     Parameters
     ----------
     path : str or Path
-        Decimal commas, DOS line ends and comments are understood.
+        .rng, .rrng, .env, .fig.txt (Atom Probe Toolbox, Erlangen), .xrng (its XML) or the .csv of
+        ranges of pyccapt. Decimal commas, DOS line ends and comments are understood.
 
     Returns
     -------
     RangeTable
-        Ions of a .rng file: all that are declared, and molecules made of several. Of a .rrng or
-        .env file: all that have a range. A range given twice counts once.
+        Ions of a .rng file: all that are declared, and molecules made of several. Of other
+        files: all that have a range. A range given twice counts once. Its `notes` name what is
+        declared and has no range.
 
     Raises
     ------
@@ -55,10 +67,22 @@ def read_ranges(path: str | Path) -> RangeTable:
         If it is not there.
     """
     path = Path(path)
-    readers = {".rng": _read_rng, ".rrng": _read_rrng, ".env": _read_env}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: expected a range file (.rng, .rrng, .env)")
+    name = path.name.lower()
+    readers = {
+        ".rng": _read_rng, ".rrng": _read_rrng, ".env": _read_env, ".fig.txt": read_fig_txt,
+        ".csv": read_pyccapt_csv,
+    }  # fmt: skip
+    suffix = next((end for end in (*readers, ".xrng") if name.endswith(end)), "")
+    if name.endswith((".h5", ".hdf5")):
+        raise InputError(
+            f"{path}: ranges of pyccapt in HDF5 hold pickled Python objects, which are not read; "
+            "give the _range.csv that it writes beside them"
+        )
+    if not suffix:
+        raise InputError(
+            f"{path}: expected a range file (.rng, .rrng, .env), or .xrng, .fig.txt, or the .csv "
+            "of ranges of pyccapt"
+        )
     text = read_plain(path, _LARGEST, "a range file").decode("utf-8-sig", errors="replace")
     if text.startswith(_LFS):
         raise InputError(
@@ -67,93 +91,15 @@ def read_ranges(path: str | Path) -> RangeTable:
     if "\0" in text:
         raise InputError(f"{path}: is binary; expected a text file of ranges")
     lines = [
-        _Line(number, line.strip())
+        Line(number, line.strip())
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if not lines:
-        raise InputError(f"{path}: is empty; expected a {path.suffix.lower()} range file")
-    return reader(_File(str(path), lines))
-
-
-@dataclass(frozen=True)
-class _Line:
-    number: int
-    text: str
-
-
-@dataclass
-class _File:
-    """Lines that say something, handed out one by one."""
-
-    path: str
-    lines: list[_Line]
-    next: int = 0
-
-    @property
-    def done(self) -> bool:
-        return self.next >= len(self.lines)
-
-    def peek(self) -> str:
-        return "" if self.done else self.lines[self.next].text
-
-    def take(self, wanted: str) -> str:
-        if self.done:
-            raise InputError(f"{self.path}: ends where {wanted} was expected; is it whole?")
-        self.next += 1
-        return self.lines[self.next - 1].text
-
-    def error(self, wanted: str) -> InputError:
-        """About the line taken last."""
-        line = self.lines[max(self.next - 1, 0)]
-        return InputError(
-            f"{self.path}: line {line.number}: expected {wanted}, got {line.text[:80]!r}"
-        )
-
-    def floats(self, words: Iterable[str], wanted: str) -> list[float]:
-        try:
-            return [float(word.replace(",", ".")) for word in words]
-        except ValueError:
-            raise self.error(wanted) from None
-
-    def counts(self) -> tuple[int, int]:
-        words = self.take("the numbers of ions and ranges").split()
-        if len(words) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", word) for word in words):
-            raise self.error("the numbers of ions and ranges")
-        if int(words[0]) > _MOST_IONS:
-            raise self.error(f"at most {_MOST_IONS} ions")
-        return int(words[0]), int(words[1])
-
-
-@dataclass
-class _Builder:
-    """Gathers ions and ranges; an ion is the same by its composition."""
-
-    ions: list[Ion] = field(default_factory=list)
-    ranges: dict[tuple[float, float, int], None] = field(default_factory=dict)
-    places: dict[object, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for place, ion in enumerate(self.ions):
-            self.places.setdefault(ion.key, place)
-
-    def index(self, ion: Ion) -> int:
-        place = self.places.setdefault(ion.key, len(self.ions))
-        if place == len(self.ions):
-            self.ions.append(ion)
-        elif not self.ions[place].volume > 0 and ion.volume > 0:
-            self.ions[place] = replace(self.ions[place], volume=ion.volume)
-        return place
-
-    def add(self, low: float, high: float, ion: int) -> None:
-        self.ranges[low, high, ion] = None
-
-    def build(self, path: str) -> RangeTable:
-        low, high, ion = zip(*self.ranges, strict=True) if self.ranges else ((), (), ())
-        return RangeTable(
-            tuple(self.ions), np.array(low, float), np.array(high, float),
-            np.array(ion, np.int64), path,
-        )  # fmt: skip
+        raise InputError(f"{path}: is empty; expected a {suffix} range file")
+    if suffix == ".xrng":
+        return read_xrng(str(path), text)
+    return readers[suffix](RangeLines(str(path), lines))
 
 
 # ------------------------------------------------------------------------------------------ .rng
@@ -166,7 +112,7 @@ class _RngBlock:
     rows: list[tuple[float, float, tuple[int, ...]]]
 
 
-def _read_rng(file: _File) -> RangeTable:
+def _read_rng(file: RangeLines) -> RangeTable:
     """Oak Ridge format, also with the polyatomic extension (a second table at the end)."""
     block = _rng_block(file)
     molecules: dict[tuple[float, float], Ion] = {}
@@ -179,7 +125,7 @@ def _read_rng(file: _File) -> RangeTable:
     if not file.done:
         file.take("")
         raise file.error(f"no more than the {len(block.rows)} ranges that the first line states")
-    builder = _Builder(list(block.ions))
+    builder = RangeBuilder(list(block.ions))
     used = [any(row[i] for _, _, row in block.rows) for i in range(len(block.ions))]
     # An ion whose column is empty is there to name a molecule of the others.
     parts_known = [ion.name for ion, some in zip(block.ions, used, strict=True) if some]
@@ -212,6 +158,12 @@ def _read_rng(file: _File) -> RangeTable:
                 f"none is declared as that; {idle!r} is declared and has no range. Declare the "
                 "molecule, or remove the ion that is not used"
             )
+    with_range = {place for _, _, place in builder.ranges}
+    builder.note_idle(
+        ion.name
+        for i, ion in enumerate(block.ions)
+        if i not in with_range and not used[i]  # else a part of a molecule
+    )
     table = builder.build(file.path)
     if overlap := table.overlap():
         raise InputError(f"{file.path}: the ranges {overlap} overlap; change a bound")
@@ -222,7 +174,7 @@ def _declared(ion: Ion | None) -> tuple[float, float, float]:
     return ion.color if ion is not None else (0.5, 0.5, 0.5)
 
 
-def _rng_block(file: _File) -> _RngBlock:
+def _rng_block(file: RangeLines) -> _RngBlock:
     count, ranges = file.counts()
     ions, formulas = [], []
     for _ in range(count):
@@ -231,7 +183,8 @@ def _rng_block(file: _File) -> _RngBlock:
         if len(words) < 4:
             raise file.error("an ion's short name and color: three numbers")
         color = [min(max(c, 0.0), 1.0) for c in file.floats(words[1:4], "a color")]
-        ions.append(Ion(words[0], parse_formula(words[0]), (color[0], color[1], color[2])))
+        parts = parse_isotope(words[0]) or parse_formula(words[0])
+        ions.append(Ion(words[0], parts, (color[0], color[1], color[2])))
         alias = re.search(r"\((.*)\)", " ".join(words[4:]))
         formulas.append(alias.group(1) if alias else words[0])
     names = [ion.name for ion in ions]
@@ -245,7 +198,11 @@ def _rng_block(file: _File) -> _RngBlock:
         order = [place[name] for name in names]
     rows: list[tuple[float, float, tuple[int, ...]]] = []
     for _ in range(ranges):
-        words = file.take(f"range {len(rows) + 1} of {ranges}").split()
+        words = [
+            word
+            for word in file.take(f"range {len(rows) + 1} of {ranges}").split()
+            if not _is_no_element(word.partition(":")[0]) or ":" not in word
+        ]
         if len(words) == count + 3:
             words = words[1:]  # a dot, or a number
         wanted = f"a range: two masses and {count} multiplicities"
@@ -256,6 +213,10 @@ def _rng_block(file: _File) -> _RngBlock:
             raise file.error(wanted)
         rows.append((low, high, tuple(int(numbers[i]) for i in order)))
     return _RngBlock(ions, formulas, rows)
+
+
+def _is_no_element(key: str) -> bool:
+    return key.strip().lower() in _NO_ELEMENTS
 
 
 def _in_terms_of(text: str, names: list[str]) -> tuple[tuple[str, int], ...]:
@@ -281,8 +242,9 @@ def _in_terms_of(text: str, names: list[str]) -> tuple[tuple[str, int], ...]:
 
 
 # ----------------------------------------------------------------------------------------- .rrng
-def _read_rrng(file: _File) -> RangeTable:
-    builder, section, stated, found = _Builder(), "", 0, 0
+def _read_rrng(file: RangeLines) -> RangeTable:
+    builder, section, stated, found = RangeBuilder(), "", 0, 0
+    declared: list[str] = []
     while not file.done:
         line = file.take("")
         if line.startswith("["):
@@ -296,6 +258,8 @@ def _read_rrng(file: _File) -> RangeTable:
             if not number.is_integer():
                 raise file.error("the number of ranges")
             stated = int(number)
+        elif section == "ions" and re.fullmatch(r"ion\d+", key.lower()):
+            declared.append(value)
         elif section == "ranges" and key.lower().startswith("range"):
             found += 1
             _rrng_range(file, value, builder)
@@ -307,10 +271,19 @@ def _read_rrng(file: _File) -> RangeTable:
         raise InputError(
             f"{file.path}: states {stated} ranges and holds {found}; is the file whole?"
         )
+    used = {part for ion in builder.ions for part, _ in ion.composition}
+    used |= {ion.name for ion in builder.ions}
+    builder.note_idle(
+        name
+        for name in dict.fromkeys(declared)
+        if name
+        and not {name, *(s for s, _ in parse_isotope(name))} & used
+        and Ion.of(parse_formula(name)).name not in used
+    )
     return builder.build(file.path)
 
 
-def _rrng_range(file: _File, value: str, builder: _Builder) -> None:
+def _rrng_range(file: RangeLines, value: str, builder: RangeBuilder) -> None:
     """``5.8962 6.2010 Vol:0.00878 C:1 Color:660033``"""
     words = re.sub(r":\s+", ":", value).split()
     wanted = "a range such as Range1=27.8 28.2 Vol:0.02 Si:1 Color:CCCCCC"
@@ -327,15 +300,17 @@ def _rrng_range(file: _File, value: str, builder: _Builder) -> None:
             volume = file.floats([content], wanted)[0] * _NM3
         elif key.lower() == "color":
             color = _hex_color(content)
+        elif _is_no_element(key):
+            continue
         else:
             number = file.floats([content], wanted)[0]
             if not (number.is_integer() and 1 <= number <= MOST_ATOMS):
                 raise file.error(wanted)
-            parts.append((key, int(number)))
+            parts += [(symbol, n * int(number)) for symbol, n in parse_isotope(key) or ((key, 1),)]
     if parts:
         ion = replace(Ion.of(parts), color=color, volume=volume)
     elif name:
-        ion = Ion(name, parse_formula(name), color, volume)
+        ion = Ion(name, parse_isotope(name) or parse_formula(name), color, volume)
     else:
         raise file.error(wanted + "; it names no ion")
     builder.add(low, high, builder.index(ion))
@@ -349,12 +324,12 @@ def _hex_color(text: str) -> tuple[float, float, float]:
 
 
 # ------------------------------------------------------------------------------------------ .env
-def _read_env(file: _File) -> RangeTable:
+def _read_env(file: RangeLines) -> RangeTable:
     """Environment file of Rouen: a line of two numbers, then that many ions, then ranges."""
     while not file.done and not re.fullmatch(r"\d+\s+\d+", file.peek()):
         file.take("")
     count, ranges = file.counts()
-    builder, colors = _Builder(), {}
+    builder, colors, ranged = RangeBuilder(), {}, set[str]()
     for _ in range(count):
         name, *words = file.take("an ion's name and color").split()
         wanted = "an ion's name and color: three numbers"
@@ -368,6 +343,8 @@ def _read_env(file: _File) -> RangeTable:
         if len(words) != 4 or name not in colors:
             raise file.error(wanted + ", of an ion declared before")
         low, high, volume, _ = file.floats(words, wanted)
-        ion = Ion(name, parse_formula(name), colors[name], volume)
+        ion = Ion(name, parse_isotope(name) or parse_formula(name), colors[name], volume)
         builder.add(low, high, builder.index(ion))
+        ranged.add(name)
+    builder.note_idle(name for name in colors if name not in ranged)
     return builder.build(file.path)

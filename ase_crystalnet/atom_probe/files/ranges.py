@@ -1,6 +1,6 @@
 """Mass ranges of an atom-probe measurement: which mass-to-charge ratio is which ion.
 
-:class:`RangeTable` holds them, whatever file they came from; `apt_range_files` reads the files.
+:class:`RangeTable` holds them, whatever file they came from; `range_files` reads the files.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.errors import InputError
 
-__all__ = ["MOST_ATOMS", "UNRANGED", "Ion", "RangeTable", "parse_formula"]
+__all__ = ["MOST_ATOMS", "UNRANGED", "Ion", "RangeTable", "parse_formula", "parse_isotope"]
 
 #: Index of the ion of a mass that lies in no range.
 UNRANGED = -1
 #: Atoms of one element in an ion; more are no ion, but would be as many atoms.
 MOST_ATOMS = 1000
 _FORMULA = re.compile(r"([A-Z][a-z]?)(\d*)")
+#: ``56Fe``, ``16O2``, ``Fe-56``, ``Fe56``.
+_ISOTOPE = re.compile(r"(\d{1,3})([A-Z][a-z]?)(\d{0,3})|([A-Z][a-z]?)(-?)(\d{1,3})")
+
+#: Mass number over atomic number of the heaviest nuclides, less one for hydrogen's three.
+_HEAVIEST = 2.65
 
 
 def parse_formula(text: str) -> tuple[tuple[str, int], ...]:
@@ -35,6 +40,30 @@ def parse_formula(text: str) -> tuple[tuple[str, int], ...]:
     if any(len(number) > 9 or int(number or 1) > MOST_ATOMS for _, number in parts):
         return ()
     return _merged((symbol, int(number or 1)) for symbol, number in parts)
+
+
+def parse_isotope(text: str) -> tuple[tuple[str, int], ...]:
+    """Element and number of an isotope such as ``56Fe``, ``16O2`` or ``Fe-56``; else empty.
+
+    ``Fe56`` is one where the number can be a mass number of the element, which `_HEAVIEST` times
+    the atomic number bounds (``C60`` and ``H4`` are none).
+    """
+    found = _ISOTOPE.fullmatch(text)
+    if found is None:
+        return ()
+    mass, symbol, number, other, hyphen, other_mass = found.groups()
+    lightest = 1.0
+    if other is not None:
+        mass, symbol, number = other_mass, other, ""
+        lightest = 1.0 if hyphen else 1.5
+    if not _is_element(symbol) or (number and int(number) == 0):
+        return ()
+    protons = atomic_numbers[symbol]
+    if not lightest * protons <= int(mass) <= _HEAVIEST * protons + 1:
+        return ()
+    if other is not None and not hyphen and int(mass) < 4:
+        return ()
+    return ((symbol, int(number or 1)),)
 
 
 def _merged(parts: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
@@ -142,6 +171,8 @@ class RangeTable:
         Index into `ions`.
     source : str
         File, for messages.
+    notes : tuple of str
+        What was noticed when it was read, in words.
 
     Raises
     ------
@@ -154,6 +185,7 @@ class RangeTable:
     high: NDArray[np.float64]
     ion: NDArray[np.int64]
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         bad = ~(np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high))

@@ -1,4 +1,4 @@
-"""Atom-probe reconstructions: read .pos, .epos and .apt, range them, write .pos.
+"""Atom-probe reconstructions: read them, range them, write .pos.
 
 A reconstruction is one position and one mass-to-charge ratio an ion. Ranging gives each ion a
 species; an ion whose mass lies in no range stays, unranged: it was an atom of the specimen, in its
@@ -7,47 +7,45 @@ place, whatever it was.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_crystalnet.atom_probe.files.ion_columns import ANGSTROM, IonColumns, remark_on_units
+from ase_crystalnet.atom_probe.files.ion_records import (
+    POS,
+    check_binary,
+    read_apt,
+    read_ato,
+    read_epos,
+    read_pos,
+)
+from ase_crystalnet.atom_probe.files.ion_tables import is_csv, is_pyccapt, read_csv, read_pyccapt
 from ase_crystalnet.atom_probe.files.range_files import read_ranges
 from ase_crystalnet.atom_probe.files.ranges import UNRANGED, Ion, RangeTable
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.inputs import open_plain, reason_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["SUFFIXES", "Reconstruction", "is_reconstruction", "read_reconstruction", "write_pos"]
 
-_ANGSTROM = 10.0  # a nanometre
-_POS = np.dtype([("position", ">f4", 3), ("mass", ">f4")])
-#: B. Gault et al., Atom Probe Microscopy (2012), appendix: extended pos.
-_EPOS = np.dtype(
-    [
-        *_POS.descr,
-        ("time_of_flight", ">f4"),
-        ("dc_voltage", ">f4"),
-        ("pulse_voltage", ">f4"),
-        ("detector", ">f4", 2),
-        ("pulses_since_last", ">u4"),
-        ("ions_in_pulse", ">u4"),
-    ]
-)
+#: Readers, by suffix.
+_READERS: dict[str, Callable[[Path], IonColumns]] = {
+    ".pos": read_pos, ".epos": read_epos, ".apt": read_apt, ".ato": read_ato, ".csv": read_csv,
+    ".h5": read_pyccapt, ".hdf5": read_pyccapt,
+}  # fmt: skip
 #: Suffixes of reconstructions.
-SUFFIXES = (".pos", ".epos", ".apt")
-#: Where the header of an .apt file has the number of ions: after mark, two sizes, name and time.
-_APT_COUNT = 4 + 4 + 4 + 512 + 8
+SUFFIXES = tuple(_READERS)
 #: Farther than this from the origin, in nanometres, is no place in a specimen.
 _FARTHEST = 1e6
-_LFS = b"version https://git-lfs"
+_UNITS = {"nm": ANGSTROM, "angstrom": 1.0}
+#: Share of the ions that may lie in no range before it is remarked.
+_MOST_UNRANGED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +67,8 @@ class Reconstruction:
         (V), ``detector`` (N, 2) (mm), ``pulses_since_last``, ``ions_in_pulse``.
     source : str
         File.
+    notes : tuple of str
+        What was noticed when it was read, in words; part of `remarks`.
     """
 
     positions: NDArray[np.float32]
@@ -77,6 +77,7 @@ class Reconstruction:
     ranges: RangeTable | None = None
     detector: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mass)
@@ -95,6 +96,20 @@ class Reconstruction:
     def unranged(self) -> int:
         """Number of ions whose mass lies in no range."""
         return int(np.count_nonzero(self.species < 0))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know of the file and its ranges, in words."""
+        if self.ranges is None:
+            return self.notes
+        found = [*self.notes, *(f"ranges: {note}" for note in self.ranges.notes)]
+        if len(self) and self.unranged > _MOST_UNRANGED * len(self):
+            share = "none" if self.unranged == len(self) else f"{1 - self.unranged / len(self):.1%}"
+            found.append(
+                f"{share} of the ions lies in a range of {self.ranges.source or 'the table'}; are "
+                "they the ranges of this measurement?"
+            )
+        return tuple(found)
 
     def composition(self) -> dict[str, float]:
         """Share of each element among the atoms of the ranged ions, molecules split, 0 to 1.
@@ -203,29 +218,53 @@ class Reconstruction:
             atoms.info["ions"] = [ion.name for ion in self.ions]
         if self.source:
             atoms.info["source"] = self.source
+        if self.remarks:
+            atoms.info["remarks"] = "; ".join(self.remarks)
         return atoms
 
 
 def is_reconstruction(path: str | Path) -> bool:
-    """Whether a file can be one, by its first bytes: not text, not empty."""
+    """Whether a file can be one, by its suffix and content: records, or columns with their names.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of any suffix; other than .csv and .h5 it is one if it is neither text nor empty.
+    """
+    path = Path(path)
+    tables = {".csv": is_csv, ".h5": is_pyccapt, ".hdf5": is_pyccapt}
     try:
-        _check_binary(Path(path))
+        if named := tables.get(path.suffix.lower()):
+            return named(path)
+        check_binary(path)
     except (InputError, OSError):
         return False
     return True
 
 
 def read_reconstruction(
-    path: str | Path, ranges: RangeTable | str | Path | None = None
+    path: str | Path,
+    ranges: RangeTable | str | Path | None = None,
+    *,
+    units: Literal["nm", "angstrom"] | None = None,
 ) -> Reconstruction:
-    """Read a reconstruction: .pos, .epos or .apt (APSuite 6), in any case.
+    """Read a reconstruction, its format by its suffix, in any case.
 
     Parameters
     ----------
     path : str or Path
-        The file. Its nanometres become Angstrom.
+        .pos, .epos, .ato, .apt (APSuite 6), .csv with x, y, z and m/n, or .h5 (pyccapt). Its
+        nanometres become Angstrom.
     ranges : RangeTable, str or Path, optional
-        Ranges, or their file (.rng, .rrng, .env). Without, all ions are unranged.
+        Ranges, or their file (`read_ranges`). Without, all ions are unranged.
+    units : {'nm', 'angstrom'}, optional
+        Of the positions, where they are in another unit than the format has.
+
+    Returns
+    -------
+    Reconstruction
+        Its `remarks` tell what is odd: bytes in the other order, positions that seem to be in
+        Angstrom, ions that are declared without any range, ranges that hold few ions.
 
     Raises
     ------
@@ -236,123 +275,45 @@ def read_reconstruction(
 
     Notes
     -----
-    .pos and .epos are records of big-endian numbers, which NumPy reads at once; .apt is read by
-    `ifes-apt-tc-data-modeling`, whose authors have the format from its vendor (extra ``apt``).
+    .pos, .epos and .ato are records of numbers, which NumPy reads at once, as it does tables; .apt
+    is read by `ifes-apt-tc-data-modeling`, whose authors have the format from its vendor (extra
+    ``apt``).
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: expected a reconstruction ({', '.join(SUFFIXES)})")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{path}: expected a reconstruction (.pos, .epos, .apt), or one in .ato, .csv, .h5"
+        )
+    if units is not None and units not in _UNITS:
+        raise InputError(f"units: expected 'nm' or 'angstrom', got {units!r}")
     # The ranges first: they fail fast.
     table = read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges
-    _check_binary(path)
-    found = {".pos": _read_pos, ".epos": _read_epos, ".apt": _read_apt}[suffix](path)
-    bad = ~np.isfinite(found.positions).all(axis=1) | ~np.isfinite(found.mass)
-    bad |= np.abs(found.positions).max(axis=1, initial=0.0) > _FARTHEST * _ANGSTROM
+    columns = reader(path)
+    scale = columns.scale if units is None else _UNITS[units]
+    with np.errstate(all="ignore"):  # what is no number is refused below
+        positions = columns.positions.astype(np.float32) * np.float32(scale)
+        mass = columns.mass.astype(np.float32)
+    bad = ~np.isfinite(positions).all(axis=1) | ~np.isfinite(mass)
+    bad |= np.abs(positions).max(axis=1, initial=0.0) > _FARTHEST * ANGSTROM
     if bad.any():
         i = int(np.argmax(bad))
         raise InputError(
-            f"{path}: ion {i} is at {(found.positions[i] / _ANGSTROM).tolist()} nm with "
-            f"{float(found.mass[i]):g} Da; is this a {path.suffix.lower()} file, and whole?"
+            f"{path}: ion {i} is at {(positions[i] / ANGSTROM).tolist()} nm with "
+            f"{float(mass[i]):g} Da; is this a {path.suffix.lower()} file, and whole?"
         )
-    return found if table is None else found.ranged(table)
-
-
-def _check_binary(path: Path) -> None:
-    """Refuse what is no binary file: a pointer, a table, nothing."""
-    with open_plain(path) as file:
-        head = file.read(4096)
-    if not head:
-        raise InputError(f"{path}: is empty")
-    if head.startswith(_LFS):
-        raise InputError(f"{path}: is a Git LFS pointer, not the file; fetch it with git lfs pull")
-    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
-        raise InputError(
-            f"{path}: holds text; expected the binary records of a {path.suffix.lower()} file"
-        )
-
-
-def _records(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
-    size = path.stat().st_size
-    if size % kind.itemsize:
-        raise InputError(
-            f"{path}: is {size} bytes long, no multiple of the {kind.itemsize} bytes of an ion in "
-            f"a {path.suffix.lower()} file; it is cut off, or another format"
-        )
-    return np.fromfile(path, kind)
-
-
-def _reconstruction(
-    path: Path, positions: NDArray[Any], mass: NDArray[Any], detector: Mapping[str, Any]
-) -> Reconstruction:
-    return Reconstruction(
-        positions=positions.astype(np.float32) * np.float32(_ANGSTROM),
-        mass=mass.astype(np.float32),
+    notes = columns.notes
+    if units is None and not columns.unit_stated:
+        notes += remark_on_units(columns.positions)
+    found = Reconstruction(
+        positions=positions,
+        mass=mass,
         species=np.full(len(mass), UNRANGED, np.int16),
-        detector=detector,
+        detector=columns.detector,
         source=str(path),
+        notes=notes,
     )
-
-
-def _read_pos(path: Path) -> Reconstruction:
-    records = _records(path, _POS)
-    return _reconstruction(path, records["position"], records["mass"], {})
-
-
-def _read_epos(path: Path) -> Reconstruction:
-    records = _records(path, _EPOS)
-    names = [name for name in _EPOS.names or () if name not in (_POS.names or ())]
-    native = {name: records[name].astype(_EPOS[name].base.newbyteorder("=")) for name in names}
-    return _reconstruction(path, records["position"], records["mass"], native)
-
-
-def _read_apt(path: Path) -> Reconstruction:
-    with open(path, "rb") as file:
-        head = file.read(_APT_COUNT + 8)
-    if head[:4] != b"APT\0":
-        raise InputError(f"{path}: does not begin as an .apt file of APSuite 6 does")
-    # The library makes room for so many ions before it looks whether they are there.
-    count = int.from_bytes(head[_APT_COUNT:], "little")
-    if 4 * count > path.stat().st_size:
-        raise InputError(f"{path}: cannot be read as .apt (it names {count} ions); is it whole?")
-    with _quiet_library():
-        try:
-            from ifes_apt_tc_data_modeling.apt.apt6_reader import ReadAptFileFormat
-        except ImportError as error:
-            raise InputError(
-                f"{path}: reading .apt needs a package: pip install ase-crystalnet[apt]"
-            ) from error
-        try:
-            # It knows its files by their suffix, in small letters.
-            reader = ReadAptFileFormat(str(path))
-            positions = reader.get_reconstructed_positions()
-            mass = reader.get_mass_to_charge_state_ratio()
-        except (ValueError, TypeError, IndexError, KeyError, OSError, MemoryError) as error:
-            raise InputError(
-                f"{path}: cannot be read as .apt ({reason_of(error)}); is it whole?"
-            ) from error
-    if positions is None or mass is None:
-        raise InputError(f"{path}: has no positions, or no masses; export it with both")
-    found_positions, found_mass = positions.to("nanometer").magnitude, mass.to("dalton").magnitude
-    if len(found_positions) != len(found_mass):
-        raise InputError(
-            f"{path}: has {len(found_positions)} positions and {len(found_mass)} masses"
-        )
-    return _reconstruction(path, found_positions, found_mass, {})
-
-
-@contextlib.contextmanager
-def _quiet_library() -> Iterator[None]:
-    """Keep the library from opening a log file in the working directory, and from talking."""
-    root, logger = logging.getLogger(), logging.getLogger("ifes-apt-tc-data-modeling")
-    handler, level = logging.NullHandler(), logger.level
-    root.addHandler(handler)  # with a handler there, its basicConfig does nothing
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        logger.setLevel(level)
+    return found if table is None else found.ranged(table)
 
 
 def write_pos(path: str | Path, positions: ArrayLike, mass: ArrayLike) -> None:
@@ -380,7 +341,7 @@ def write_pos(path: str | Path, positions: ArrayLike, mass: ArrayLike) -> None:
             f"write_pos: expected positions (N, 3) and masses (N,), got {points.shape} and "
             f"{masses.shape}"
         )
-    records = np.empty(len(points), _POS)
-    records["position"] = points / _ANGSTROM
+    records = np.empty(len(points), POS)
+    records["position"] = points / ANGSTROM
     records["mass"] = masses
     write_whole(Path(path), records.tobytes())

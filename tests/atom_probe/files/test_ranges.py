@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ase_crystalnet.atom_probe.files.range_files import read_ranges
-from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable, parse_formula
+from ase_crystalnet.atom_probe.files.ranges import Ion, RangeTable, parse_formula, parse_isotope
 from ase_crystalnet.errors import InputError
 from tests.support.range_files import write_rrng
 
@@ -301,3 +301,127 @@ def test_names_of_ions_cannot_make_the_reading_of_a_molecule_take_for_ever(tmp_p
     rows = ". 1 2 1 0 0 0\n. 3 4 0 1 0 0\n. 5 6 0 0 1 0\n"
     (tmp_path / "a.rng").write_text(f"4 3\n{ions}---- {' '.join(names)}\n{rows}")
     assert len(read_ranges(tmp_path / "a.rng")) == 3
+
+
+# ---------------------------------------------------------------------- other programs' range files
+FIG = """1H+ 1.000011e+00 1.030011e+00
+12C2+ 2.394526e+01 2.407026e+01
+16O 1H2+ 1.796520e+01 1.808020e+01
+
+56Fe ++ 27.755 28.320
+54Fe ++ 26.88 27.185
+"""
+XRNG = """<?xml version="1.0" encoding="UTF-8"?>
+<xrng><ranges>
+<item><masstochargebegin>27.8</masstochargebegin><masstochargeend>28.3</masstochargeend>
+<ions><item><chargestate>2</chargestate><volume>0.0118</volume>
+<atoms><item><atomicnumber>26</atomicnumber></item></atoms>
+<isotopiccombinations><item><item/></item></isotopiccombinations></item></ions></item>
+<item><masstochargebegin>35.8</masstochargebegin><masstochargeend>36.2</masstochargeend>
+<ions><item><chargestate>2</chargestate><volume>0.03</volume><atoms>
+<item><atomicnumber>26</atomicnumber></item><item><atomicnumber>8</atomicnumber></item>
+</atoms></item><item><atoms><item><atomicnumber>1</atomicnumber></item></atoms></item></ions></item>
+<item><masstochargebegin>1</masstochargebegin><masstochargeend>2</masstochargeend></item>
+</ranges></xrng>
+"""
+PYCCAPT = """name;ion;mass;mc;mc_low;mc_up;color;element;complex;isotope;charge
+un;unranged;0.0;0.0;0.0;400.0;#000000;unranged;0;0;0
+Fe;${}^{56}Fe^{2+}$;27.97;27.97;27.8;28.3;#ff0080;['Fe'];[1];[56];2
+FeO;x;35.96;35.96;35.8;36.2;#00ff00;['Fe', 'O'];[1, 1];[56, 16];2
+"""
+
+
+def test_figures_of_the_atom_probe_toolbox(tmp_path):
+    found = read_ranges(written(tmp_path, "R56.rng.FIG.txt", FIG))
+    assert [found.ions[i].name for i in found.ion] == ["H", "C2", "OH2", "Fe", "Fe"]
+    assert found.assign([1.01, 18.0, 28.0, 27.0, 50.0]).tolist() == [0, 2, 3, 3, -1]
+    text = FIG.replace("12C2+", "Hyd+")
+    assert read_ranges(written(tmp_path, "b.fig.txt", text)).ions[1].composition == ()
+
+
+def test_xml_ranges(tmp_path):
+    left_open = XRNG.replace("</ranges>", "<item> </ranges>")
+    for name, text in (("a.xrng", XRNG), ("b.XRNG", left_open)):
+        found = read_ranges(written(tmp_path, name, text))
+        assert [found.ions[i].name for i in found.ion] == ["Fe", "FeO"]
+        assert found.low.tolist() == [27.8, 35.8] and found.high.tolist() == [28.3, 36.2]
+        assert found.ions[0].volume == pytest.approx(11.8)
+        assert any("1 ranges name no ion" in note for note in found.notes)
+        assert any("several ions" in note for note in found.notes)
+
+
+def test_ranges_of_pyccapt_as_a_table(tmp_path):
+    for text in (PYCCAPT, PYCCAPT.replace("[1, 1]", '"[1, 1]"')):
+        found = read_ranges(written(tmp_path, "x_range.csv", text))
+        assert [ion.name for ion in found.ions] == ["Fe", "FeO"]
+        assert found.ions[0].color == (1.0, 0.0, 128 / 255) and found.high.tolist() == [28.3, 36.2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.fig.txt", FIG.replace("27.185", "x"), "line 6: expected a range such as"),
+        ("a.fig.txt", "27 28\n", "line 1: expected a range such as"),
+        ("a.xrng", XRNG.replace("ranges", "rows"), "with an element <ranges>"),
+        ("a.xrng", XRNG[:300], "is no whole XML"),
+        ("a.xrng", XRNG.replace(">28.3<", "><"), "range 1: expected a number in <masstochargeend>"),
+        ("a.xrng", XRNG.replace(">26<", ">126<"), "range 1: expected an atomic number, got 126"),
+        ("a.xrng", '<!DOCTYPE x [<!ENTITY a "b">]><ranges/>', "declares a document type"),
+        ("a.xrng", "<x><ranges></ranges></x>", "holds no range of an ion"),
+        ("a.csv", "x,y\n1,2\n", "has no mc_low, mc_up, element, complex"),
+        ("a.csv", PYCCAPT.replace("[1, 1]", "[1]"), "line 4: expected as many elements"),
+        ("a.csv", PYCCAPT.replace("35.8;", ""), "line 4: expected 11 columns"),
+        ("a_range.h5", "x", "pickled Python objects.*give the _range.csv"),
+    ],
+)
+def test_damaged_tables_of_ranges_get_one_clear_line(tmp_path, name, content, says):
+    with pytest.raises(InputError, match=says) as error:
+        read_ranges(written(tmp_path, name, content))
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
+# --------------------------------------------------------------------- what is no element, remarks
+def test_charges_and_isotopes_are_no_elements(data_dir, tmp_path):
+    found = read_ranges(data_dir / "cases" / "charge.rrng")
+    assert [(ion.name, ion.composition) for ion in found.ions] == [
+        ("Al", (("Al", 1),)),
+        ("Fe", (("Fe", 1),)),
+    ]
+    text = RRNG.replace("Si:1 O:1", "28Si:1 O-16:1 Charge:1 Isotope:28").replace(
+        "Si:1 C", "Si28:1 C"
+    )
+    found = read_ranges(written(tmp_path, "a.rrng", text))
+    assert [found.ions[i].name for i in found.ion] == ["Si", "SiO", "Si"]
+    rng = RNG.replace("Si 0.8", "28Si 0.8").replace("- Si O", "- 28Si O")
+    rng = rng.replace("1 0\n", "1 0 Charge:2\n")
+    found = read_ranges(written(tmp_path, "a.rng", rng))
+    assert [found.ions[i].composition for i in found.ion][::2] == [(("Si", 1),)] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("56Fe", (("Fe", 1),)), ("16O2", (("O", 2),)), ("Fe-56", (("Fe", 1),)),
+        ("Fe56", (("Fe", 1),)), ("2H", (("H", 1),)), ("238U", (("U", 1),)), ("Ca48", (("Ca", 1),)),
+        ("C60", ()), ("H4", ()), ("O2", ()), ("Si4", ()), ("10Fe", ()), ("56Xx", ()), ("Fe", ()),
+        ("16O0", ()), ("1000Fe", ()),
+    ],
+)  # fmt: skip
+def test_isotopes_are_told_from_formulas(text, parts):
+    assert parse_isotope(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.rrng", RRNG.replace("Ion2=O", "Ion2=O\nIon3=Fe")),
+        ("a.rng", RNG.replace("2 3", "3 3").replace("Si O\n", "Si O Fe\n")
+         .replace("-----", "Iron\nFe 1 0 0\n-----", 1).replace(" 1 0\n", " 1 0 0\n")
+         .replace(" 1 1\n", " 0 1 0\n")),
+        ("a.env", ENV.replace("2 3", "3 3").replace("SiO 1.0", "Fe 1 0 0\nSiO 1.0", 1)),
+    ],
+)  # fmt: skip
+def test_ions_without_any_range_are_named(tmp_path, name, text):
+    assert read_ranges(written(tmp_path, name, text)).notes == ("declared without any range: Fe",)
+    for other, whole in (("b.rrng", RRNG), ("b.rng", RNG), ("b.env", ENV)):
+        assert read_ranges(written(tmp_path, other, whole)).notes == ()
