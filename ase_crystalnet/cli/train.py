@@ -240,7 +240,7 @@ def train_atomprobe(
     train(fit.train_atomprobe, output, work, plan=plan, processes=processes, quiet=quiet)
 
 
-@train_app.command("onnx")
+@train_app.command("onnx", cls=Command)
 @one_line_errors
 def train_onnx(
     folders: Annotated[

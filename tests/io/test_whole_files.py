@@ -148,6 +148,9 @@ RENAMES = {
     "io/results/outputs.py",  # its own methods of that name
     "io/results/hdf5_writer.py",
     "io/results/held_file.py",
+    # A run's other outputs: `rename` of a held file, called when the run is finished.
+    "io/results/table_files.py",
+    "io/results/structure_files.py",
     # In the temporary folder: the library has chosen the name.
     "atom_probe/output/files.py",
 }
