@@ -89,12 +89,16 @@ class LatticeFinder:
         Least-squares iterations on all predicted reflections.
     least_order : float
         Order below which peaks may be a liquid's and no lattice is reported.
+    shaped_order : float
+        Order from which on misfits of peaks count by the window's shape; above 1 they never do.
+        Where half of the atoms are missing and the others blurred, noise moves peaks more.
     """
 
     penalty: float = 1.5
     tolerance: float = 0.9
     polishing: int = 2
     least_order: float = 0.12
+    shaped_order: float = 0.3
 
     def __call__(
         self,
@@ -135,7 +139,8 @@ class LatticeFinder:
         info = np.zeros(total, FOUND)
         if total:
             weights = np.ascontiguousarray(weights, np.float32)
-            constants = (self.penalty, self.tolerance, self.polishing, self.least_order)
+            fit = (self.penalty, self.tolerance, self.polishing)
+            constants = (*fit, self.least_order, self.shaped_order)
 
             def part(start: int, stop: int) -> None:
                 given = (positions, counts, weights, radius, start, stop, *constants)

@@ -249,15 +249,15 @@ def test_windows_without_a_parent_stay_as_they_are(rng):
         ("bct141", (0.5456,), "bct141"),
     ],
 )
-def test_names_of_strained_crystals(net: CrystalNet, name, parameters, label, sigma):
+def test_names_of_strained_crystals(symmetries: CrystalNet, name, parameters, label, sigma):
     """The shipped network, not trained on strain, names what is left when it is out."""
     for kind, deformation in DEFORMATIONS.items():
         for size in (0.0, 0.04, 0.08):
             positions, mask = windows_of(name, parameters, deformation(size), sigma, 12)
             found = LatticeFinder()(positions, mask)
             lattices, moved = without_strain(found, positions, nearest_parent(found.lattice))
-            images = net.fingerprint(lattices.standardize(moved), mask)
-            probabilities = net.classifier.predict(images)
-            right = probabilities.argmax(axis=1) == net.classes.index(label)
+            images = symmetries.fingerprint(lattices.standardize(moved), mask)
+            probabilities = symmetries.classifier.predict(images)
+            right = probabilities.argmax(axis=1) == symmetries.classes.index(label)
             assert right.mean() > 0.9, (kind, size)
             assert probabilities.max(axis=1).mean() > 0.95, (kind, size)

@@ -163,7 +163,9 @@ def ion_images(fingerprint: Fingerprint) -> ImageMaker:
 
     Their significance is tested before: no lattice is held back for its low order.
     """
-    return ImageMaker(LatticeFinder(least_order=0.0), AveragedFingerprint(fingerprint))
+    return ImageMaker(
+        LatticeFinder(least_order=0.0, shaped_order=2.0), AveragedFingerprint(fingerprint)
+    )
 
 
 def indexes(lattice: Array, wave_vectors: Array) -> NDArray[np.bool_]:

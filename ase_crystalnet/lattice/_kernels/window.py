@@ -53,7 +53,7 @@ FOUND = np.dtype(
 
 @njit(**JIT)
 def window_lattice(
-    x, y, z, w, ones, near, n, penalty, tolerance, polishing, least, scratch, out, info
+    x, y, z, w, ones, near, n, penalty, tolerance, polishing, least, faint, scratch, out, info
 ):
     """One window, in nearest-neighbour distances: fills the reciprocal basis and a `FOUND`.
 
@@ -165,6 +165,11 @@ def window_lattice(
     trial = np.empty((3, 3))
     shape = np.empty((3, 3))
     slack = spot_shape(moments, shape)
+    if top < faint * atoms:
+        slack = 0.0
+        for i in range(3):
+            for j in range(3):
+                shape[i, j] = 1.0 if i == j else 0.0
     excess = np.empty(MAX_PEAKS)
     # Noise alone reaches the logarithm of the number of map points: only the excess is evidence.
     noise = math.log(4.0 * half**3)
@@ -207,6 +212,7 @@ def batch(
     tolerance,
     polishing,
     least,
+    faint,
     scale,
     basis,
     found,
@@ -269,6 +275,7 @@ def batch(
             tolerance,
             polishing,
             least,
+            faint,
             scratch,
             basis[b],
             info[b],

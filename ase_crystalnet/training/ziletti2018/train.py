@@ -166,11 +166,18 @@ def _fit(
                 shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
                 log(f"epoch {epoch + 1} of {total}, batch {step + 1} of {steps}: {shown}")
         if epoch + 1 == plan.epochs:
-            save_network(network, work / PAPER)
+            save_network(_in_float32(network, plan), work / PAPER)
         checkpoint.save(epochs=epoch + 1)
-    trained = ziletti_network(len(CLASSES), seed=plan.seed)
-    trained.set_weights(network.get_weights())
-    return trained
+    return _in_float32(network, plan)
+
+
+def _in_float32(network: Any, plan: ZilettiPlan) -> Any:
+    """The network with its arithmetic in float32, as it is kept; weights are that already."""
+    from ase_crystalnet.training.ziletti2018.network import ziletti_network
+
+    plain = ziletti_network(len(CLASSES), seed=plan.seed)
+    plain.set_weights(network.get_weights())
+    return plain
 
 
 def _percent(network: Any, images: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
