@@ -332,19 +332,17 @@ class _Atoms:
         A window that holds several crystals shows the difference between them as displacements.
         """
         rows = np.flatnonzero(self.reference >= 0)
-        rows = rows[np.argsort(self.reference[rows], kind="stable")]
+        own = self.cost[rows].min(axis=1)
+        order = np.lexsort((own, self.reference[rows]))
         numbers, begin, count = np.unique(
-            self.reference[rows], return_index=True, return_counts=True
+            self.reference[rows[order]], return_index=True, return_counts=True
         )
+        # Medians over the atoms of each; three components of each of the twelve distances.
+        middle = own[order[begin + (count - 1) // 2]] + own[order[begin + count // 2]]
+        measured = middle / 6 + SLACK**2
+        loud = (count >= FEWEST_OWN) & (crystals.noise[numbers] > TOO_LOUD * measured)
         noise = crystals.noise.copy()
-        for m, first, many in zip(numbers, begin, count, strict=True):
-            if many < FEWEST_OWN:
-                continue
-            # Three components of each of the twelve distances.
-            own = self.cost[rows[first : first + many]].min(axis=1)
-            measured = float(np.median(own)) / 3 + SLACK**2
-            if noise[m] > TOO_LOUD * measured:
-                noise[m] = measured
+        noise[numbers[loud]] = measured[loud]
         return replace(crystals, noise=noise)
 
     def judge(
