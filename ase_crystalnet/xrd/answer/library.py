@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_crystalnet.errors import InputError, ModelError
-from ase_crystalnet.inputs import read_arrays
+from ase_crystalnet.errors import InputError
+from ase_crystalnet.xrd.library_file import read_library, shipped, write_library
 from ase_crystalnet.xrd.pattern import POINTS, STEP, TWO_THETA
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ WEAKEST = 0.01
 MOST_LINES = 100
 #: Entries of one space group that correlate above this are one: the same mineral again.
 SAME = 0.99
-#: Bytes that an array of a library may take: thousands of times the shipped ones.
-LARGEST = 1_000_000_000
 _BUILDER = "crystalnet xrd library"
 #: Kinds of the arrays: unsigned and signed integers, text.
 _KINDS = {
@@ -154,36 +151,16 @@ class PatternLibrary:
         ModelError
             It is not there, damaged, or of another version.
         """
-        if path is None:
-            path = Path(str(files("ase_crystalnet.xrd").joinpath("data/minerals.npz")))
         again = f"install the package again, or build it anew by `{_BUILDER}`"
-        try:
-            version = read_arrays(path, ("version",), LARGEST)["version"]
-            if version.shape != () or version.dtype.kind not in "iu":
-                raise InputError("its version is no number")
-            if int(version) != VERSION:
-                raise ModelError(
-                    f"{path} is of version {int(version)}, this program reads {VERSION}"
-                )
-            content = read_arrays(path, [f.name for f in fields(cls)], LARGEST)
-        except FileNotFoundError:
-            raise ModelError(f"{path} is missing: install the package again") from None
-        except InputError as error:
-            raise ModelError(f"{path} is no library of patterns ({error}): {again}") from None
-        if problem := _problem(content):
-            raise ModelError(f"{path} is damaged ({problem}): {again}")
+        content = read_library(
+            path or shipped("minerals.npz"), cls, VERSION, _problem,
+            what="library of patterns", again=again, missing="install the package again",
+        )  # fmt: skip
         return cls(**content)
 
     def save(self, path: Path) -> None:
         """Write as a compressed .npz file, whole or not at all."""
-        import io
-
-        from ase_crystalnet.io.whole_files import write_whole
-
-        buffer = io.BytesIO()
-        content = {f.name: getattr(self, f.name) for f in fields(self)}
-        np.savez_compressed(buffer, version=VERSION, **content)
-        write_whole(path, buffer.getvalue())
+        write_library(self, path, VERSION)
 
     def subset(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> PatternLibrary:
         """The entries of a mask or an index array."""

@@ -10,22 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.inputs import read_arrays
+from ase_crystalnet.xrd.library_file import LARGEST, read_library, shipped, write_library
 
 __all__ = ["VERSION", "PhaseLibrary", "is_phase_library"]
 
 #: Version of the file; `answer.library` has 1.
 VERSION = 2
-#: Bytes that an array of a library may take.
-LARGEST = 1_000_000_000
 _KINDS = {
     "angle": "u",
     "height": "u",
@@ -99,35 +96,15 @@ class PhaseLibrary:
         ModelError
             It is not there, damaged, or of another version.
         """
-        if path is None:
-            path = Path(str(files("ase_crystalnet.xrd").joinpath("data/phases.npz")))
-        try:
-            version = read_arrays(path, ("version",), LARGEST)["version"]
-            if version.shape != () or version.dtype.kind not in "iu":
-                raise InputError("its version is no number")
-            if int(version) != VERSION:
-                raise ModelError(
-                    f"{path} is of version {int(version)}, this program reads {VERSION}"
-                )
-            content = read_arrays(path, [f.name for f in fields(cls)], LARGEST)
-        except FileNotFoundError:
-            raise ModelError(f"{path} is missing: {_AGAIN}") from None
-        except InputError as error:
-            raise ModelError(f"{path} is no library of phases ({error}): {_AGAIN}") from None
-        if problem := _problem(content):
-            raise ModelError(f"{path} is damaged ({problem}): {_AGAIN}")
+        content = read_library(
+            path or shipped("phases.npz"), cls, VERSION, _problem,
+            what="library of phases", again=_AGAIN, missing=_AGAIN,
+        )  # fmt: skip
         return cls(**content)
 
     def save(self, path: Path) -> None:
         """Write as a compressed .npz file, whole or not at all."""
-        import io
-
-        from ase_crystalnet.io.whole_files import write_whole
-
-        buffer = io.BytesIO()
-        content = {f.name: getattr(self, f.name) for f in fields(self)}
-        np.savez_compressed(buffer, version=VERSION, **content)
-        write_whole(path, buffer.getvalue())
+        write_library(self, path, VERSION)
 
     def subset(self, keep: NDArray[Any]) -> PhaseLibrary:
         """The entries of a mask or an index array."""
