@@ -363,7 +363,7 @@ def main() -> None:
     parser.add_argument("--model", default="structure")
     parser.add_argument("--windows", type=int, default=500, help="of each cell")
     parser.add_argument("--data", type=Path, help="folder of external data")
-    parser.add_argument("--quick", action="store_true", help="strains of 0, 4 and 8 % only")
+    parser.add_argument("--quick", action="store_true", help="strains of 0, 4 and 8 %% only")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)

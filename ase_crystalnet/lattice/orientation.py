@@ -47,12 +47,18 @@ class Setting:
         Biot strain in crystal axes, without volume change.
     misfit : (B,) array
         Norm of `strain`.
+    vectors : (B, 3, 3) array
+        Conventional basis as it lies in the sample, strain in it, rows, Angstrom.
+    centring : (B,) str array
+        P, F, I or R: what of its class's Bravais types the lattice is nearest to; '' if unknown.
     """
 
     orientation: Array
     cell: Array
     strain: Array
     misfit: Array
+    vectors: Array
+    centring: NDArray[np.str_]
 
 
 @cache
@@ -106,6 +112,8 @@ def conventional_setting(
         cell=np.full((total, 3), np.nan),
         strain=np.full((total, 3, 3), np.nan),
         misfit=np.full(total, np.nan),
+        vectors=np.full((total, 3, 3), np.nan),
+        centring=np.full(total, "", dtype="U1"),
     )
     known = np.isfinite(lattice).all(axis=(1, 2))
     for number, name in enumerate(classes):
@@ -157,6 +165,8 @@ def _settle(
         where = rows[better]
         result.orientation[where] = quaternion
         result.cell[where] = np.linalg.norm(conventional, axis=2)
+        result.vectors[where] = conventional
+        result.centring[where] = centring
         result.strain[where] = stretch - np.eye(3)
         result.misfit[where] = np.linalg.norm(stretch - np.eye(3), axis=(1, 2))
 

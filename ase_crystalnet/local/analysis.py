@@ -26,7 +26,7 @@ from ase_crystalnet.local.boundaries import (
     yield_to_disorder,
 )
 from ase_crystalnet.local.close_packed import crystals_of
-from ase_crystalnet.local.evidence import count_cells, look_again, not_flat
+from ase_crystalnet.local.evidence import count_cells, look_again, look_at_sites, not_flat
 from ase_crystalnet.local.faults import allowed_misfit, faults_of, with_stacking
 from ase_crystalnet.local.images import ImageMaker, WindowImages
 from ase_crystalnet.local.names import kept_classes, naming_of, only_kept, share_with_rival
@@ -196,9 +196,10 @@ class LocalAnalysis:
         probabilities = self.classifier.predict(seen.images)
         if OTHER in classes and seen.strains is not None:
             own = self.classifier.predict(seen.own_images)
-            cell_atoms = look_again(probabilities, seen, own, classes)
+            cell_atoms, own_counts = look_again(probabilities, seen, own, classes)
             not_flat(probabilities, classes)
             count_cells(probabilities, cell_atoms, classes)
+            look_at_sites(probabilities, seen, cell_atoms, own_counts, classes)
         if seen.strains is not None:
             share_with_rival(probabilities, classes, seen.strains)
         return only_kept(probabilities, classes, self.classes)

@@ -2,7 +2,8 @@
 
 The network is asked which of its structures an image is most like. That a crystal is none of them
 shows best elsewhere: a primitive cell of fcc holds one atom, and vacancies can make that less, but
-never more. Fluorite, which looks like diamond, has three.
+never more. Fluorite, which looks like diamond, has three. Where the atoms of the cell lie is seen
+as well, and whether empty sites are empty by chance.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from ase_crystalnet.classes import DISORDERED, OTHER
 from ase_crystalnet.lattice.parent import SuperlatticeFinder
+from ase_crystalnet.lattice.sites import site_misfit, vacancy_avoidance
 from ase_crystalnet.local.images import WindowImages
 
-__all__ = ["CELL_ATOMS", "count_cells", "look_again", "not_flat"]
+__all__ = ["CELL_ATOMS", "count_cells", "look_again", "look_at_sites", "not_flat"]
 
 #: Atoms in the primitive cell of each structure type; of several forms, the larger number.
 CELL_ATOMS = {
@@ -28,6 +30,16 @@ EXCESS, DOUBT = 1.13, 0.02
 SUPERSTRUCTURES = ("dhcp", "graphite", "hexdiam", "rh")
 #: Certainty above which the lattice with weak peaks is listened to.
 SAID = 0.5
+#: Misfit of the sites, in spacings, at which a structure is as likely as not, in a crystal without
+#: displacements, and the width of the doubt. Strain shifts sites against each other by less than
+#: 0.02 up to 8 %; alpha oxygen, which is near to rhombohedral, has 0.04, alpha uranium, near to
+#: hcp, 0.13.
+MISFIT, MISFIT_DOUBT = 0.027, 0.002
+#: Variance of the misfit of two sites over its mean that chance does not reach.
+BY_CHANCE = 7.0
+#: Lack of pairs of vacancies, in standard deviations, at which they are as likely in order as not,
+#: and the width of the doubt; and the least share of vacant sites that is looked at.
+LACK, LACK_DOUBT, VACANT = -4.4, 0.08, 0.05
 #: Share of the likeliest structure in all of them below which an answer is none, and above which it
 #: is one.
 FLAT, SINGLE = 0.3, 0.4
@@ -38,7 +50,7 @@ def look_again(
     seen: WindowImages,
     own: NDArray[np.float32],
     classes: tuple[str, ...],
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Take the answers in the lattice with its weak peaks where these make the structure.
 
     The window without the peaks shows what the structure would be without them. With them it shows
@@ -60,8 +72,11 @@ def look_again(
     -------
     (B,) float64 array
         Atoms in the cell of the lattice whose answer counts.
+    (B,) bool array
+        Windows of which that is the lattice with the weak peaks.
     """
     atoms = seen.cell_atoms.copy()
+    own_counts = np.zeros(len(atoms), bool)
     numbers = [classes.index(name) for name in SUPERSTRUCTURES if name in classes]
     sure = own.max(axis=1, initial=0.0)
     assert seen.superlattices is not None
@@ -74,7 +89,8 @@ def look_again(
     rows = seen.own_rows[taken]
     probabilities[rows] = own[taken]
     atoms[rows] = seen.own_cell_atoms[taken]
-    return atoms
+    own_counts[rows] = True
+    return atoms, own_counts
 
 
 def count_cells(
@@ -96,6 +112,48 @@ def count_cells(
     moved = probabilities[:, named] * doubt.astype(np.float32)
     probabilities[:, named] -= moved
     probabilities[:, classes.index(OTHER)] += moved.sum(axis=1)
+
+
+def look_at_sites(
+    probabilities: NDArray[np.float32],
+    seen: WindowImages,
+    atoms: NDArray[np.float64],
+    own_counts: NDArray[np.bool_],
+    classes: tuple[str, ...],
+) -> None:
+    """Give names whose atoms lie elsewhere, or are missing in order, to 'other', in place.
+
+    Parameters
+    ----------
+    probabilities : (B, C) float32 array
+    seen : WindowImages
+        Of B windows.
+    atoms, own_counts : (B,) arrays
+        Results of `look_again`.
+    classes : tuple of str
+    """
+    labels = probabilities.argmax(axis=1)
+    most = np.array([CELL_ATOMS.get(name, 0) for name in classes])[labels]
+    rows = np.flatnonzero(most > 0)
+    parent = np.where(own_counts[:, None, None], seen.found.lattice, seen.lattices.lattice)[rows]
+    positions, mask = seen.given[rows], seen.mask[rows]
+    found = seen.found.some(rows)
+    misfit, noise = site_misfit(positions, mask, found, parent, labels[rows], classes)
+    allowed = np.sqrt(MISFIT**2 + BY_CHANCE * noise**2)
+    doubt = 0.5 + 0.5 * np.tanh((np.nan_to_num(misfit) - allowed) / (2 * MISFIT_DOUBT))
+    with np.errstate(invalid="ignore"):
+        sparse = (atoms[rows] < (1 - VACANT) * most[rows]) & np.isfinite(misfit)
+    lack = vacancy_avoidance(
+        positions[sparse],
+        mask[sparse],
+        parent[sparse],
+        found.nearest_neighbor_distance[sparse],
+    )
+    ordered = 0.5 + 0.5 * np.tanh((LACK - lack) / (2 * LACK_DOUBT))
+    doubt[sparse] = np.maximum(doubt[sparse], ordered)
+    moved = probabilities[rows, labels[rows]] * doubt.astype(np.float32)
+    probabilities[rows, labels[rows]] -= moved
+    probabilities[rows, classes.index(OTHER)] += moved
 
 
 def not_flat(probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> None:

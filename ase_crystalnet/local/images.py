@@ -7,7 +7,7 @@ peaks and thickness fringes, it names the structure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,6 +62,12 @@ class WindowImages:
         Their fingerprints in the lattice that was found, with these peaks.
     own_cell_atoms : (K,) float64 array
         Atoms in the primitive cell of that lattice.
+    found : Lattices
+        Of the windows as they are, with weak peaks.
+    given : (B, N, 3) float32 array
+        Positions as they were given, Angstrom.
+    mask : (B, N) bool array
+        True for atoms.
     """
 
     lattices: Lattices
@@ -74,6 +80,9 @@ class WindowImages:
     own_rows: NDArray[np.intp]
     own_images: NDArray[np.float32]
     own_cell_atoms: NDArray[np.float64]
+    found: Lattices
+    given: NDArray[np.float32]
+    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ class ImageMaker:
         own_images = np.empty((0, *images.shape[1:]), np.float32)
         own_cell_atoms = np.empty(0)
         if len(own_rows):
-            own = _rows_of(found, own_rows)
+            own = found.some(own_rows)
             own_strains = (
                 None if self.strains is None else self.strains(own.lattice, threads=threads)
             )
@@ -181,12 +190,10 @@ class ImageMaker:
             own_rows,
             own_images,
             own_cell_atoms,
+            found,
+            positions,
+            mask,
         )
-
-
-def _rows_of(lattices: Lattices, rows: NDArray[np.intp]) -> Lattices:
-    """Some of the windows."""
-    return type(lattices)(**{f.name: getattr(lattices, f.name)[rows] for f in fields(lattices)})
 
 
 def _atoms_in_cell(standard: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:

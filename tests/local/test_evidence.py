@@ -110,10 +110,11 @@ def test_weak_peaks_are_listened_to_where_they_make_the_structure(
         own_cell_atoms=np.array([2.0]),
     )
     answers = np.stack([sure("sc"), sure("sc", 0.9)])
-    atoms = look_again(answers, seen, own[None], STRUCTURES)
+    atoms, taken = look_again(answers, seen, own[None], STRUCTURES)
     assert STRUCTURES[int(answers[1].argmax())] == wanted
     assert STRUCTURES[int(answers[0].argmax())] == "sc"
     assert atoms[1] == pytest.approx(2.0 if wanted == "rh" else seen.cell_atoms[1])
+    assert taken.tolist() == [False, wanted == "rh"]
 
 
 # ------------------------------------------------------------------ crystals of no type
@@ -157,3 +158,43 @@ def test_a_crystal_of_no_type_is_called_other(net: CrystalNet, name: str, sigma:
     named = np.array(frame.classes)[frame.labels]
     assert (named == "other").mean() >= 0.96, named
     assert not ((named != "other") & (named != "disordered") & (frame.certainty > 0.5)).any()
+
+
+ALMOST = {
+    "alpha uranium, near hcp": crystal(
+        "U", [(0, 0.1025, 0.25)], spacegroup=63, cellpar=[2.854, 5.87, 4.955, 90, 90, 90]
+    ),
+    "alpha oxygen, near rhombohedral": crystal(
+        "O", [(0.054, 0, 0.163)], spacegroup=12, cellpar=[5.403, 3.429, 5.086, 90, 132.53, 90]
+    ),
+    "Ni2Al3, bcc with vacancies in order": crystal(
+        ["Al", "Al", "Ni"],
+        [(0, 0, 0), (1 / 3, 2 / 3, 0.648), (1 / 3, 2 / 3, 0.149)],
+        spacegroup=164,
+        cellpar=[4.028, 4.028, 4.891, 90, 90, 120],
+    ),
+    "CdAl2S4, diamond with vacancies in order": crystal(
+        ["Cd", "Al", "Al", "S"],
+        [(0, 0, 0), (0, 0, 0.5), (0, 0.5, 0.25), (0.27, 0.26, 0.139)],
+        spacegroup=82,
+        cellpar=[5.55, 5.55, 10.09, 90, 90, 90],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALMOST)
+@pytest.mark.parametrize("sigma", [0.0, 0.06])
+def test_a_crystal_that_is_almost_a_structure_is_none(name: str, sigma: float):
+    rng = np.random.default_rng(4)
+    atoms = crystals.supercell(ALMOST[name], 1500, sigma=sigma, rng=rng)
+    frame = CrystalNet().analyze(atoms, centers=np.arange(0, len(atoms), 75))
+    assert (frame.labels == NUMBER["other"]).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", ["fcc", "bcc", "hcp", "diam"])
+def test_vacancies_at_random_leave_the_name(name: str):
+    rng = np.random.default_rng(6)
+    atoms = crystals.supercell(crystals.unit_cell(name), 2000, sigma=0.06, rng=rng)
+    atoms = atoms[rng.random(len(atoms)) > 0.2]
+    frame = CrystalNet().analyze(atoms, centers=np.arange(0, len(atoms), 40))
+    assert (frame.labels == NUMBER[name]).all()
