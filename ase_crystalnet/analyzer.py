@@ -80,6 +80,9 @@ class CrystalNet(Calculator):
     faults : bool, optional
         Find the stacking of every atom of close-packed crystals and diamond, and their twin planes
         and stacking faults (True with structures; symmetries have none).
+    reuse : bool, optional
+        Windows that are found to show what a window nearby has shown take over its class
+        probabilities (True with structures). False: every window goes the whole way.
     engine : {'onnx', 'tensorflow'}, optional
         What runs the network: onnxruntime (the default, where the model has ``model.onnx``), or
         TensorFlow, if the extra "tensorflow" is installed. Probabilities agree to 1e-5.
@@ -115,6 +118,7 @@ class CrystalNet(Calculator):
         divide: bool | None = None,
         batch_size: int | None = None,
         faults: bool | None = None,
+        reuse: bool | None = None,
         engine: str | None = None,
     ) -> None:
         super().__init__()
@@ -126,6 +130,7 @@ class CrystalNet(Calculator):
             "divide": divide,
             "batch_size": batch_size,
             "faults": faults,
+            "reuse": reuse,
         }
         # Options that were not given keep the defaults of their stage.
         naming = {name: value for name, value in naming.items() if value is not None}

@@ -13,7 +13,7 @@ reduction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,10 @@ class Lattices:
 
     def __len__(self) -> int:
         return len(self.rank)
+
+    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Lattices:
+        """Those of some of the windows."""
+        return Lattices(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def standardize(self, positions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Positions (B, N, 3) turned into the standard frame and divided by the scale."""

@@ -7,7 +7,7 @@ peaks and thickness fringes, it names the structure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,6 +109,7 @@ class ImageMaker:
         weights: NDArray[np.float32] | None = None,
         numbers: NDArray[np.integer] | None = None,
         threads: int | None = None,
+        found: Lattices | None = None,
     ) -> WindowImages:
         """Images of windows.
 
@@ -124,13 +125,17 @@ class ImageMaker:
             Atomic numbers where species are to count; 0 where there is no atom.
         threads : int, optional
             Threads to share the windows; default: numba's number.
+        found : Lattices, optional
+            What the finder found in these windows, where that is known.
 
         Raises
         ------
         InputError
             Shapes do not fit, or atoms do not come first in their rows.
         """
-        lattices = found = self.finder(positions, mask, weights, threads=threads)
+        if found is None:
+            found = self.finder(positions, mask, weights, threads=threads)
+        lattices = found
         superlattices = strains = None
         own_rows = np.empty(0, np.intp)
         if self.parents is not None:
@@ -165,7 +170,7 @@ class ImageMaker:
         own_images = np.empty((0, *images.shape[1:]), np.float32)
         own_cell_atoms = np.empty(0)
         if len(own_rows):
-            own = _rows_of(found, own_rows)
+            own = found.some(own_rows)
             own_strains = (
                 None if self.strains is None else self.strains(own.lattice, threads=threads)
             )
@@ -182,11 +187,6 @@ class ImageMaker:
             own_images,
             own_cell_atoms,
         )
-
-
-def _rows_of(lattices: Lattices, rows: NDArray[np.intp]) -> Lattices:
-    """Some of the windows."""
-    return type(lattices)(**{f.name: getattr(lattices, f.name)[rows] for f in fields(lattices)})
 
 
 def _atoms_in_cell(standard: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:

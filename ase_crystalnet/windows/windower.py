@@ -396,12 +396,16 @@ class PreparedSystem:
                 )
             sparse += int(batch.sparse.sum())
             yield batch
+        self.warn_of_sparse(sparse, len(centers))
+
+    def warn_of_sparse(self, sparse: int, windows: int) -> None:
+        """Say that so many of some windows are sparse, if that was asked for."""
         if sparse and self.windower.on_sparse == "warn":
             warnings.warn(
-                f"{sparse} of {len(centers)} windows hold fewer than "
+                f"{sparse} of {windows} windows hold fewer than "
                 f"{self.windower.sparse_below} atoms and were refused",
                 SparseWindowWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
     def _cut(self, centers: NDArray[np.float64]) -> WindowBatch:
