@@ -24,6 +24,8 @@ __all__ = ["KnownCrystals", "KnownFinder", "Shown"]
 #: Most reflections of a crystal, the innermost, and how far out they may be, in inverse
 #: nearest-neighbour distances: in fcc the second order of planes that can be faulted is among them.
 MOST, Q_MOST = 64, 13.0
+#: How far out those are that the lattice is fitted to, as in the search for lattices.
+Q_FIT = 12.0
 #: Points between the reflections that are to be dark: so many of each way to double the cell, the
 #: outermost within what the lattice search looks at, which the smallest shifts light up most.
 DARK_EACH, Q_DARK = 5, 10.0
@@ -43,8 +45,9 @@ class KnownCrystals:
         Nearest-neighbour distance, Angstrom.
     density : (A,) array
         Atoms about the centre, 1 / Angstrom^3.
-    hkl, number : (A, R, 3), (A,) integer arrays
-        Reflections that are compared, innermost first.
+    hkl, number, inner : (A, R, 3), (A,), (A,) integer arrays
+        Reflections that are compared, innermost first; how many, and how many of them the lattice
+        is fitted to.
     dark, dark_number : (A, D, 3), (A,) integer arrays
         Points that are to be dark, in halves of the basis.
     amplitude : (A, R) array
@@ -60,6 +63,7 @@ class KnownCrystals:
     density: Array
     hkl: NDArray[np.int16]
     number: NDArray[np.int64]
+    inner: NDArray[np.int64]
     dark: NDArray[np.int16]
     dark_number: NDArray[np.int64]
     amplitude: NDArray[np.float32]
@@ -100,7 +104,7 @@ class KnownCrystals:
         counts = np.count_nonzero(mask, axis=1).astype(np.int64)
         # The inverse of a reduced lattice may be far from reduced.
         basis = minkowski_reduce(_reciprocal(lattice))
-        hkl, number = _within(basis, Q_MOST / spacing)
+        hkl, number, inner = _within(basis, spacing)
         dark, dark_number = _between(basis, Q_DARK / spacing)
         crystals = cls(
             basis=basis,
@@ -108,6 +112,7 @@ class KnownCrystals:
             density=np.zeros(total),
             hkl=hkl,
             number=number,
+            inner=inner,
             dark=dark,
             dark_number=dark_number,
             amplitude=np.zeros((total, MOST), np.float32),
@@ -140,6 +145,7 @@ class KnownCrystals:
             np.empty(0),
             np.empty(0),
             np.empty((0, MOST, 3), np.int16),
+            np.empty(0, np.int64),
             np.empty(0, np.int64),
             np.empty((0, 7 * DARK_EACH, 3), np.int16),
             np.empty(0, np.int64),
@@ -200,7 +206,6 @@ class KnownFinder:
         self,
         positions: NDArray[np.float32],
         mask: NDArray[np.bool_],
-        radius: Array,
         candidates: NDArray[np.int64],
         bases: Array,
         roots: NDArray[np.int64],
@@ -214,8 +219,6 @@ class KnownFinder:
         ----------
         positions, mask : (B, N, 3), (B, N) arrays
             Windows, Angstrom, atoms first.
-        radius : (B,) array
-            Angstrom.
         candidates : (B, K) integer array
             Windows that show a crystal, in the order in which they are tried; -1 after the last.
         bases : (W, 3, 3) array
@@ -235,12 +238,12 @@ class KnownFinder:
             given = (
                 np.ascontiguousarray(positions, np.float32),
                 np.count_nonzero(mask, axis=1).astype(np.int64),
-                np.ascontiguousarray(radius, np.float64),
                 np.ascontiguousarray(candidates, np.int64),
                 bases,
                 roots,
                 crystals.hkl,
                 crystals.number,
+                crystals.inner,
                 crystals.dark,
                 crystals.dark_number,
                 crystals.amplitude,
@@ -274,14 +277,16 @@ def _half_space(multiples: int) -> NDArray[np.int16]:
     return np.array([h for h in product(steps, steps, steps) if h > (0, 0, 0)], np.int16)
 
 
-def _within(basis: Array, limit: Array) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """Reflections (A, `MOST`, 3) of bases within a distance (A,), innermost first, and how many."""
+def _within(
+    basis: Array, spacing: Array
+) -> tuple[NDArray[np.int16], NDArray[np.int64], NDArray[np.int64]]:
+    """Reflections (A, `MOST`, 3) of bases, innermost first; how many, and within `Q_FIT`."""
     every = _half_space(FARTHEST)
-    length = np.linalg.norm(every @ basis, axis=2)
-    length = np.where(length < limit[:, None], length, np.inf)
+    length = np.linalg.norm(every @ basis, axis=2) * spacing[:, None]
     first = np.argsort(length, axis=1, kind="stable")[:, :MOST]
-    number = np.isfinite(np.take_along_axis(length, first, axis=1)).sum(axis=1)
-    return np.ascontiguousarray(every[first]), number.astype(np.int64)
+    length = np.take_along_axis(length, first, axis=1)
+    number, inner = ((length < limit).sum(axis=1).astype(np.int64) for limit in (Q_MOST, Q_FIT))
+    return np.ascontiguousarray(every[first]), number, inner
 
 
 def _between(basis: Array, limit: Array) -> tuple[NDArray[np.int16], NDArray[np.int64]]:

@@ -182,9 +182,8 @@ class _Work:
         if (around >= 0).any():
             near = np.where(left[:, None], around, -1)
             shown = self.reuse.known(
-                batch.positions, batch.mask, batch.radius, near, self.basis, self.root,
-                self.crystals,
-            )  # fmt: skip
+                batch.positions, batch.mask, near, self.basis, self.root, self.crystals
+            )
             left[self._taken_over(shown, rows)] = False
         whole = np.flatnonzero(left)
         if len(whole) == 0:

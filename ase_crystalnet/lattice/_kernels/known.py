@@ -35,8 +35,9 @@ SEEN = np.dtype(
 )
 #: Reflections are lit where the amplitude of all atoms together is above this.
 LIT = 0.25
-#: S above which a reflection has a part in the coherence, as in `window_lattice`.
-CLEAR = 7.0
+#: S above which a reflection has a part in the coherence, and the same as a share of the largest,
+#: as in `window_lattice`.
+CLEAR, CLEAR_SHARE = 7.0, 0.04
 #: Reflections after which a crystal is left that shows less than this share of what is wanted.
 FIRST, FIRST_SHARE = 4, 0.6
 #: Of what is wanted, the share that must be there before the lattice is refined.
@@ -100,7 +101,10 @@ def intensity(x, y, z, n, qx, qy, qz):
 
 @njit(**JIT)
 def load(positions, n, x, y, z, curve):
-    """Coordinates apart, the inverse of the window's moments, and its density about the centre."""
+    """Coordinates apart and the inverse of the window's moments.
+
+    Returns the density about the centre and the distance of the farthest atom.
+    """
     for m in range(n):
         x[m] = positions[m, 0]
         y[m] = positions[m, 1]
@@ -140,7 +144,7 @@ def load(positions, n, x, y, z, curve):
         t = f32(1) - share * (x[m] * x[m] + y[m] * y[m] + z[m] * z[m])
         total += t * t
     # The integral of the weight (1 - r^2 / R^2)^2 over the ball.
-    return total / (32.0 * math.pi / 105.0 * float(largest) ** 1.5)
+    return total / (32.0 * math.pi / 105.0 * float(largest) ** 1.5), math.sqrt(largest)
 
 
 @njit(**STRICT)
@@ -259,7 +263,7 @@ def references(
     size = np.empty(MAX_SITES)
     for b in range(start, stop):
         n = counts[b]
-        densities[b] = load(positions[b], n, x, y, z, curve)
+        densities[b] = load(positions[b], n, x, y, z, curve)[0]
         for p in range(number[b]):
             point(hkl[b, p], basis[b], 1.0, q)
             s = intensity(x, y, z, n, f32(q[0]), f32(q[1]), f32(q[2]))
@@ -280,7 +284,7 @@ def references(
 
 
 @njit(**JIT)
-def nears(x, y, z, ones, n, radius, curve, basis, hkl, number, reference, least):
+def nears(x, y, z, ones, n, radius, curve, basis, hkl, inner, reference, least):
     """Whether a window has the reflections of a crystal near its basis, which is refined."""
     q = np.empty(3)
     slope = np.empty(3)
@@ -290,7 +294,7 @@ def nears(x, y, z, ones, n, radius, curve, basis, hkl, number, reference, least)
     lit = 0.0
     total = 0.0
     tried = 0
-    for p in range(number):
+    for p in range(inner):
         if reference[p] <= LIT:
             continue
         point(hkl[p], basis, 1.0, q)
@@ -315,7 +319,7 @@ def nears(x, y, z, ones, n, radius, curve, basis, hkl, number, reference, least)
 
 @njit(**JIT)
 def agrees(
-    x, y, z, ones, n, near, radius, curve, basis, hkl, number, dark, dark_number, reference,
+    x, y, z, ones, n, near, radius, curve, basis, hkl, number, inner, dark, dark_number, reference,
     factor, least, tolerance, darkness, bright, wave, sums, value, seen,
 ):  # fmt: skip
     """Whether a window shows a crystal whose refined basis is given; fills `seen` where it does."""
@@ -324,13 +328,17 @@ def agrees(
     a = np.zeros((3, 3))
     b = np.zeros((3, 3))
     reach = REACH / radius
-    inner = np.zeros(PROBES)
+    weight = np.zeros(PROBES)
     for k in range(PROBES):
-        inner[k] = dot(near[k], ones, n)
+        weight[k] = dot(near[k], ones, n)
     local = np.zeros(PROBES)
     lit = 0.0
     total = 0.0
     best = 0.0
+    floor = 0.0  # of the crystal's: the window's own is known at the end
+    for p in range(number):
+        floor = max(floor, reference[p])
+    floor = max(CLEAR, CLEAR_SHARE * floor * floor * n)
     for p in range(number):
         point(hkl[p], basis, 1.0, q)
         if reference[p] <= LIT:
@@ -346,13 +354,15 @@ def agrees(
         best = max(best, s)
         total += math.sqrt(s / n)
         lit += reference[p]
-        if s < CLEAR:
+        if p >= inner or s < FAINT:
             continue
         g = 2.0 / (square + 1e-6)  # of log S
         slope[0] = g * (im * dot(x, wave[0], n) - re * dot(x, wave[1], n))
         slope[1] = g * (im * dot(y, wave[0], n) - re * dot(y, wave[1], n))
         slope[2] = g * (im * dot(z, wave[0], n) - re * dot(z, wave[1], n))
         collect(hkl[p], s, slope, curve, reach, a, b)
+        if s < floor:
+            continue
         size = math.sqrt(square)
         for k in range(PROBES):
             local[k] += s * (re * sums[2 * k] + im * sums[2 * k + 1]) / size
@@ -367,14 +377,14 @@ def agrees(
         point(dark[p], basis, 0.5, q)
         if intensity(x, y, z, n, f32(q[0]), f32(q[1]), f32(q[2])) > darkness * n:
             return False
-    seen.msd = fall(basis, hkl, factor, value, number, float(n))
+    seen.msd = fall(basis, hkl, factor, value, inner, float(n))
     step(a, b, basis)
     most = 0.0
-    enough = 0.35 * inner.max()
+    enough = 0.35 * weight.max()
     for k in range(PROBES):
-        if inner[k] > enough:
-            most = max(most, local[k] / inner[k])
-    seen.coherence = local[0] / inner[0] / most if most > 0 and inner[0] > 0 else 0.0
+        if weight[k] > enough:
+            most = max(most, local[k] / weight[k])
+    seen.coherence = local[0] / weight[0] / most if most > 0 and weight[0] > 0 else 0.0
     seen.order = min(best / n, 1.0)
     seen.likeness = like
     return True
@@ -382,7 +392,7 @@ def agrees(
 
 @njit(**JIT)
 def compare(
-    positions, counts, radius, candidates, bases, roots, hkl, number, dark, dark_number,
+    positions, counts, candidates, bases, roots, hkl, number, inner, dark, dark_number,
     amplitudes, factors, least, tolerance, darkness, least_bright, least_order, start, stop,
     basis, seen,
 ):  # fmt: skip
@@ -390,15 +400,16 @@ def compare(
 
     Parameters
     ----------
-    positions, counts, radius
-        (B, N, 3) float32, (B,), (B,): the windows.
+    positions, counts
+        (B, N, 3) float32, (B,): the windows.
     candidates
         (B, K) windows whose bases are tried; -1 after the last.
     bases, roots
         (W, 3, 3), (W,): reciprocal bases of those windows, and the crystal that each shows.
-    hkl, number, dark, dark_number, amplitudes, factors
-        (A, R, 3), (A,), (A, D, 3), (A,), (A, R), (A, R) of the crystals: reflections, points in
-        halves of the basis that are to be dark, and what the reflections are like.
+    hkl, number, inner, dark, dark_number, amplitudes, factors
+        (A, R, 3), (A,), (A,), (A, D, 3), (A,), (A, R), (A, R) of the crystals: reflections, how
+        many in all, and those that the lattice is fitted to; points in halves of the basis that are
+        to be dark; what the reflections are like.
     least, tolerance, darkness
         Least share of the amplitude; largest difference of one, in 1 / sqrt(atoms); largest S at
         points that are to be dark.
@@ -423,7 +434,7 @@ def compare(
         n = counts[b]
         if n < LEAST_ATOMS or candidates[b, 0] < 0:
             continue
-        seen[b].density = load(positions[b], n, x, y, z, curve)
+        seen[b].density, radius = load(positions[b], n, x, y, z, curve)
         bright = max(least_bright, least_order * n)
         probed = False
         for c in range(candidates.shape[1]):
@@ -433,14 +444,14 @@ def compare(
             r = roots[window]
             copy3(bases[window], trial)
             if not nears(
-                x, y, z, ones, n, radius[b], curve, trial, hkl[r], number[r], amplitudes[r], least
+                x, y, z, ones, n, radius, curve, trial, hkl[r], inner[r], amplitudes[r], least
             ):
                 continue
             if not probed:
-                gaussians(x, y, z, n, radius[b], near)
+                gaussians(x, y, z, n, radius, near)
                 probed = True
             if agrees(
-                x, y, z, ones, n, near, radius[b], curve, trial, hkl[r], number[r], dark[r],
+                x, y, z, ones, n, near, radius, curve, trial, hkl[r], number[r], inner[r], dark[r],
                 dark_number[r], amplitudes[r], factors[r], least, tolerance, darkness, bright,
                 wave, sums, value, seen[b],
             ):  # fmt: skip
