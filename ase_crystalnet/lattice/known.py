@@ -190,7 +190,8 @@ class KnownFinder:
     Parameters
     ----------
     least : float
-        Least share of the crystal's amplitude that the window has.
+        Least share of the crystal's amplitude that the window has. Where a boundary leaves it less
+        the name is less certain too.
     tolerance : float
         Largest difference of one amplitude from that share, times the root of the number of atoms.
         Noise is 0.7 at most, of the difference of two windows 1.
@@ -198,7 +199,7 @@ class KnownFinder:
         Largest S where the crystal is dark; the lattice search takes a peak for one from 11 on.
     """
 
-    least: float = 0.75
+    least: float = 0.88
     tolerance: float = 2.2
     darkness: float = 10.0
 

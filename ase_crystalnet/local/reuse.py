@@ -38,6 +38,9 @@ Numbers = NDArray[np.int64]
 EDGE = 0.5
 #: Windows that show different crystals, tried in turn.
 TRIED = 3
+#: First level on which a window may be one of a liquid by those around it, which are two radii
+#: apart there, and fewest of these.
+FINE, FEWEST_AROUND = 2, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,8 @@ class Reuse:
         looked for.
     known : KnownFinder
         How alike they have to be.
+    calm : float
+        Largest S (`Lattices.order` times atoms) of a window of a liquid that takes over.
     excess, change : float
         Most atoms in the cell of a structure that is named, over the number that it has; largest
         relative change of that number in crystals of no name.
@@ -94,6 +99,7 @@ class Reuse:
     inside: float = 0.8
     coherence: float = 0.68
     known: KnownFinder = field(default_factory=KnownFinder)
+    calm: float = 24.0
     excess: float = 1.08
     change: float = 0.1
     margin: float = 0.98
@@ -129,11 +135,12 @@ class Reuse:
         done = 0
         for number, level in enumerate(levels):
             around = work.around(level)
+            liquid = work.liquid_around(level) if number >= FINE else np.full(len(around), -1)
             last = number == len(levels) - 1
             for start in range(0, len(level.rows), size):
                 rows = slice(start, start + size)
                 for batch in quiet.batches(points[level.rows[rows]], size):
-                    work.batch(batch, level.rows[rows], around[rows], last)
+                    work.batch(batch, level.rows[rows], around[rows], liquid[rows], last)
                     done += len(batch)
                 if progress is not None:
                     progress(before + done, before + total)
@@ -159,6 +166,8 @@ class _Work:
         #: Reciprocal basis of each window that shows one of them, and which.
         self.basis = np.zeros((total, 3, 3))
         self.root = np.full(total, -1, np.int64)
+        #: Windows that show a liquid.
+        self.liquid = np.zeros(total, bool)
         self.sites = np.array([float(CELL_ATOMS.get(name, np.inf)) for name in classes])
         self.other = np.array([name == OTHER for name in classes])
         self.disordered = np.array([name == DISORDERED for name in classes])
@@ -175,7 +184,16 @@ class _Work:
         taken = np.take_along_axis(near, order, axis=1)
         return np.where(np.take_along_axis(fresh, order, axis=1), taken, -1)
 
-    def batch(self, batch: WindowBatch, rows: Numbers, around: Numbers, last: bool) -> None:
+    def liquid_around(self, level: Level) -> Numbers:
+        """The nearest window (K,) to those of a level that have liquid all around; else -1."""
+        there = level.near >= 0
+        inside = (self.liquid[level.near] | ~there).all(axis=1)
+        inside &= there.sum(axis=1) >= FEWEST_AROUND
+        return np.where(inside, level.near[:, 0], -1)
+
+    def batch(
+        self, batch: WindowBatch, rows: Numbers, around: Numbers, liquid: Numbers, last: bool
+    ) -> None:
         """Windows of a batch, in these rows of the table."""
         self.table.set_rows(rows, sparse=batch.sparse, radius=batch.radius)
         left = ~batch.sparse
@@ -185,12 +203,46 @@ class _Work:
                 batch.positions, batch.mask, near, self.basis, self.root, self.crystals
             )
             left[self._taken_over(shown, rows)] = False
-        whole = np.flatnonzero(left)
-        if len(whole) == 0:
+        still = np.flatnonzero(left & (liquid >= 0))
+        if len(still):
+            still, found = self._still(batch, rows, still, liquid)
+            left[np.flatnonzero(left & (liquid >= 0))] = False
+            self._look(batch, still, rows, found, last)
+        self._look(batch, np.flatnonzero(left), rows, None, last)
+
+    def _look(
+        self,
+        batch: WindowBatch,
+        which: NDArray[np.intp],
+        rows: Numbers,
+        found: Lattices | None,
+        last: bool,
+    ) -> None:
+        """Have windows of a batch go the whole way."""
+        if len(which) == 0:
             return
-        strains = self.stages.look(batch, whole, self.table, rows[whole], None)
+        mine = rows[which]
+        strains = self.stages.look(batch, which, self.table, mine, found)
         if strains is not None and not last:
-            self._keep(batch, whole, rows[whole], strains)
+            self._keep(batch, which, mine, strains)
+        probabilities = self.table.probabilities[mine]
+        sure = probabilities.max(axis=1) >= self.reuse.certainty
+        sure &= self.disordered[probabilities.argmax(axis=1)]
+        self.liquid[mine] = sure & (self.table.rank[mine] == 0)
+
+    def _still(
+        self, batch: WindowBatch, rows: Numbers, which: NDArray[np.intp], liquid: Numbers
+    ) -> tuple[NDArray[np.intp], Lattices]:
+        """Fill the rows of windows in a liquid that show one; the others, and what was found."""
+        mask = batch.mask[which]
+        found = self.stages.finder(batch.positions[which], mask)
+        calm = (found.rank == 0) & (found.order * mask.sum(axis=1) <= self.reuse.calm)
+        taken = rows[which[calm]]
+        source = liquid[which[calm]]
+        probabilities = self.table.probabilities[source]
+        self.table.set_rows(taken, found.some(calm), probabilities=probabilities)
+        self.liquid[taken] = True
+        return which[~calm], found.some(~calm)
 
     def _taken_over(self, shown: Shown, rows: Numbers) -> NDArray[np.intp]:
         """Fill the rows of windows that show known crystals; which of the batch these are."""
