@@ -141,6 +141,12 @@ class CrystalNet(Calculator):
                 "faults=True does not apply to classes='symmetry', which knows no single layers; "
                 "leave one of them out"
             )
+        if reuse and (classes == "symmetry" or species == "form-factor"):
+            other = "classes='symmetry'" if classes == "symmetry" else "species='form-factor'"
+            raise InputError(
+                f"reuse=True does not apply to {other}: windows are compared without their strain "
+                "and species; leave one of them out"
+            )
         windower = Windower(**windowing)  # type: ignore[arg-type]
         chosen_model = model_of(meaning) if model is None else model
         self.classifier = Classifier(chosen_model, engine=engine)

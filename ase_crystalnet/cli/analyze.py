@@ -57,7 +57,7 @@ class Settings:
     Attributes
     ----------
     trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann, names,
-    strain_limit, faults
+    strain_limit, faults, reuse
         Arguments of the command, as given.
     model_sha256
         Hash of the model's weights, by its card.
@@ -76,6 +76,7 @@ class Settings:
     names: str | None = None
     strain_limit: float | None = None
     faults: bool = True
+    reuse: bool = True
     model_sha256: str | None = None
     format: str | None = None
     reader: dict[str, Any] | None = None
@@ -148,6 +149,15 @@ def analyze(
             " /--no-faults",
             show_default=False,
             help="Leave out the stacking of every atom and the search for twin planes and faults.",
+        ),
+    ] = True,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            " /--no-reuse",
+            show_default=False,
+            help="Compute every window in full; by default those found to show what one nearby has "
+            "shown take over its answer.",
         ),
     ] = True,
     frames: Annotated[
@@ -259,6 +269,7 @@ def analyze(
         names,
         strain_limit,
         faults,
+        reuse,
         ModelCard.read(find_model(model)).sha256,
         format,
         options or None,
@@ -369,6 +380,7 @@ def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: 
         classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
         faults=None if settings.faults else False,
+        reuse=None if settings.reuse else False,
         engine=engine,
     )
     if not in_workers:

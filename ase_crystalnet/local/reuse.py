@@ -99,7 +99,7 @@ class Reuse:
     inside: float = 0.8
     coherence: float = 0.68
     known: KnownFinder = field(default_factory=KnownFinder)
-    calm: float = 24.0
+    calm: float = 20.0
     excess: float = 1.08
     change: float = 0.1
     margin: float = 0.98
