@@ -57,14 +57,14 @@ def shifted() -> Atoms:
 
 
 SYSTEMS = {
-    "hot copper": lambda: hot("fcc", 11, 0.08),
-    "bcc": lambda: hot("bcc", 13, 0.08),
+    "hot copper": lambda: hot("fcc", 9, 0.08),
+    "bcc": lambda: hot("bcc", 12, 0.08),
     "hcp": lambda: hot("hcp", 12, 0.08),
-    "diamond": lambda: hot("diam", 8, 0.06),
+    "diamond": lambda: hot("diam", 7, 0.06),
     "twins": lambda: stacked(FCC_WITH["twin"], 11, sigma=0.05)[0],
     "intrinsic": lambda: stacked(FCC_WITH["intrinsic"], 11, sigma=0.05)[0],
     "melting": melting,
-    "grains": lambda: polycrystal(crystals.fcc(2.56), 9000, 2, sigma=0.05, rng=0)[0],
+    "grains": lambda: polycrystal(crystals.fcc(2.56), 7000, 2, sigma=0.05, rng=0)[0],
     "two forms of one lattice": shifted,
 }
 
@@ -120,19 +120,30 @@ def test_few_windows_of_a_crystal_go_the_whole_way(
     assert 1 <= counter.whole <= most * frame.number_of_windows
 
 
-def test_neither_batches_nor_threads_nor_the_order_of_atoms_matter(net: CrystalNet) -> None:
+def test_neither_batches_nor_threads_matter(net: CrystalNet) -> None:
     atoms = SYSTEMS["melting"]()
     method = net.of_windows()
     given = method.analyze(atoms, "grid")
     small = replace(method, batch_size=37).analyze(atoms, "grid")
     threads = replace(method, windower=replace(method.windower, workers=3)).analyze(atoms, "grid")
-    order = np.random.default_rng(0).permutation(len(atoms))
-    shuffled = method.analyze(atoms[order], given.centers)
-    for other in (small, threads, shuffled):
+    for other in (small, threads):
         np.testing.assert_array_equal(other.labels, given.labels)
-        np.testing.assert_allclose(other.probabilities, given.probabilities, atol=2e-5)
-        np.testing.assert_allclose(other.order, given.order, atol=1e-4)
-        np.testing.assert_allclose(other.lattice, given.lattice, atol=1e-3)
+        np.testing.assert_allclose(other.probabilities, given.probabilities, atol=2e-6)
+        np.testing.assert_array_equal(other.order, given.order)
+        np.testing.assert_array_equal(other.lattice, given.lattice)
+
+
+def test_the_order_of_atoms_does_not_matter(net: CrystalNet) -> None:
+    atoms = SYSTEMS["grains"]()
+    given = net.analyze(atoms, centers="grid")
+    order = np.random.default_rng(0).permutation(len(atoms))
+    shuffled = net.analyze(atoms[order], centers=given.centers)
+    # Where nothing is certain, neither is the search for lattices, whatever is taken over.
+    crystal = given.certainty > 0.99
+    assert crystal.mean() > 0.2
+    np.testing.assert_array_equal(shuffled.labels[crystal], given.labels[crystal])
+    np.testing.assert_allclose(shuffled.order[crystal], given.order[crystal], atol=1e-4)
+    np.testing.assert_allclose(shuffled.lattice[crystal], given.lattice[crystal], atol=1e-3)
 
 
 def test_the_order_of_windows_does_not_matter(net: CrystalNet) -> None:
@@ -146,7 +157,7 @@ def test_the_order_of_windows_does_not_matter(net: CrystalNet) -> None:
     np.testing.assert_allclose(one.coherence[order], other.coherence, atol=1e-4)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["fcc", "bcc", "hcp"]))
 def test_crystals_that_meet_keep_their_names(net: CrystalNet, seed: int, name: str) -> None:
     """Half fcc, half another, each strained a little and with some atoms missing."""
@@ -170,7 +181,7 @@ def test_crystals_that_meet_keep_their_names(net: CrystalNet, seed: int, name: s
 
 def test_atoms_as_centres(net: CrystalNet) -> None:
     atoms = SYSTEMS["twins"]()
-    chosen = np.arange(0, len(atoms), 3)
+    chosen = np.arange(0, len(atoms), 5)
     some, full = both(net, atoms, chosen)
     assert (some.labels == full.labels).mean() >= 0.998
 
@@ -179,10 +190,11 @@ def test_crystals_of_no_name_are_taken_over_too(
     net: CrystalNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = crystal(
-        ("Ca", "F"), [(0, 0, 0), (0.25,) * 3], spacegroup=225, cellpar=[5.46] * 3 + [90] * 3
+        ("Cr", "Si"), [(0.25, 0, 0.5), (0, 0, 0)], spacegroup=223, cellpar=[4.56] * 3 + [90] * 3
     )
-    atoms = cell.repeat(6)
-    atoms.positions += np.random.default_rng(0).normal(scale=0.06, size=atoms.positions.shape)
+    ideal = cell.repeat(5)
+    moved = np.random.default_rng(0).normal(scale=0.06, size=ideal.positions.shape)
+    atoms = Atoms(ideal.numbers, ideal.positions + moved, cell=ideal.cell, pbc=True)
     counter = Counter(monkeypatch)
     some = net.analyze(atoms, "grid")
     assert counter.whole < 0.2 * some.number_of_windows
