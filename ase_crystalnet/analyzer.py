@@ -82,7 +82,8 @@ class CrystalNet(Calculator):
         and stacking faults (True with structures; symmetries have none).
     reuse : bool, optional
         Windows that are found to show what a window nearby has shown take over its class
-        probabilities (True with structures). False: every window goes the whole way.
+        probabilities; with structures. By default (None) those of a grid, `centers` "grid" and
+        "adaptive"; True: all of them; False: every window goes the whole way.
     engine : {'onnx', 'tensorflow'}, optional
         What runs the network: onnxruntime (the default, where the model has ``model.onnx``), or
         TensorFlow, if the extra "tensorflow" is installed. Probabilities agree to 1e-5.

@@ -8,7 +8,7 @@ that its largest memory is that frame's. PTM with orientations and adaptive comm
 analysis run on the same crystals where OVITO is installed; it uses all cores, as CrystalNet does.
 Times are from a structure in memory to labels, certainty, order and orientation of every atom.
 
-With --reuse N, instead, structures of about N atoms (hot copper, copper beside its melt, 6 nm grains,
+With --reuse N, instead, structures of about N atoms (hot copper, copper and its melt, 6 nm grains,
 twin planes, stacking faults) are analysed in grid mode with answers taken over, with every window
 computed (`reuse=False`) and by PTM with orientations, one after the other in one process: wall and
 processor time an atom, the speed in PTM's, and the percent of atoms with the same label.

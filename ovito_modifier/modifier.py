@@ -36,7 +36,7 @@ def _analyzer(
     window_atoms: int,
     names: str = "structure",
     faults: bool = True,
-    reuse: bool = True,
+    reuse: bool | None = None,
 ) -> CrystalNet:
     """Analyzers in use; loading a network takes seconds."""
     given: dict[str, Any] = {"classes": "symmetry"} if names == "symmetry" else {}
@@ -97,9 +97,10 @@ class CrystalNetModifier(ModifierInterface):
     faults : bool
         Find the stacking of every particle of close-packed crystals and diamond, and their twin
         planes and stacking faults; with names as structures.
-    reuse : bool
+    reuse : {'grid', 'always', 'never'}
         Windows that are found to show what a window nearby has shown take over its class
-        probabilities (much faster in crystals); with names as structures.
+        probabilities (much faster in crystals): those of grids, also those at every particle, or
+        none; with names as structures.
     write_probability, write_certainty, write_order, write_orientation, write_lattice : bool
         Which properties to write besides the structure type.
     grain_segmentation : bool
@@ -120,7 +121,7 @@ class CrystalNetModifier(ModifierInterface):
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     names = traits.Enum("structure", "symmetry", label="Classes are")
     faults = traits.Bool(True, label="Twin planes and stacking faults")
-    reuse = traits.Bool(True, label="Take over answers of windows nearby")
+    reuse = traits.Enum("grid", "always", "never", label="Take over answers of windows nearby")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
     only_selected = traits.Bool(False, label="Use only selected particles")
     color_by_type = traits.Bool(True, label="Color particles by type")
@@ -173,9 +174,13 @@ class CrystalNetModifier(ModifierInterface):
             )
         indices = selected(data, self.only_selected)
         yield "CrystalNet: loading the model"
-        options = {"names": self.names, "faults": self.faults, "reuse": self.reuse}
-        usual = {"names": "structure", "faults": True, "reuse": True}
-        asked = {name: value for name, value in options.items() if value != usual[name]}
+        asked: dict[str, Any] = {}
+        if self.names != "structure":
+            asked["names"] = self.names
+        if not self.faults:
+            asked["faults"] = False
+        if self.reuse != "grid":
+            asked["reuse"] = self.reuse == "always"
         net = _analyzer(self.model, self.window_atoms, **asked)
         atoms = analysis = disorder = None
         if len(indices):

@@ -76,7 +76,7 @@ class Settings:
     names: str | None = None
     strain_limit: float | None = None
     faults: bool = True
-    reuse: bool = True
+    reuse: bool | None = None
     model_sha256: str | None = None
     format: str | None = None
     reader: dict[str, Any] | None = None
@@ -152,14 +152,14 @@ def analyze(
         ),
     ] = True,
     reuse: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            " /--no-reuse",
-            show_default=False,
-            help="Compute every window in full; by default those found to show what one nearby has "
-            "shown take over its answer.",
+            "--reuse/--no-reuse",
+            show_default="on a grid",
+            help="Windows that are found to show what one nearby has shown take over its answer; "
+            "or every window is computed in full.",
         ),
-    ] = True,
+    ] = None,
     frames: Annotated[
         str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
     ] = ":",
@@ -380,7 +380,7 @@ def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: 
         classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
         faults=None if settings.faults else False,
-        reuse=None if settings.reuse else False,
+        reuse=settings.reuse,
         engine=engine,
     )
     if not in_workers:

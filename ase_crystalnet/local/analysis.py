@@ -77,9 +77,9 @@ class LocalAnalysis:
     faults : bool
         Find the stacking of every atom of close-packed crystals and diamond, and their faults,
         where names are structures.
-    reuse : bool
+    reuse : bool, optional
         Windows that show what one nearby has shown take over its answer (`local.reuse`), where
-        names are structures.
+        names are structures; by default those of grids, for nobody asked for them one by one.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class LocalAnalysis:
     taper: Taper | None = None
     chosen: tuple[str, ...] | None = None
     faults: bool = True
-    reuse: bool = True
+    reuse: bool | None = None
 
     def __post_init__(self) -> None:
         kept_classes(self.classifier.classes, self.chosen)
@@ -135,9 +135,11 @@ class LocalAnalysis:
     ) -> FrameAnalysis:
         """Analyse one structure; see `CrystalNet.analyze`."""
         prepared = self.windower.prepare(atoms)
-        adaptive = isinstance(centers, str) and centers == "adaptive"
+        kind = centers if isinstance(centers, str) else "given"
+        adaptive = kind == "adaptive"
         points, owners = prepared.centers("grid" if adaptive else centers, spacing)
-        table = self.measured(atoms, prepared, points, progress)
+        reuse = kind in ("grid", "adaptive") if self.reuse is None else self.reuse
+        table = self.measured(atoms, prepared, points, progress, reuse=reuse)
         table = self.settled(atoms, prepared, points, table, progress)
         if adaptive and self.disordered is not None:
             more = unsettled_atoms(prepared, points, table, self.disordered)
@@ -147,7 +149,6 @@ class LocalAnalysis:
             points = np.concatenate([points, places])
             owners = np.concatenate([owners, more])
             table = WindowTable.joined([table, extra])
-        kind = centers if isinstance(centers, str) else "given"
         return self.concluded(prepared, points, owners, table, kind)
 
     def measured(
@@ -157,6 +158,8 @@ class LocalAnalysis:
         points: NDArray[np.float64],
         progress: Progress | None = None,
         before: int = 0,
+        *,
+        reuse: bool = False,
     ) -> WindowTable:
         """All stages on all windows, a batch at a time.
 
@@ -170,9 +173,11 @@ class LocalAnalysis:
         progress : callable, optional
         before : int
             Windows done earlier in the same frame.
+        reuse : bool
+            Windows may take over what one nearby has shown.
         """
-        stages = self._stages(atoms)
-        if self.reuse and stages is not None and prepared.windower.on_sparse != "raise":
+        stages = self._stages(atoms) if reuse else None
+        if stages is not None and prepared.windower.on_sparse != "raise":
             return Reuse().measured(stages, prepared, points, progress, before)
         total = len(points)
         table = WindowTable.empty(total, len(self.classes))
