@@ -223,7 +223,8 @@ def melting(atoms: int) -> Any:
     box = [*solid.cell.lengths()[:2], solid.cell[2, 2] + liquid.cell[2, 2]]
     for part in (solid, liquid):
         part.set_cell(box)
-        part.wrap()
+        # Rounding may leave a place on the far face, which is the near one.
+        part.positions = np.mod(part.positions, box) % box
     gap = cKDTree(solid.positions, boxsize=box).query(liquid.positions)[0]
     return solid + liquid[gap > 0.75 * 2.56]
 

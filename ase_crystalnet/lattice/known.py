@@ -269,7 +269,8 @@ class KnownFinder:
 
 def _reciprocal(basis: Array) -> Array:
     """Reciprocal bases (B, 3, 3), with the factor 2 pi."""
-    return np.asarray(2 * np.pi * np.linalg.inv(basis).transpose(0, 2, 1), np.float64)
+    # One layout: each has loops compiled for it.
+    return np.ascontiguousarray(2 * np.pi * np.linalg.inv(basis).transpose(0, 2, 1))
 
 
 def _half_space(multiples: int) -> NDArray[np.int16]:
