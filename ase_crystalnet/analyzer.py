@@ -80,6 +80,10 @@ class CrystalNet(Calculator):
     faults : bool, optional
         Find the stacking of every atom of close-packed crystals and diamond, and their twin planes
         and stacking faults (True with structures; symmetries have none).
+    reuse : bool, optional
+        Windows that are found to show what a window nearby has shown take over its class
+        probabilities; with structures. By default (None) those of a grid, `centers` "grid" and
+        "adaptive"; True: all of them; False: every window goes the whole way.
     engine : {'onnx', 'tensorflow'}, optional
         What runs the network: onnxruntime (the default, where the model has ``model.onnx``), or
         TensorFlow, if the extra "tensorflow" is installed. Probabilities agree to 1e-5.
@@ -115,6 +119,7 @@ class CrystalNet(Calculator):
         divide: bool | None = None,
         batch_size: int | None = None,
         faults: bool | None = None,
+        reuse: bool | None = None,
         engine: str | None = None,
     ) -> None:
         super().__init__()
@@ -126,6 +131,7 @@ class CrystalNet(Calculator):
             "divide": divide,
             "batch_size": batch_size,
             "faults": faults,
+            "reuse": reuse,
         }
         # Options that were not given keep the defaults of their stage.
         naming = {name: value for name, value in naming.items() if value is not None}
@@ -135,6 +141,12 @@ class CrystalNet(Calculator):
             raise InputError(
                 "faults=True does not apply to classes='symmetry', which knows no single layers; "
                 "leave one of them out"
+            )
+        if reuse and (classes == "symmetry" or species == "form-factor"):
+            other = "classes='symmetry'" if classes == "symmetry" else "species='form-factor'"
+            raise InputError(
+                f"reuse=True does not apply to {other}: windows are compared without their strain "
+                "and species; leave one of them out"
             )
         windower = Windower(**windowing)  # type: ignore[arg-type]
         chosen_model = model_of(meaning) if model is None else model

@@ -8,6 +8,11 @@ that its largest memory is that frame's. PTM with orientations and adaptive comm
 analysis run on the same crystals where OVITO is installed; it uses all cores, as CrystalNet does.
 Times are from a structure in memory to labels, certainty, order and orientation of every atom.
 
+With --reuse N, instead, structures of about N atoms (hot copper, copper and its melt, 6 nm grains,
+twin planes, stacking faults) are analysed in grid mode with answers taken over, with every window
+computed (`reuse=False`) and by PTM with orientations, one after the other in one process: wall and
+processor time an atom, the speed in PTM's, and the percent of atoms with the same label.
+
 The trajectory is analysed in this process with all cores, by one worker with one core and by two
 with one core each, starting from nothing: imports, reading and all.
 """
@@ -21,13 +26,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from common import markdown, peak_memory, show, write_json
+from scipy.spatial import cKDTree
 from speed import copper, load
+
+from ase_crystalnet import CrystalNet, crystals
+from ase_crystalnet.crystals.stackings import close_packed
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 METHODS = ("CrystalNet", "PTM", "a-CNA")
@@ -195,11 +205,143 @@ def report(frames: list[dict[str, Any]], workers: list[dict[str, Any]]) -> None:
         )
 
 
+def melting(atoms: int) -> Any:
+    """Hot copper between two faces of a random packing of its atoms, half of each."""
+    rng = np.random.default_rng(2)
+    cell = crystals.fcc(2.56)
+    liquid = crystals.random_packing(2000, rng=rng)
+    repeat = max(1, round((atoms / 2 / len(liquid)) ** (1 / 3)))
+    volume = 1.05 * cell.get_volume() / len(cell) * len(liquid)
+    across = max(1, round(volume ** (1 / 3) / cell.cell[0, 0]))
+    edge = across * cell.cell[0, 0]
+    liquid.set_cell([edge, edge, volume / edge**2], scale_atoms=True)
+    liquid = liquid.repeat(repeat)
+    layers = round(liquid.cell[2, 2] / cell.cell[2, 2])
+    solid = cell.repeat((across * repeat, across * repeat, layers))
+    solid.positions += rng.normal(scale=0.07 * 2.56, size=solid.positions.shape)
+    liquid.positions[:, 2] += solid.cell[2, 2]
+    box = [*solid.cell.lengths()[:2], solid.cell[2, 2] + liquid.cell[2, 2]]
+    for part in (solid, liquid):
+        part.set_cell(box)
+        # Rounding may leave a place on the far face, which is the near one.
+        part.positions = np.mod(part.positions, box) % box
+    gap = cKDTree(solid.positions, boxsize=box).query(liquid.positions)[0]
+    return solid + liquid[gap > 0.75 * 2.56]
+
+
+def grains(atoms: int) -> Any:
+    """Copper of grains of 6 nm in the mean, displaced by 0.06 of the neighbour distance."""
+    number = max(2, round(atoms * 11.86 / 60.0**3))
+    return crystals.polycrystal(crystals.fcc(2.56), atoms, number, sigma=0.06, rng=1)[0]
+
+
+def faulted(atoms: int, word: tuple[int, ...]) -> Any:
+    """Close-packed layers with faults, displaced by 0.05."""
+    cell, sites = close_packed(word, (2 / 3) ** 0.5)
+    layer = Atoms(f"Cu{len(sites)}", cell=cell * 2.56, scaled_positions=sites, pbc=True)
+    across = max(4, round((atoms / len(sites)) ** 0.5))
+    crystal = layer.repeat((across, across, 1))
+    rng = np.random.default_rng(3)
+    crystal.positions += rng.normal(scale=0.05 * 2.56, size=crystal.positions.shape)
+    return crystal
+
+
+#: Structures of the comparison with every window computed, by the number of atoms.
+STRUCTURES: dict[str, Callable[[int], Any]] = {
+    "hot copper": copper,
+    "solid and liquid": melting,
+    "6 nm polycrystal": grains,
+    "twin planes": lambda atoms: faulted(atoms, (1,) * 30 + (-1,) * 30),
+    "stacking faults": lambda atoms: faulted(atoms, ((1,) * 29 + (-1,)) * 3),
+}
+
+
+def taken_over(name: str, model: str, atoms: int, every: bool) -> dict[str, Any]:
+    """One structure by both and by PTM, in this process; all windows only where `every` is."""
+    structure = STRUCTURES[name](atoms)
+    row: dict[str, Any] = {"structure": name, "atoms": len(structure)}
+    labels = {}
+    for reuse in (True, False) if every else (True,):
+        net = CrystalNet(model, reuse=reuse)
+        net.analyze(copper(4000), centers="grid")
+        wall, cpu = time.perf_counter(), time.process_time()
+        frame = net.analyze(structure, centers="grid")
+        key = "reuse" if reuse else "every window"
+        row[f"{key}, us"] = 1e6 * (time.perf_counter() - wall) / len(structure)
+        row[f"{key}, CPU us"] = 1e6 * (time.process_time() - cpu) / len(structure)
+        labels[reuse] = frame.atom_labels
+    if every:
+        row["same label, %"] = 100 * float(np.mean(labels[True] == labels[False]))
+    try:
+        work = neighbours("PTM")
+        next(work)
+        work.send(copper(2000))
+        wall, cpu = time.perf_counter(), time.process_time()
+        work.send(structure)
+        row["PTM, us"] = 1e6 * (time.perf_counter() - wall) / len(structure)
+        row["PTM, CPU us"] = 1e6 * (time.process_time() - cpu) / len(structure)
+    except ImportError:
+        show("OVITO is not installed: no PTM beside it")
+    return row
+
+
+def reuse_table(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a structure, each in a process of its own."""
+    rows = []
+    for name in given.structures:
+        row: dict[str, Any] = child(
+            "reuse", name, given.model, given.reuse, int(given.reuse <= given.full)
+        )
+        rows.append(row)
+        show(f"{name}: {row['reuse, us']:.1f} us an atom")
+    lines = []
+    for row in rows:
+        ratio = [
+            row[f"PTM{c} us"] / row[f"reuse{c} us"] if "PTM, us" in row else None
+            for c in (",", ", CPU")
+        ]
+        numbers = [
+            row.get(key)
+            for key in (
+                "every window, us",
+                "every window, CPU us",
+                "reuse, us",
+                "reuse, CPU us",
+                "PTM, us",
+                "PTM, CPU us",
+            )
+        ]
+        shown = [("-" if n is None else f"{n:.1f}") for n in numbers]
+        shown += ["-" if r is None else f"{r:.2f}" for r in ratio]
+        same = row.get("same label, %")
+        lines.append(
+            (row["structure"], str(row["atoms"]), *shown, "-" if same is None else f"{same:.3f}")
+        )
+    header = (
+        "structure",
+        "atoms",
+        "every window, us",
+        "CPU",
+        "reuse, us",
+        "CPU",
+        "PTM, us",
+        "CPU",
+        "speed in PTM's",
+        "by CPU",
+        "same label, %",
+    )
+    show("\n" + markdown(header, lines))
+    return rows
+
+
 def run_child(words: list[str]) -> None:
     """What `child` asks for."""
     if words[0] == "frame":
         method, model, atoms, centers = words[1:]
         numbers = measure(method, model, int(atoms), centers)
+    elif words[0] == "reuse":
+        name, model, atoms, every = words[1:]
+        numbers = taken_over(name, model, int(atoms), every == "1")
     else:
         path, model, workers, centers = words[1:]
         numbers = trajectory(path, model, int(workers) or None, centers)
@@ -208,11 +350,16 @@ def run_child(words: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--model", default="local", help="name or folder of a model")
+    parser.add_argument("--model", default="structure", help="name or folder of a model")
     parser.add_argument("--atoms", type=int, nargs="*", default=SIZES)
     parser.add_argument("--centers", default="grid", help="mode of the large frames")
     parser.add_argument("--frames", type=int, default=40, help="of the trajectory; 0 leaves it out")
     parser.add_argument("--frame-atoms", type=int, default=4000)
+    parser.add_argument("--reuse", type=int, metavar="N", help="answers taken over, N atoms")
+    parser.add_argument("--structures", nargs="*", default=list(STRUCTURES), choices=STRUCTURES)
+    parser.add_argument(
+        "--full", type=int, default=250_000, help="most atoms of which every window is computed"
+    )
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -221,6 +368,9 @@ def main() -> None:
         return
     if given.frames and given.frames <= 2 * FIRST:
         parser.error(f"--frames: wanted 0 or more than {2 * FIRST}, given {given.frames}")
+    if given.reuse:
+        write_json(given.json, {"reuse": reuse_table(given)})
+        return
     frames = frames_table(given)
     workers = workers_table(given) if given.frames else []
     report(frames, workers)

@@ -30,30 +30,22 @@ traits: Any = api  # its annotations do not cover how it is used
 Steps = Generator[str | float, None, Any]
 
 
-@lru_cache(maxsize=2)
-def _analyzer(model: str, window_atoms: int) -> CrystalNet:
+@lru_cache(maxsize=4)
+def _analyzer(
+    model: str,
+    window_atoms: int,
+    names: str = "structure",
+    faults: bool = True,
+    reuse: bool | None = None,
+) -> CrystalNet:
     """Analyzers in use; loading a network takes seconds."""
-    return CrystalNet(model or None, **_options(model, window_atoms))
-
-
-@lru_cache(maxsize=2)
-def _without_faults(model: str, window_atoms: int) -> CrystalNet:
-    """Analyzers that look for no faults."""
-    options = _options(model, window_atoms)
-    return CrystalNet(model, **(options | {"faults": False} if options else options))
-
-
-@lru_cache(maxsize=2)
-def _symmetries(model: str, window_atoms: int) -> CrystalNet:
-    """Analyzers that name the symmetry of windows as they are."""
-    return CrystalNet(model or None, classes="symmetry", **_options(model, window_atoms))
-
-
-def _options(model: str, window_atoms: int) -> dict[str, Any]:
-    """Options that apply to a model: one of whole structures has no windows."""
-    if model and ModelCard.read(find_model(model)).mode == "global":
-        return {}
-    return {"window_atoms": window_atoms}
+    given: dict[str, Any] = {"classes": "symmetry"} if names == "symmetry" else {}
+    # Models of whole structures have no windows, symmetries no layers and nothing to take over.
+    if not model or ModelCard.read(find_model(model)).mode != "global":
+        given["window_atoms"] = window_atoms
+        if names == "structure":
+            given |= {"faults": faults, "reuse": reuse}
+    return CrystalNet(model or None, **given)
 
 
 def _type(name: str) -> OvitoObject:
@@ -105,6 +97,10 @@ class CrystalNetModifier(ModifierInterface):
     faults : bool
         Find the stacking of every particle of close-packed crystals and diamond, and their twin
         planes and stacking faults; with names as structures.
+    reuse : {'grid', 'always', 'never'}
+        Windows that are found to show what a window nearby has shown take over its class
+        probabilities (much faster in crystals): those of grids, also those at every particle, or
+        none; with names as structures.
     write_probability, write_certainty, write_order, write_orientation, write_lattice : bool
         Which properties to write besides the structure type.
     grain_segmentation : bool
@@ -125,6 +121,7 @@ class CrystalNetModifier(ModifierInterface):
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     names = traits.Enum("structure", "symmetry", label="Classes are")
     faults = traits.Bool(True, label="Twin planes and stacking faults")
+    reuse = traits.Enum("grid", "always", "never", label="Take over answers of windows nearby")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
     only_selected = traits.Bool(False, label="Use only selected particles")
     color_by_type = traits.Bool(True, label="Color particles by type")
@@ -177,10 +174,14 @@ class CrystalNetModifier(ModifierInterface):
             )
         indices = selected(data, self.only_selected)
         yield "CrystalNet: loading the model"
-        analyzer = _analyzer if self.faults else _without_faults
-        if self.names == "symmetry":
-            analyzer = _symmetries
-        net = analyzer(self.model, self.window_atoms)
+        asked: dict[str, Any] = {}
+        if self.names != "structure":
+            asked["names"] = self.names
+        if not self.faults:
+            asked["faults"] = False
+        if self.reuse != "grid":
+            asked["reuse"] = self.reuse == "always"
+        net = _analyzer(self.model, self.window_atoms, **asked)
         atoms = analysis = disorder = None
         if len(indices):
             atoms = to_atoms(data, indices)
@@ -200,7 +201,7 @@ class CrystalNetModifier(ModifierInterface):
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
         # Only labels depend on the smallest certainty: it is no part of the key.
-        given = (self.model, self.names, self.window_atoms, self.faults)
+        given = (self.model, self.names, self.window_atoms, self.faults, self.reuse)
         key = _key(atoms, *given, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:

@@ -57,7 +57,7 @@ class Settings:
     Attributes
     ----------
     trajectory, frames, model, centers, spacing, window_atoms, min_certainty, lindemann, names,
-    strain_limit, faults
+    strain_limit, faults, reuse
         Arguments of the command, as given.
     model_sha256
         Hash of the model's weights, by its card.
@@ -76,6 +76,7 @@ class Settings:
     names: str | None = None
     strain_limit: float | None = None
     faults: bool = True
+    reuse: bool | None = None
     model_sha256: str | None = None
     format: str | None = None
     reader: dict[str, Any] | None = None
@@ -150,6 +151,15 @@ def analyze(
             help="Leave out the stacking of every atom and the search for twin planes and faults.",
         ),
     ] = True,
+    reuse: Annotated[
+        bool | None,
+        typer.Option(
+            "--reuse/--no-reuse",
+            show_default="on a grid",
+            help="Windows that are found to show what one nearby has shown take over its answer; "
+            "or every window is computed in full.",
+        ),
+    ] = None,
     frames: Annotated[
         str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
     ] = ":",
@@ -259,6 +269,7 @@ def analyze(
         names,
         strain_limit,
         faults,
+        reuse,
         ModelCard.read(find_model(model)).sha256,
         format,
         options or None,
@@ -369,6 +380,7 @@ def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: 
         classes=classes_of(settings.names),
         strain_limit=settings.strain_limit,
         faults=None if settings.faults else False,
+        reuse=settings.reuse,
         engine=engine,
     )
     if not in_workers:

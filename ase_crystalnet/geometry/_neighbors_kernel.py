@@ -14,6 +14,8 @@ from ase_crystalnet._compute.options import JIT, STRICT, njit
 
 #: Bits of one coordinate in a key.
 BITS = 21
+#: Most values in a bucket that neighbours are sorted in one by one.
+CROWDED = 24
 
 
 @njit(**STRICT)
@@ -41,10 +43,11 @@ def first_at_least(keys, key):
 
 
 @njit(**STRICT)
-def runs(center, radius, origin, edge, steps, keys, starts, begin, end):
+def runs(center, radius, origin, edge, steps, keys, starts, table, begin, end):
     """Runs of sorted points that contain the ball; returns how many.
 
-    `steps` (3,) is the number of cubes along each axis; `begin` and `end` take the runs.
+    `steps` (3,) is the number of cubes along each axis; `table` holds where the points of every
+    cube begin, if there is one; `begin` and `end` take the runs.
     """
     low = np.empty(3, np.int64)
     high = np.empty(3, np.int64)
@@ -52,6 +55,7 @@ def runs(center, radius, origin, edge, steps, keys, starts, begin, end):
         low[c] = max(math.floor((center[c] - radius - origin[c]) / edge), 0)
         high[c] = min(math.floor((center[c] + radius - origin[c]) / edge), steps[c] - 1)
     count = 0
+    tabled = table.size > 0
     if (high[0] - low[0] + 1) * (high[1] - low[1] + 1) > keys.size:
         # A ball that is mostly empty, as about a stray atom: the cubes that hold points are fewer.
         mask = (1 << BITS) - 1
@@ -70,6 +74,13 @@ def runs(center, radius, origin, edge, steps, keys, starts, begin, end):
         for j in range(low[1], high[1] + 1):
             dy = max(origin[1] + j * edge - center[1], center[1] - origin[1] - (j + 1) * edge, 0.0)
             if dx * dx + dy * dy > radius * radius * (1 + 1e-9):
+                continue
+            if tabled:
+                row = (i * steps[1] + j) * steps[2]
+                if low[2] <= high[2] and table[row + high[2] + 1] > table[row + low[2]]:
+                    begin[count] = table[row + low[2]]
+                    end[count] = table[row + high[2] + 1]
+                    count += 1
                 continue
             column = ((i << BITS) | j) << BITS
             first = first_at_least(keys, column + low[2])
@@ -117,13 +128,13 @@ def ball(points, center, begin, end, count, squared, found, distance):
 
 @njit(**JIT)
 def cut(
-    centers, radii, start, stop, origin, edge, steps, keys, starts, points,
-    relative, found, counts,
+    centers, radii, start, stop, origin, edge, steps, keys, starts, table, points,
+    labels, relative, found, counts,
 ):  # fmt: skip
     """Points within a radius of each centre start .. stop - 1, relative to it.
 
-    `relative` (B, W, 3) float32 and `found` (B, W), indices of sorted points, take the first W;
-    `counts` (B,) all.
+    `relative` (B, W, 3) float32 and `found` (B, W), labels of the sorted points, take the first W,
+    and 0 and -1 after the last; `counts` (B,) all.
     """
     room = found.shape[1]
     largest = 0.0
@@ -134,19 +145,23 @@ def cut(
     near = np.empty(room + 1, np.int64)
     distance = np.empty(room + 1, np.float64)
     for b in range(start, stop):
-        count = runs(centers[b], radii[b], origin, edge, steps, keys, starts, begin, end)
+        count = runs(centers[b], radii[b], origin, edge, steps, keys, starts, table, begin, end)
         n = ball(points, centers[b], begin, end, count, radii[b] * radii[b], near, distance)
         counts[b] = n
         n = min(n, room)
         for k in range(n):
-            found[b, k] = near[k]
+            found[b, k] = labels[near[k]]
             for c in range(3):
                 relative[b, k, c] = points[near[k], c] - centers[b, c]
+        for k in range(n, room):
+            found[b, k] = -1
+            for c in range(3):
+                relative[b, k, c] = 0
 
 
 @njit(**JIT)
 def nearest(
-    centers, radius, start, stop, origin, edge, steps, keys, starts, points, found, distances
+    centers, radius, start, stop, origin, edge, steps, keys, starts, table, points, found, distances
 ):
     """The nearest points to each centre within a radius, in order; -1 and inf where fewer.
 
@@ -158,7 +173,7 @@ def nearest(
     best = np.empty(most, np.float64)
     which = np.empty(most, np.int64)
     for b in range(start, stop):
-        count = runs(centers[b], radius, origin, edge, steps, keys, starts, begin, end)
+        count = runs(centers[b], radius, origin, edge, steps, keys, starts, table, begin, end)
         best[:] = np.inf
         which[:] = -1
         limit = radius * radius
@@ -196,9 +211,40 @@ def shell_sort(values, n):
             values[j] = v
 
 
+@njit(**STRICT)
+def spread_sort(values, n, limit, places, spread):
+    """Sort the first n values, of 0 .. limit, that are spread like squared distances in a ball.
+
+    As many buckets as values, by the volume within a distance, leave little to be sorted.
+    `places` (n + 1,) and `spread` (n,) are work space.
+    """
+    for k in range(n + 1):
+        places[k] = 0
+    scale = n / limit**1.5
+    for k in range(n):
+        places[min(int(scale * values[k] * math.sqrt(values[k])), n - 1) + 1] += 1
+    crowded = 0
+    for k in range(n):
+        crowded = max(crowded, places[k + 1])
+        places[k + 1] += places[k]
+    for k in range(n):
+        bucket = min(int(scale * values[k] * math.sqrt(values[k])), n - 1)
+        spread[places[bucket]] = values[k]
+        places[bucket] += 1
+    if crowded > CROWDED:
+        shell_sort(spread, n)
+    for i in range(n):  # sorted but for neighbours
+        v = spread[i]
+        j = i
+        while j > 0 and values[j - 1] > v:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = v
+
+
 @njit(**JIT)
 def sorted_distances(
-    centers, radius, start, stop, origin, edge, steps, keys, starts, points, room, out
+    centers, radius, start, stop, origin, edge, steps, keys, starts, table, points, room, out
 ):
     """Distances of the nearest points to each centre within a radius, in order; inf after them.
 
@@ -209,12 +255,14 @@ def sorted_distances(
     end = np.empty(begin.size, np.int64)
     near = np.empty(room + 1, np.int64)
     distance = np.empty(room + 1, np.float64)
+    spread = np.empty(room + 1, np.float64)
+    places = np.empty(room + 2, np.int64)
     for b in range(start, stop):
-        count = runs(centers[b], radius, origin, edge, steps, keys, starts, begin, end)
+        count = runs(centers[b], radius, origin, edge, steps, keys, starts, table, begin, end)
         n = ball(points, centers[b], begin, end, count, radius * radius, near, distance)
         if n > room:
             out[b, 0] = -1.0
             continue
-        shell_sort(distance, n)
+        spread_sort(distance, n, radius * radius, places, spread)
         for k in range(out.shape[1]):
             out[b, k] = math.sqrt(distance[k]) if k < n else np.inf

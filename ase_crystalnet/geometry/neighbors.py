@@ -20,6 +20,10 @@ __all__ = ["CellList"]
 
 #: Cubes along one axis at most; their numbers have to fit into a key.
 MOST_STEPS = 2**20
+#: Bits of one coordinate in a key of a cube.
+BITS = 21
+#: Cubes a point up to which there is a table of all of them.
+MOST_CUBES = 4
 
 
 class CellList:
@@ -34,9 +38,17 @@ class CellList:
         Empty space costs nothing.
     threads : int, optional
         Threads to share the centres; default: numba's number.
+    labels : (N,) int64 array, optional
+        What `cut` calls the points by; by default their indices.
     """
 
-    def __init__(self, points: Array, edge: float, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        points: Array,
+        edge: float,
+        threads: int | None = None,
+        labels: NDArray[np.int64] | None = None,
+    ) -> None:
         from ase_crystalnet.geometry._neighbors_kernel import keys_of  # compiled on first use
 
         points = np.ascontiguousarray(points, np.float64)
@@ -49,14 +61,12 @@ class CellList:
         self.order = np.argsort(keys, kind="stable")
         keys = keys[self.order]
         first = np.flatnonzero(np.append(True, np.diff(keys) != 0))
-        self._where: tuple[Any, ...] = (
-            low,
-            edge,
-            np.floor((high - low) / edge).astype(np.int64) + 1,
-            keys[first],
-            np.append(first, len(keys)),
-            points[self.order],
-        )
+        starts = np.append(first, len(keys))
+        steps = np.floor((high - low) / edge).astype(np.int64) + 1
+        table = _table(keys[first], starts, steps)
+        where = (low, edge, steps, keys[first], starts, table, points[self.order])
+        self._where: tuple[Any, ...] = where
+        self._labels = self.order if labels is None else labels[self.order]
 
     def cut(
         self, centers: Array, radii: Array, room: int
@@ -75,7 +85,7 @@ class CellList:
         relative : (B, room, 3) float32 array
             The points, relative to the centre; 0 after the last.
         found : (B, room) int64 array
-            Their indices; -1 after the last.
+            Their labels; -1 after the last.
         counts : (B,) int64 array
             All points in the ball, also those for which there was no room.
         """
@@ -83,15 +93,16 @@ class CellList:
 
         centers = np.ascontiguousarray(centers, np.float64)
         radii = np.ascontiguousarray(radii, np.float64)
-        relative = np.zeros((len(centers), room, 3), np.float32)
-        found = np.full((len(centers), room), -1, np.int64)
+        relative = np.empty((len(centers), room, 3), np.float32)
+        found = np.empty((len(centers), room), np.int64)
         counts = np.zeros(len(centers), np.int64)
+        out = (self._labels, relative, found, counts)
 
         def part(start: int, stop: int) -> None:
-            cut(centers, radii, start, stop, *self._where, relative, found, counts)
+            cut(centers, radii, start, stop, *self._where, *out)
 
         share(part, len(centers), self.threads)
-        return relative, np.where(found >= 0, self.order[found], -1), counts
+        return relative, found, counts
 
     def nearest(self, centers: Array, count: int, radius: float) -> tuple[NDArray[np.int64], Array]:
         """Nearest points (B, count) to each centre within a radius, and their distances.
@@ -133,3 +144,17 @@ class CellList:
         from ase_crystalnet.geometry._neighbors_kernel import sorted_distances
 
         sorted_distances(rows, radius, start, stop, *self._where, room, out)
+
+
+def _table(
+    keys: NDArray[np.int64], starts: NDArray[np.int64], steps: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where the points of every cube begin, empty ones too; no table where most are empty."""
+    cubes = float(np.prod(steps.astype(float)))
+    if cubes > MOST_CUBES * starts[-1] + 4096:
+        return np.empty(0, np.int64)
+    mask = (1 << BITS) - 1
+    i, j, k = keys >> (2 * BITS), (keys >> BITS) & mask, keys & mask
+    counts = np.zeros(int(cubes) + 1, np.int64)
+    counts[1 + (i * steps[1] + j) * steps[2] + k] = np.diff(starts)
+    return np.cumsum(counts)

@@ -30,6 +30,8 @@ GAP, IN_GAP = (1.12, 1.3), 0.1
 MOST, LARGEST = 0.6, 60
 #: Atoms looked at: a box around one atom, with what it has in a large structure.
 SAMPLE = 20_000
+#: Fewest bonds an atom in molecules, and atoms of a large structure that are asked first.
+LEAST_BONDS, FEW_BONDED = 0.3, 4000
 #: Atoms up to which symmetry is asked for, and tolerance of positions, Angstrom.
 FEW, SYMPREC = 600, 0.05
 #: Cells that a window has to hold to see a period: an atom on each side, roughly.
@@ -63,11 +65,18 @@ def remark_molecules(space: PeriodicSpace, positions: Array, spacing: float, ato
     if not limit > 0.0 or len(positions) < 2 or len(positions) > 20 * SAMPLE:
         return False
     images, source = space.with_ghosts(positions, GAP[1] * limit)
+    if len(positions) > SAMPLE:
+        # Of a large structure a few atoms say that there are no molecules.
+        tree = cKDTree(images, leafsize=32, balanced_tree=False, compact_nodes=False)
+        some = positions[:: len(positions) // FEW_BONDED]
+        bonds_each = (tree.query_ball_point(some, limit, return_length=True) - 1).mean() / 2
+        if bonds_each < 0.5 * LEAST_BONDS:
+            return False
     pairs = cKDTree(images).query_pairs(GAP[1] * limit, output_type="ndarray")
     pairs = pairs[(pairs < len(positions)).any(axis=1)]
     distance = np.linalg.norm(images[pairs[:, 0]] - images[pairs[:, 1]], axis=1)
     bonds = distance < limit
-    if bonds.sum() < 0.3 * len(positions):
+    if bonds.sum() < LEAST_BONDS * len(positions):
         return False
     longest = float(np.percentile(distance[bonds], 95))
     between = (distance > GAP[0] * longest) & (distance < GAP[1] * longest)

@@ -66,8 +66,8 @@ class Lattices:
     def __len__(self) -> int:
         return len(self.rank)
 
-    def some(self, rows: NDArray[np.integer]) -> Lattices:
-        """Some of the windows, by their numbers."""
+    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Lattices:
+        """Those of some of the windows."""
         return Lattices(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def standardize(self, positions: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -190,9 +190,11 @@ def symmetry_rotations(system: str) -> Rotation:
 def _smallest_angle(rotation: Rotation, system: str) -> tuple[Array, Array]:
     """The symmetrically equal quaternion with the largest scalar part, and the operation to it."""
     operations = symmetry_rotations(system)
-    candidates = np.stack([(rotation * s).as_quat() for s in operations], axis=1)
-    pick = np.abs(candidates[:, :, 3]).argmax(axis=1)
-    quaternion: Array = candidates[np.arange(len(candidates)), pick]
+    given, turns = rotation.as_quat(), operations.as_quat()
+    # The scalar part of each product.
+    scalar = given[:, 3:] * turns[:, 3] - given[:, :3] @ turns[:, :3].T
+    pick = np.abs(scalar).argmax(axis=1)
+    quaternion: Array = (rotation * operations[pick]).as_quat()
     return quaternion * np.where(quaternion[:, 3:] < 0, -1.0, 1.0), operations.as_matrix()[pick]
 
 

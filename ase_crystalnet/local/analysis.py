@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from ase_crystalnet.classes import DISORDERED, OTHER, checked_certainty, labels_of
 from ase_crystalnet.classifier.classifier import Classifier
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.lattice.finder import Lattices
 from ase_crystalnet.lattice.orientation import conventional_setting
+from ase_crystalnet.lattice.strain import Strains
 from ase_crystalnet.local.blending import blend, window_weights
 from ase_crystalnet.local.boundaries import (
     SMALLER_WINDOWS,
@@ -30,6 +33,7 @@ from ase_crystalnet.local.evidence import count_cells, look_again, look_at_sites
 from ase_crystalnet.local.faults import allowed_misfit, faults_of, with_stacking
 from ase_crystalnet.local.images import ImageMaker, WindowImages
 from ase_crystalnet.local.names import kept_classes, naming_of, only_kept, share_with_rival
+from ase_crystalnet.local.reuse import Reuse, Stages
 from ase_crystalnet.local.stacking import stacking_of
 from ase_crystalnet.results.frame import FrameAnalysis
 from ase_crystalnet.results.method import Progress
@@ -73,6 +77,9 @@ class LocalAnalysis:
     faults : bool
         Find the stacking of every atom of close-packed crystals and diamond, and their faults,
         where names are structures.
+    reuse : bool, optional
+        Windows that show what one nearby has shown take over its answer (`local.reuse`), where
+        names are structures; by default those of grids, for nobody asked for them one by one.
 
     Raises
     ------
@@ -90,6 +97,7 @@ class LocalAnalysis:
     taper: Taper | None = None
     chosen: tuple[str, ...] | None = None
     faults: bool = True
+    reuse: bool | None = None
 
     def __post_init__(self) -> None:
         kept_classes(self.classifier.classes, self.chosen)
@@ -127,9 +135,11 @@ class LocalAnalysis:
     ) -> FrameAnalysis:
         """Analyse one structure; see `CrystalNet.analyze`."""
         prepared = self.windower.prepare(atoms)
-        adaptive = isinstance(centers, str) and centers == "adaptive"
+        kind = centers if isinstance(centers, str) else "given"
+        adaptive = kind == "adaptive"
         points, owners = prepared.centers("grid" if adaptive else centers, spacing)
-        table = self.measured(atoms, prepared, points, progress)
+        reuse = kind in ("grid", "adaptive") if self.reuse is None else self.reuse
+        table = self.measured(atoms, prepared, points, progress, reuse=reuse)
         table = self.settled(atoms, prepared, points, table, progress)
         if adaptive and self.disordered is not None:
             more = unsettled_atoms(prepared, points, table, self.disordered)
@@ -139,7 +149,6 @@ class LocalAnalysis:
             points = np.concatenate([points, places])
             owners = np.concatenate([owners, more])
             table = WindowTable.joined([table, extra])
-        kind = centers if isinstance(centers, str) else "given"
         return self.concluded(prepared, points, owners, table, kind)
 
     def measured(
@@ -149,6 +158,8 @@ class LocalAnalysis:
         points: NDArray[np.float64],
         progress: Progress | None = None,
         before: int = 0,
+        *,
+        reuse: bool = False,
     ) -> WindowTable:
         """All stages on all windows, a batch at a time.
 
@@ -162,7 +173,12 @@ class LocalAnalysis:
         progress : callable, optional
         before : int
             Windows done earlier in the same frame.
+        reuse : bool
+            Windows may take over what one nearby has shown.
         """
+        stages = self._stages(atoms) if reuse else None
+        if stages is not None and prepared.windower.on_sparse != "raise":
+            return Reuse().measured(stages, prepared, points, progress, before)
         total = len(points)
         table = WindowTable.empty(total, len(self.classes))
         done = 0
@@ -172,13 +188,34 @@ class LocalAnalysis:
             table.set_rows(rows, sparse=batch.sparse, radius=batch.radius)
             good = np.flatnonzero(~batch.sparse)
             if len(good):
-                self._fill(table, rows.start + good, self.images_of(atoms, batch, good))
+                self._look(atoms, batch, good, table, rows.start + good)
             if progress is not None:
                 progress(before + done, before + total)
         return table
 
-    def _fill(self, table: WindowTable, rows: NDArray[np.intp], seen: WindowImages) -> None:
+    def _stages(self, atoms: Atoms) -> Stages | None:
+        """The way of a window that answers are taken over for; None where none may be.
+
+        What is compared are positions: neither what atoms they are of, nor by what they count. And
+        a name that is of the symmetry changes with every strain.
+        """
+        if self.images.strains is None or self.taper is not None or self.species != "geometry":
+            return None
+        look = partial(self._look, atoms)
+        parts = (self.classes, self.images.finder, self.images.strains)
+        return Stages(look, *parts, self.batch_size)
+
+    def _look(
+        self,
+        atoms: Atoms,
+        batch: WindowBatch,
+        chosen: NDArray[np.intp],
+        table: WindowTable,
+        rows: NDArray[np.intp],
+        found: Lattices | None = None,
+    ) -> Strains | None:
         """Write what windows show, and what the network says of them, into their rows."""
+        seen = self.images_of(atoms, batch, chosen, found)
         table.set_rows(rows, seen.lattices, probabilities=self.answers(seen))
         if seen.strains is not None:
             table.set_rows(rows, strain=seen.strains.strain)
@@ -189,6 +226,7 @@ class LocalAnalysis:
                 superlattice_strength=seen.superlattices.strength,
                 superlattice_significance=seen.superlattices.significance,
             )
+        return seen.strains
 
     def answers(self, seen: WindowImages) -> NDArray[np.float32]:
         """Class probabilities (B, C) of windows: of their images, and of what else they show."""
@@ -205,7 +243,11 @@ class LocalAnalysis:
         return only_kept(probabilities, classes, self.classes)
 
     def images_of(
-        self, atoms: Atoms, batch: WindowBatch, rows: NDArray[np.intp] | None = None
+        self,
+        atoms: Atoms,
+        batch: WindowBatch,
+        rows: NDArray[np.intp] | None = None,
+        found: Lattices | None = None,
     ) -> WindowImages:
         """Lattices and fingerprints of windows of a batch, as this method takes them.
 
@@ -216,6 +258,8 @@ class LocalAnalysis:
         batch : WindowBatch
         rows : (K,) integer array, optional
             Windows of the batch; by default all of them.
+        found : Lattices, optional
+            What the finder found in these windows, where that is known.
         """
         chosen = np.arange(len(batch)) if rows is None else rows
         positions, mask = batch.positions[chosen], batch.mask[chosen]
@@ -225,7 +269,7 @@ class LocalAnalysis:
             weights = np.where(mask, self.taper(distance), 0.0).astype(np.float32)
         if self.species == "form-factor":
             numbers = np.where(mask, atoms.numbers[batch.indices[chosen]], 0)
-        return self.images(positions, mask, weights=weights, numbers=numbers)
+        return self.images(positions, mask, weights=weights, numbers=numbers, found=found)
 
     def settled(
         self,

@@ -118,6 +118,7 @@ class ImageMaker:
         weights: NDArray[np.float32] | None = None,
         numbers: NDArray[np.integer] | None = None,
         threads: int | None = None,
+        found: Lattices | None = None,
     ) -> WindowImages:
         """Images of windows.
 
@@ -133,13 +134,17 @@ class ImageMaker:
             Atomic numbers where species are to count; 0 where there is no atom.
         threads : int, optional
             Threads to share the windows; default: numba's number.
+        found : Lattices, optional
+            What the finder found in these windows, where that is known.
 
         Raises
         ------
         InputError
             Shapes do not fit, or atoms do not come first in their rows.
         """
-        lattices = found = self.finder(positions, mask, weights, threads=threads)
+        if found is None:
+            found = self.finder(positions, mask, weights, threads=threads)
+        lattices = found
         superlattices = strains = None
         own_rows = np.empty(0, np.intp)
         if self.parents is not None:

@@ -212,7 +212,8 @@ class PreparedSystem:
     @cached_property
     def _cells(self) -> CellList:
         edge = float(np.median(self._probe_radius)) / 2.5
-        return CellList(self._positions, edge, threads=thread_number(self.windower.workers))
+        threads = thread_number(self.windower.workers)
+        return CellList(self._positions, edge, threads, self._source)
 
     def with_windows_of(self, window_atoms: int) -> PreparedSystem:
         """The same structure cut into smaller windows, by the density already known."""
@@ -305,8 +306,16 @@ class PreparedSystem:
         if within is None:
             within = float(self._probe_radius.max())
         positions, source = self.space.with_ghosts(wrapped, within)
-        cells = CellList(positions, within / 2.0, threads=thread_number(self.windower.workers))
-        found, distances = cells.nearest(self.space.wrap(self.given), count, within)
+        places = self.space.wrap(self.given)
+        # Most find enough in half of that, an eighth of the space, where centres lie so close.
+        share = len(wrapped) / len(places) * self.windower.window_atoms
+        share *= (within / 2.0 / float(np.median(self._probe_radius))) ** 3
+        near = within / 2.0 if share > 1.5 * count else within
+        cells = CellList(positions, near / 2.0, threads=self.threads)
+        found, distances = cells.nearest(places, count, near)
+        if near < within:
+            few = np.flatnonzero(found[:, -1] < 0)
+            found[few], distances[few] = cells.nearest(places[few], count, within)
         return np.where(found >= 0, source[found], -1), distances
 
     @property
@@ -337,8 +346,7 @@ class PreparedSystem:
         counts : (B,) int64 array
             All atoms that are there, also those for which there was no room.
         """
-        relative, found, counts = self._cells.cut(self.space.wrap(centers), radii, room)
-        return relative, np.where(found >= 0, self._source[found], -1), counts
+        return self._cells.cut(self.space.wrap(centers), radii, room)
 
     # ------------------------------------------------------------------ windows
     def radii(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -396,12 +404,16 @@ class PreparedSystem:
                 )
             sparse += int(batch.sparse.sum())
             yield batch
+        self.warn_of_sparse(sparse, len(centers))
+
+    def warn_of_sparse(self, sparse: int, windows: int) -> None:
+        """Say that so many of some windows are sparse, if that was asked for."""
         if sparse and self.windower.on_sparse == "warn":
             warnings.warn(
-                f"{sparse} of {len(centers)} windows hold fewer than "
+                f"{sparse} of {windows} windows hold fewer than "
                 f"{self.windower.sparse_below} atoms and were refused",
                 SparseWindowWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
     def _cut(self, centers: NDArray[np.float64]) -> WindowBatch:
@@ -421,7 +433,7 @@ class PreparedSystem:
             centers=centers,
             positions=relative[:, :length],
             mask=found >= 0,
-            indices=np.where(found >= 0, self._source[found], -1),
+            indices=found,
             radius=radius,
             sparse=count < self.windower.sparse_below,
         )

@@ -413,3 +413,20 @@ def test_a_model_of_whole_structures(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("bcc ")
     assert files() == {"iron.cif", "a.h5", "a-fingerprint.png", "a.json"}
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [((), None), (("--reuse",), True), (("--no-reuse",), False)]
+)
+def test_what_takes_over_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], wanted: bool | None
+) -> None:
+    asked: list[bool | None] = []
+
+    def make(settings: analyze.Settings, **_: Any) -> FakeAnalyzer:
+        asked.append(settings.reuse)
+        return FakeAnalyzer(settings.model)
+
+    monkeypatch.setattr(analyze, "make_analyzer", make)
+    assert run("analyze", "md.extxyz", *words).exit_code == 0
+    assert asked == [wanted]

@@ -103,3 +103,10 @@ def test_a_cell_beyond_a_window_is_noticed():
         assert not remark_large_cell(big, 2 * len(big))
         assert not remark_large_cell(OTHERS["silicon"], 250)
         assert not remark_large_cell(shaken(big, 0.3), 250)
+
+
+def test_of_a_large_structure_a_sample_is_asked_first() -> None:
+    large = DRY_ICE.repeat(7)  # more atoms than are all looked at
+    assert len(large) > 20_000
+    assert "'element C'" in molecules(large)
+    assert molecules(shaken(bulk("Cu", cubic=True).repeat(18), 0.2)) == ""

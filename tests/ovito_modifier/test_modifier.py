@@ -376,3 +376,31 @@ def test_the_example_session_opens(net):
     finally:
         for old in list(ovito.scene.pipelines):
             old.remove_from_scene()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        ({}, {}),
+        ({"reuse": "always"}, {"reuse": True}),
+        ({"reuse": "never", "faults": False}, {"reuse": False, "faults": False}),
+        ({"names": "symmetry"}, {"names": "symmetry"}),
+    ],
+)
+def test_options_reach_the_analyzer(data, monkeypatch, parameters, wanted):
+    asked: list[dict[str, object]] = []
+
+    def analyzer(model: str, window_atoms: int, **options: object) -> FakeNet:
+        asked.append(options)
+        return FakeNet()
+
+    monkeypatch.setattr(module, "_analyzer", analyzer)
+    pipeline(data, **parameters)[0].compute()
+    assert asked == [wanted]
+
+
+@pytest.mark.parametrize(("reuse", "wanted"), [(None, None), (True, True), (False, False)])
+def test_taking_over_is_an_option_of_names_as_structures(reuse, wanted):
+    made = module._analyzer("", 250, reuse=reuse)
+    assert made.of_windows().reuse is wanted
+    assert module._analyzer("", 250, names="symmetry").of_windows().reuse is None

@@ -264,6 +264,23 @@ def test_grid_of_a_flat_sheet_lies_in_the_sheet():
     assert np.allclose(centers[:, 2], 4.2)
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_nearest_of_many_centers_are_those_of_a_tree(rng, emptied):
+    atoms = crystals.fcc(2.5).repeat(7)
+    atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
+    system = Windower(workers=1).prepare(atoms)
+    edge = atoms.cell[0, 0]
+    centers = rng.random((400, 3)) * edge
+    if emptied:  # where half of the distance holds too few
+        centers = centers[centers[:, 0] < 0.3 * edge]
+    within = 2.0 * float(system.radii(centers).max())
+    found, distance = system.nearest_centers(centers, 6, within)
+    tree = cKDTree(centers % edge, boxsize=edge)
+    wanted = tree.query(atoms.positions % edge, k=6, distance_upper_bound=within)[0]
+    np.testing.assert_allclose(distance, wanted, atol=1e-6)
+    assert ((found >= 0) == np.isfinite(wanted)).all()
+
+
 def test_nearest_centers_crosses_the_faces():
     atoms = crystals.fcc().repeat((6, 6, 6))
     system = Windower(workers=1).prepare(atoms)
