@@ -42,8 +42,7 @@ class CompiledLoops(BuildHookInterface[Any]):
                 env={**os.environ, "PYTHONPATH": self.root, "PYTHONDONTWRITEBYTECODE": "1"},
                 check=True,
                 timeout=PATIENCE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 text=True,
             )
         except subprocess.CalledProcessError as error:

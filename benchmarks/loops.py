@@ -1,4 +1,4 @@
-"""Every way through the package that calls compiled loops: which, with what types, what is compiled.
+"""Every way through the package that calls compiled loops: their types, and what is compiled.
 
     python benchmarks/loops.py [--write]
 

@@ -3,8 +3,8 @@
     python -m ase_crystalnet._compute.ahead [--jobs N] [--only NAME]
     python -m ase_crystalnet._compute.ahead FOLDER [--levels host|all|NAME,...] [--jobs N]
 
-The first form keeps the code where a first call would keep it: for those who work in a checkout. The
-second writes archives for `ase_crystalnet._compute.shipped`; it is what the build of a wheel calls.
+The first form keeps the code where a first call would keep it: for those who work in a checkout.
+The second writes archives for `ase_crystalnet._compute.shipped`: the build of a wheel calls it.
 NumPy, numba and lazy-loader are all that is needed.
 """
 

@@ -1,7 +1,7 @@
 """Compiled loops that came with the package, so that a first answer need not wait for a compiler.
 
-A wheel holds, beside the sources of the loops, what numba made of them when the wheel was built: one
-archive for each level of processor (``ase_crystalnet/_compiled/x86-64-v3.zip``), written by
+A wheel holds, beside the sources of the loops, what numba made of them when the wheel was built:
+one archive for each level of processor (``ase_crystalnet/_compiled/x86-64-v3.zip``), written by
 `ase_crystalnet._compute.ahead`. The best one that this processor can run is used, if it came from
 exactly the present sources, versions of numba and llvmlite, Python and operating system; otherwise,
 and for arguments of types that no one thought of, numba compiles as it would without.
@@ -137,7 +137,7 @@ def _archive(folder: Path, state: str) -> zipfile.ZipFile | None:
 
     if not state or not folder.is_dir():
         return None
-    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
+    if any(getattr(config, name) is not None for name in ("CPU_NAME", "CPU_FEATURES")):
         return None  # numba is told what to compile for
     limit = os.environ.get(LIMIT, "")
     level = best_level(among=lambda name: (folder / f"{name}.zip").is_file(), limit=limit)

@@ -1,11 +1,11 @@
 """Types of the arguments with which the package calls its compiled loops.
 
-numba learns them from the first call. What is compiled before any call (`_compute.ahead`) reads them
-in ``signatures.txt``, a line a function, which ``python benchmarks/loops.py --write`` writes
+numba learns them from the first call. What is compiled before any call (`_compute.ahead`) reads
+them in ``signatures.txt``, a line a function, which ``python benchmarks/loops.py --write`` writes
 from calls. A type is written as NumPy's code of its elements and, of an array in C order, the
-number of dimensions: ``f8`` is a float, ``f4:3`` a three-dimensional array of float32, ``i8:2F`` one
-in Fortran's order, ``(f4:1 f8:2)`` a tuple, and ``FOUND:1`` an array of records whose dtype the
-module calls so.
+number of dimensions: ``f8`` is a float, ``f4:3`` a three-dimensional array of float32, ``i8:2F``
+one in Fortran's order, ``(f4:1 f8:2)`` a tuple, and ``FOUND:1`` an array of records whose dtype
+the module calls so.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _parsed(words: Iterator[str], module: Any) -> list[Any]:
             found.append(types.Tuple(_parsed(words, module)))
         elif ":" in word:
             code, _, shape = word.partition(":")
-            dimensions, layout = int(shape.rstrip("FA")), shape.lstrip("0123456789") or "C"
+            layout: Any = shape.lstrip("0123456789") or "C"
+            dimensions = int(shape.removesuffix(layout))
             found.append(types.Array(_element(code, module), dimensions, layout))
         else:
             found.append(_element(word, module))
@@ -67,7 +68,10 @@ def types_of(entry: Entry) -> tuple[Any, ...]:
 
 def _text(given: Any, module: Any) -> str:
     if isinstance(given, types.BaseTuple):
-        return f"({' '.join(_text(one, module) for one in given)})"
+        inner: Any = given
+        return f"({' '.join(_text(one, module) for one in inner)})"
+    if isinstance(given, types.Boolean):
+        return "b1"
     if isinstance(given, types.Array):
         layout = "" if given.layout == "C" else given.layout
         return f"{_text(given.dtype, module)}:{given.ndim}{layout}"
@@ -77,8 +81,6 @@ def _text(given: Any, module: Any) -> str:
             for name, value in vars(module).items()
             if isinstance(value, np.dtype) and name.isupper() and from_dtype(value) == given
         )
-    if given == types.boolean:
-        return "b1"
     return np.dtype(str(given)).str.lstrip("<>|=")
 
 

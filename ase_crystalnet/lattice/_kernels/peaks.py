@@ -15,7 +15,7 @@ MAX_PEAKS = 32
 @njit(**JIT)
 def find_peaks(s_map, half, h, threshold, pk, pv):
     """Local maxima of the half-space map, strongest first; returns how many, at most `pv` holds."""
-    count = 0
+    count = np.int64(0)
     full = 2 * half
     for i in range(half):
         for j in range(full):
