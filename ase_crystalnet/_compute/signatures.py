@@ -79,7 +79,7 @@ def _text(given: Any, module: Any) -> str:
         return next(
             name
             for name, value in vars(module).items()
-            if isinstance(value, np.dtype) and name.isupper() and from_dtype(value) == given
+            if name.isupper() and isinstance(value, np.dtype) and _element(name, module) == given
         )
     return np.dtype(str(given)).str.lstrip("<>|=")
 

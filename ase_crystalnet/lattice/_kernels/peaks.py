@@ -6,6 +6,8 @@ inverse.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ase_crystalnet._compute.options import JIT, njit
 from ase_crystalnet._compute.structure_factor import Q_MAX, Q_MIN, insert_peak, is_maximum
 
