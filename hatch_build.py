@@ -34,12 +34,18 @@ class CompiledLoops(BuildHookInterface[Any]):
         if version == "editable" or levels == "none":
             return
         self._folder = tempfile.mkdtemp(prefix="crystalnet-compiled-")
+        # In front of what is there: pip brings the requirements of a build by this variable.
+        paths = [self.root, *filter(None, [os.environ.get("PYTHONPATH")])]
         command = (sys.executable, "-m", "ase_crystalnet._compute.ahead", self._folder)
         try:
             subprocess.run(
                 [*command, "--levels", levels],
                 cwd=self.root,
-                env={**os.environ, "PYTHONPATH": self.root, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(paths),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
                 check=True,
                 timeout=PATIENCE,
                 capture_output=True,
