@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ase_crystalnet._compute import shipped
@@ -197,6 +199,18 @@ def test_types_are_read_as_they_are_written() -> None:
         assert written(*entry[:2], types_of(entry)) == entry
 
 
+#: Labels, order and probabilities of the windows of a hot crystal.
+FRAME = """
+import json
+from ase.build import bulk
+from ase_crystalnet import CrystalNet
+atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(4)
+atoms.rattle(0.1, seed=5)
+found = CrystalNet().analyze(atoms, centers="grid")
+print(json.dumps([found.labels.tolist(), found.order.tolist(), found.probabilities.tolist()]))
+"""
+
+
 @pytest.mark.slow
 @needs_level
 def test_an_installed_wheel_compiles_nothing(tmp_path: Path) -> None:
@@ -222,9 +236,10 @@ def test_an_installed_wheel_compiles_nothing(tmp_path: Path) -> None:
         file.extractall(tmp_path / "installed")
     places = (tmp_path / "installed" / "ase_crystalnet" / "_compiled").iterdir()
     assert sorted(path.stem for path in places) == sorted(levels)
-    for level in levels:
+
+    def said(level: str, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-B", str(REPOSITORY / "benchmarks" / "loops.py")],
+            [sys.executable, "-B", *arguments],
             cwd=tmp_path,
             env={
                 **os.environ,
@@ -237,9 +252,19 @@ def test_an_installed_wheel_compiles_nothing(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        lines = done.stdout.splitlines()
-        assert len(lines) == 5 and all(": 0 loops" in line for line in lines), done.stdout
+        return done.stdout
+
+    answers = []
+    for level in levels:
+        lines = said(level, str(REPOSITORY / "benchmarks" / "loops.py")).splitlines()
+        assert len(lines) == 5 and all(": 0 loops" in line for line in lines), lines
+        answers.append(json.loads(said(level, "-c", FRAME)))
     assert not list((tmp_path / "kept").rglob("*.nbc"))
+    labels, order, probabilities = zip(*answers, strict=True)
+    for other in range(1, len(levels)):
+        assert labels[other] == labels[0]
+        np.testing.assert_allclose(order[other], order[0], atol=1e-5)
+        np.testing.assert_allclose(probabilities[other], probabilities[0], atol=1e-4)
 
 
 @pytest.mark.slow
