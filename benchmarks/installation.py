@@ -1,9 +1,10 @@
 """What an installation costs: MB, packages, and the first answers with empty caches.
 
-    python benchmarks/installation.py [--extras train] [--json FILE]
+    python benchmarks/installation.py [--extras train] [--levels host] [--json FILE]
 
 Makes a virtual environment in a temporary folder, builds the wheel of this checkout and installs it
-there with its dependencies. Times are of the processor (user and system), of one thread.
+there with its dependencies. Times are of the processor (user and system), of one thread, and of the
+clock. ``--levels none`` builds a wheel without compiled loops, as all were before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from pathlib import Path
 
@@ -30,23 +32,27 @@ def megabytes(folder: Path) -> float:
     return sum(path.lstat().st_blocks for path in folder.rglob("*")) * 512 / 2**20
 
 
-def seconds(place: Path, *command: str) -> float:
-    """Processor seconds of a command in a folder."""
+def seconds(place: Path, *command: str, **variables: str) -> tuple[float, float]:
+    """Processor seconds and seconds of a command in a folder."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         "NUMBA_CACHE_DIR": str(place / "numba"),
         "NUMBA_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        **variables,
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.perf_counter()
     subprocess.run(command, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL)
+    wall = time.perf_counter() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--extras", default="", help="extras to install, by commas")
+    parser.add_argument("--levels", default="host", help="of compiled loops: host, all, none")
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +61,8 @@ def main() -> None:
         programs = place / "venv" / "bin"
         pip = str(programs / "pip"), "--quiet", "--disable-pip-version-check"
         empty = megabytes(place / "venv")
-        subprocess.run([*pip, "wheel", "--no-deps", "-w", place, CHECKOUT], check=True)
+        build = (*pip, "wheel", "--no-deps", "-w", str(place), str(CHECKOUT))
+        built = seconds(place, *build, CRYSTALNET_BUILD_LEVELS=given.levels)
         (wheel,) = place.glob("*.whl")
         wanted = f"{wheel}[{given.extras}]" if given.extras else str(wheel)
         subprocess.run([*pip, "install", wanted], check=True)
@@ -66,16 +73,22 @@ def main() -> None:
             "MB": megabytes(place / "venv"),
             "MB of an empty environment": empty,
             "packages": len(set(listed) - {"pip", "setuptools"}),
+            "kB of compiled loops": sum(
+                path.stat().st_size for path in (place / "venv").rglob("_compiled/*.zip")
+            )
+            / 1000,
+            "build of the wheel, CPU s": built[0],
+            "build of the wheel, s": built[1],
         }
         program = str(programs / "crystalnet")
         subprocess.run([str(programs / "python"), "-c", CELL], cwd=place, check=True)
         for name, arguments in (
-            ("--version, CPU s", ["--version"]),
-            ("--help, CPU s", ["--help"]),
-            ("first analysis of 32 atoms, CPU s", ["analyze", "cu.extxyz"]),
-            ("second, CPU s", ["analyze", "cu.extxyz"]),
+            ("--version", ["--version"]),
+            ("--help", ["--help"]),
+            ("first analysis of 32 atoms", ["analyze", "cu.extxyz"]),
+            ("second", ["analyze", "cu.extxyz"]),
         ):
-            found[name] = seconds(place, program, *arguments)
+            found[f"{name}, CPU s"], found[f"{name}, s"] = seconds(place, program, *arguments)
     show(markdown(("what", "value"), [(name, f"{value:.4g}") for name, value in found.items()]))
     write_json(given.json, found)
 

@@ -19,9 +19,12 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+from numba.core.registry import cpu_target
 
-__all__ = ["cache_is_possible", "kernel_sources", "njit", "state"]
+from ase_crystalnet._compute import shipped
+
+__all__ = ["cache_is_possible", "kept", "kernel_sources", "njit", "state"]
 
 #: Folders and files that hold compiled loops and what they import, by their names: reading these
 #: takes 1 ms, searching all of the package for them five times that.
@@ -99,6 +102,19 @@ class _Cache(FunctionCache):
 
     _impl_class = _Place
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What came with the package or, if that did not, what was kept here."""
+        found = _shipped(self._py_func, sig, target_context)
+        return super().load_overload(sig, target_context) if found is None else found
+
+    def kept(self, sig: Any) -> tuple[Any, ...]:
+        """What is kept of a function for arguments of these types, as numba writes it."""
+        key = self._index_key(sig, cpu_target.target_context.codegen())
+        kept: tuple[Any, ...] | None = self._cache_file.load(key)
+        if kept is None:
+            raise RuntimeError(f"{self._name} is compiled, but not kept in {self.cache_path}")
+        return kept
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what has been compiled, in place of what was kept of former sources."""
         if state(PACKAGE) != STATE:
@@ -114,6 +130,33 @@ class _Cache(FunctionCache):
                 if former.fullmatch(entry):
                     with contextlib.suppress(OSError):
                         os.unlink(os.path.join(self.cache_path, entry))
+
+
+class _ReadOnly(NullCache):
+    """Where nothing can be kept: only what came with the package."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        return _shipped(self._function, sig, target_context)
+
+
+def _shipped(function: Callable[..., Any], sig: Any, target_context: Any) -> Any:
+    target_context.refresh()  # as numba's own cache does, so that it knows the types of NumPy
+    return shipped.load(PACKAGE, STATE, function, sig, target_context)
+
+
+def kept(loop: Any, sig: Any) -> tuple[Any, ...]:
+    """What the cache holds of a compiled loop for arguments of these types.
+
+    Raises
+    ------
+    RuntimeError
+        Nothing.
+    """
+    held: tuple[Any, ...] = loop._cache.kept(sig)
+    return held
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -139,8 +182,9 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorated(function: Callable[..., Any]) -> Any:
         loop = decorate(function)
-        if keep and loop is not function:  # the same one where NUMBA_DISABLE_JIT is set
-            loop._cache = _Cache(function)  # as its enable_caching() does with numba's
+        if loop is not function:  # the same one where NUMBA_DISABLE_JIT is set
+            # As its enable_caching() does with numba's.
+            loop._cache = _Cache(function) if keep else _ReadOnly(function)
         return loop
 
     return decorated

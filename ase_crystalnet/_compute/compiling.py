@@ -33,6 +33,11 @@ class Compilation:
     _depth: int = 0
     _begun: float = 0.0
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a function is being compiled."""
+        return self._depth > 0
+
     def began(self) -> None:
         """A function is going to be compiled."""
         if self._depth == 0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ase_crystalnet._compute import compiling
@@ -28,7 +26,8 @@ f32 = np.float32
 @njit(inline="always", **JIT)
 def sincos(x):
     """Sine and cosine, float32, to 1e-7 for |x| < 1e4: reduce by pi/2, Cephes polynomials."""
-    k = f32(math.floor(x * f32(0.6366197723675814) + f32(0.5)))
+    # np.floor stays a float; math.floor would go by way of int64, for which AVX2 has no vectors.
+    k = np.floor(x * f32(0.6366197723675814) + f32(0.5))
     r = x - k * f32(1.5707963109016418)  # pi/2 in two pieces
     r = r - k * f32(1.5893254712295857e-8)
     z = r * r

@@ -215,7 +215,7 @@ def minkowski_reduce(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     from ase_crystalnet._compute.algebra import reduce_batch
 
-    reduced = np.array(lattices, np.float64)
+    reduced = np.array(lattices, np.float64, order="C")  # one order, compiled once
     reduce_batch(reduced)
     reduced[np.linalg.det(reduced) < 0] *= -1
     return reduced

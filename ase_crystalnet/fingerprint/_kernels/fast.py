@@ -52,6 +52,17 @@ def phases(axis, x, weight, out, cosine, sine):
 
 
 @njit(**JIT)
+def phases_twice(axis, x, half, out, cosine, sine):
+    """The same without a weight for the first `half` of an axis, each written `half` later, too."""
+    for j in range(half):
+        s, c = sincos(axis[j] * x)
+        out[np.uintp(cosine + j)] = c
+        out[np.uintp(cosine + half + j)] = c
+        out[np.uintp(sine + j)] = s
+        out[np.uintp(sine + half + j)] = s
+
+
+@njit(**JIT)
 def times_conjugate(a, cosines, sines, real, imag):
     """a exp(-i phase)."""
     for j in range(a.size):
@@ -122,7 +133,7 @@ def fill_tables(atoms, n, view, q, q_axial, chunk, left, right):
             m = (k - start) * width
             phases(q, u, atoms[3, k], out, m, m + half)
             phases(q, v, unit, out, table + m, table + m + half)
-            phases(q_axial, depth, unit, out, 2 * table + m, 3 * table + m)
+            phases_twice(q_axial, depth, half, out, 2 * table + m, 3 * table + m)
         size = (stop - start) * width
         a, b, c, s, imag = (
             flat[0, :size], flat[1, :size], flat[2, :size], flat[3, :size], flat[4, :size],

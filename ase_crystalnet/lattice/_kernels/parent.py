@@ -296,7 +296,7 @@ def parent_batch(
                 basis[i, j] = 2 * math.pi * inverse[j, i]
         minkowski(basis)
         every = reflections(basis, q_max / d, hkl)
-        count = 0
+        count = np.int64(0)
         for m in range(every):  # near the origin lies the window's own shape
             square = 0.0
             for c in range(3):

@@ -6,6 +6,8 @@ inverse.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ase_crystalnet._compute.options import JIT, njit
 from ase_crystalnet._compute.structure_factor import Q_MAX, Q_MIN, insert_peak, is_maximum
 
@@ -15,7 +17,7 @@ MAX_PEAKS = 32
 @njit(**JIT)
 def find_peaks(s_map, half, h, threshold, pk, pv):
     """Local maxima of the half-space map, strongest first; returns how many, at most `pv` holds."""
-    count = 0
+    count = np.int64(0)
     full = 2 * half
     for i in range(half):
         for j in range(full):

@@ -279,7 +279,7 @@ def strain_batch(
         number = 0
         for tables, steps, _ in cubic:
             misfit = np.empty(tables.shape[2], np.float32)
-            size = nearest(tables, steps, False, lattice, metric6, misfit, work, step)
+            size = nearest(tables, steps, np.bool_(False), lattice, metric6, misfit, work, step)
             sizes[b, number] = size
             if number == 0 or size < sizes[b, found]:
                 found = number
@@ -291,7 +291,7 @@ def strain_batch(
                 if number == len(cubic) + len(axial) - 1 and sizes[b, found] <= limit:
                     break
                 misfit = np.empty(tables.shape[2], np.float32)
-                size = nearest(tables, steps, True, lattice, metric6, misfit, work, step)
+                size = nearest(tables, steps, np.bool_(True), lattice, metric6, misfit, work, step)
                 sizes[b, number] = size
                 if size < sizes[b, found]:
                     found = number

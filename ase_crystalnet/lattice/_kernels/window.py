@@ -96,7 +96,7 @@ def window_lattice(
     half = min(int(8.5 / h + 1.0), MAX_AXIS)
     structure_map(x, y, z, w, ones, n, f32(h), half, work, s_map)
     count = find_peaks(s_map, half, h, f32(3.0 * square), pk, pv)
-    kept = 0
+    kept = np.int64(0)  # a literal would have its callees compiled once more, for it alone
     top = 0.0
     for p in range(count):
         v = newton(x, y, z, w, n, norm, curve, pk[p], 3, 0.5 * h)
@@ -186,7 +186,7 @@ def window_lattice(
         if not refine_cell(q, s, kept, 0.45 * h, penalty, shape, slack, out, trial):
             break
         minkowski(out)
-        count = polish(x, y, z, w, n, norm, curve, out, 1, hkl, value)
+        count = polish(x, y, z, w, n, norm, curve, out, np.int64(1), hkl, value)
     best = 0.0
     for p in range(count):
         best = max(best, value[p])
