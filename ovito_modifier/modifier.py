@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +47,16 @@ def _without_faults(model: str, window_atoms: int) -> CrystalNet:
 def _symmetries(model: str, window_atoms: int) -> CrystalNet:
     """Analyzers that name the symmetry of windows as they are."""
     return CrystalNet(model or None, classes="symmetry", **_options(model, window_atoms))
+
+
+@lru_cache(maxsize=2)
+def _with_references(
+    analyzer: Callable[[str, int], CrystalNet], model: str, window_atoms: int, references: str
+) -> CrystalNet:
+    """An analyzer that knows crystals from files, too."""
+    files = [name.strip() for name in references.split(";") if name.strip()]
+    net = analyzer(model, window_atoms)
+    return net.with_references(files) if files else net
 
 
 def _options(model: str, window_atoms: int) -> dict[str, Any]:
@@ -102,6 +112,9 @@ class CrystalNetModifier(ModifierInterface):
         Colour the particles by their structure type.
     lindemann_frames : int
         Frames over which the Lindemann parameter is averaged, at least 2; 0 is off.
+    references : str
+        Files of known crystals (CIF, POSCAR, ...) with semicolons between: further types, named
+        after the files.
     faults : bool
         Find the stacking of every particle of close-packed crystals and diamond, and their twin
         planes and stacking faults; with names as structures.
@@ -124,6 +137,7 @@ class CrystalNetModifier(ModifierInterface):
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     names = traits.Enum("structure", "symmetry", label="Classes are")
+    references = traits.Str("", label="Reference files (; between)")
     faults = traits.Bool(True, label="Twin planes and stacking faults")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
     only_selected = traits.Bool(False, label="Use only selected particles")
@@ -180,7 +194,7 @@ class CrystalNetModifier(ModifierInterface):
         analyzer = _analyzer if self.faults else _without_faults
         if self.names == "symmetry":
             analyzer = _symmetries
-        net = analyzer(self.model, self.window_atoms)
+        net = _with_references(analyzer, self.model, self.window_atoms, self.references)
         atoms = analysis = disorder = None
         if len(indices):
             atoms = to_atoms(data, indices)
@@ -200,7 +214,7 @@ class CrystalNetModifier(ModifierInterface):
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
         # Only labels depend on the smallest certainty: it is no part of the key.
-        given = (self.model, self.names, self.window_atoms, self.faults)
+        given = (self.model, self.names, self.window_atoms, self.faults, self.references)
         key = _key(atoms, *given, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:

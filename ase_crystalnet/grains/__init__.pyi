@@ -7,6 +7,8 @@ from .boundaries import Boundary as Boundary
 from .figures import plot_grain_sizes as plot_grain_sizes
 from .motif import Motif as Motif
 from .order import ChemicalOrder as ChemicalOrder
+from .reference_classes import ReferenceAnswer as ReferenceAnswer
+from .reference_classes import recognise as recognise
 from .references import Reference as Reference
 from .references import ReferenceMatch as ReferenceMatch
 from .references import load_references as load_references
@@ -36,6 +38,7 @@ __all__ = [
     "GrainTracker",
     "Motif",
     "Reference",
+    "ReferenceAnswer",
     "ReferenceMatch",
     "Segmentation",
     "ShortRangeOrder",
@@ -47,6 +50,7 @@ __all__ = [
     "find_space_group",
     "load_references",
     "plot_grain_sizes",
+    "recognise",
     "seed_motif",
     "short_range_order",
     "track_grains",

@@ -376,3 +376,16 @@ def test_the_example_session_opens(net):
     finally:
         for old in list(ovito.scene.pipelines):
             old.remove_from_scene()
+
+
+def test_a_reference_is_a_type_of_its_own(tmp_path: Path) -> None:
+    cell = crystals.fcc()
+    cell.write(tmp_path / "matrix.cif")
+    atoms = crystals.supercell(cell, 300)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.1, (len(atoms), 3))
+    pipe, _ = pipeline(ase_to_ovito(atoms), references=str(tmp_path / "matrix.cif"), centers="grid")
+    out = pipe.compute()
+    kinds = out.particles["Structure Type"]
+    matrix = next(kind for kind in kinds.types if kind.name == "matrix")
+    assert matrix.id >= 20 and (np.asarray(kinds) == matrix.id).all()
+    assert out.attributes["CrystalNet.counts.MATRIX"] == len(atoms)
