@@ -76,3 +76,24 @@ def test_no_such_frame_is_one_line(tmp_path):
     found = run(tmp_path / "one.extxyz", "--frames", "5:")
     assert found.exit_code != 0
     assert "no frames among those asked for" in found.output
+
+
+def test_a_map_and_figures_of_texture(tmp_path):
+    atoms, _, _ = crystals.polycrystal(crystals.fcc(), 3000, 2, sigma=0.05, rng=1)
+    write(tmp_path / "md.extxyz", atoms)
+    found = run(
+        tmp_path / "md.extxyz", "-o", tmp_path / "map.ctf", "-o", tmp_path / "map.ang",
+        "--plane", "x=3.5", "--figures", tmp_path / "texture",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    head = (tmp_path / "map.ctf").read_text().splitlines()
+    assert head[0] == "Channel Text File" and "x = 0.3500 nm" in head[1]
+    assert "A1 (fcc)\t11\t225" in head[13]
+    assert "fcc" in (tmp_path / "map.ang").read_text()
+    names = {path.name for path in (tmp_path / "texture").iterdir()}
+    assert names == {"map.png", "pole_figures.png", "inverse_pole_figures.png"}
+    wrong = run(tmp_path / "md.extxyz", "--plane", "w")
+    assert wrong.exit_code == 2
+    assert "expected x, y or z" in wrong.stderr
+    again = run(tmp_path / "md.extxyz", "--figures", tmp_path / "texture")
+    assert again.exit_code != 0 and "--overwrite" in again.stderr
