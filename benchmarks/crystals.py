@@ -192,6 +192,7 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
     right: dict[tuple[int, int], dict[float, list[bool]]] = {each: {} for each in bins}
     stated: dict[tuple[int, int], list[float]] = {each: [] for each in bins}
     labelled: dict[tuple[int, int], list[bool]] = {each: [] for each in bins}
+    answers: list[tuple[float, bool]] = []
     with gzip.open(given.data / "prototypes" / "aflow_prototypes.json.gz") as file:
         entries = json.load(file)
     for entry in entries[given.offset :: given.stride]:
@@ -210,6 +211,7 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
             got = 0 if one is None else one.space_group
             right[size].setdefault(sigma, []).append(got == known.number)
             stated[size].append(0.0 if one is None else one.probability)
+            answers.append((stated[size][-1], got == known.number))
             if one is not None and got == known.number:
                 label = "" if one.library is None else one.library.reference.label
                 labelled[size].append(label == entry["tags"]["aflow"])
@@ -227,7 +229,22 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
                 100 * float(np.mean(labelled[low, high])), 1
             )
             rows.append(row)
+    show(f"calibration error of the stated probability: {calibration_error(answers):.3f}")
+    for row in rows:
+        row["calibration error, all"] = round(calibration_error(answers), 3)
     return rows
+
+
+def calibration_error(answers: list[tuple[float, bool]]) -> float:
+    """Mean difference of stated probability and share that is right, over bins of the former."""
+    stated, right = (np.array(each, float) for each in zip(*answers, strict=True))
+    part = np.digitize(stated, (0.05, 0.5, 0.9, 0.95, 0.99))
+    return float(
+        sum(
+            (part == k).mean() * abs(stated[part == k].mean() - right[part == k].mean())
+            for k in np.unique(part)
+        )
+    )
 
 
 def structures(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:

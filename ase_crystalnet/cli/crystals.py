@@ -94,6 +94,14 @@ def crystals(
             help="Plane of maps: normal to x, y or z, at a height (Angstrom; default: the middle).",
         ),
     ] = "z",
+    strain_field: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Strain of the last frame on a grid, as .csv: of big grains against their means, "
+            "or against the first --reference.",
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(
@@ -120,6 +128,7 @@ def crystals(
     crystalnet crystals annealing.dump --frames ::10 -o grains.csv -o sizes.png
     crystalnet crystals md.dump --reference theta.cif --reference matrix.cif
     crystalnet crystals md.dump --frame -1 -o map.ctf --plane z=20 --figures texture
+    crystalnet crystals bent.dump --reference matrix.cif --strain-field strain.csv
     ```
     """
     from ase_crystalnet.grains.files import SUFFIXES, suffix_of
@@ -146,6 +155,8 @@ def crystals(
         ]
     )
     check_outputs(drawn, overwrite)
+    if strain_field is not None:
+        check_outputs([strain_field], overwrite, (".csv",))
     chosen = parse_frames(frames if frame is None else str(frame))
     names = [str(path) for path in reference or []]
     find = _finder(model, least_atoms, elastic_strain, names, engine)
@@ -162,6 +173,17 @@ def crystals(
         _show(found)
     _write([path for path in outputs if suffix_of(path) not in MAPS], history, found)
     _write_texture([path for path in outputs if suffix_of(path) in MAPS], drawn, found, last, cut)
+    if strain_field is not None:
+        _write_strains(strain_field, found, last, names[0] if names else None)
+
+
+def _write_strains(path: Path, found: Crystals, atoms: Atoms, reference: str | None) -> None:
+    from ase_crystalnet.grains.files import write_rows
+    from ase_crystalnet.grains.strain_fields import strain_field
+
+    with whole_file(path) as part:
+        write_rows(strain_field(atoms, found, reference=reference).rows(), part)
+    typer.echo(str(path))
 
 
 def _plane(given: str) -> tuple[int, float | None]:

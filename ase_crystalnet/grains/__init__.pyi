@@ -21,6 +21,8 @@ from .short_range import ShortRangeOrder as ShortRangeOrder
 from .short_range import short_range_order as short_range_order
 from .space_group import SpaceGroup as SpaceGroup
 from .space_group import find_space_group as find_space_group
+from .strain_fields import StrainField as StrainField
+from .strain_fields import strain_field as strain_field
 from .strains import deformation as deformation
 from .tracking import GrainHistory as GrainHistory
 from .tracking import GrainTracker as GrainTracker
@@ -43,6 +45,7 @@ __all__ = [
     "Segmentation",
     "ShortRangeOrder",
     "SpaceGroup",
+    "StrainField",
     "average_crystal",
     "crystal_of",
     "deformation",
@@ -53,5 +56,6 @@ __all__ = [
     "recognise",
     "seed_motif",
     "short_range_order",
+    "strain_field",
     "track_grains",
 ]

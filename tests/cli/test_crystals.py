@@ -97,3 +97,23 @@ def test_a_map_and_figures_of_texture(tmp_path):
     assert "expected x, y or z" in wrong.stderr
     again = run(tmp_path / "md.extxyz", "--figures", tmp_path / "texture")
     assert again.exit_code != 0 and "--overwrite" in again.stderr
+
+
+def test_the_strain_field_is_a_table(tmp_path):
+    cell = crystals.fcc()
+    cell.write(tmp_path / "matrix.cif")
+    atoms = crystals.supercell(cell, 3000)
+    atoms.set_cell(atoms.cell.array * [1.01, 1, 1], scale_atoms=True)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.08, (len(atoms), 3))
+    write(tmp_path / "md.extxyz", atoms)
+    path = tmp_path / "strain.csv"
+    found = run(
+        tmp_path / "md.extxyz", "--reference", tmp_path / "matrix.cif", "--strain-field", path
+    )
+    assert found.exit_code == 0, found.output
+    rows = list(csv.DictReader(path.open()))
+    assert {row["against"] for row in rows} == {"matrix"} and {row["grain"] for row in rows} == {
+        "1"
+    }
+    assert abs(np.mean([float(row["strain_xx"]) for row in rows]) - 0.01) < 0.002
+    assert run(tmp_path / "md.extxyz", "--strain-field", tmp_path / "strain.txt").exit_code == 2
