@@ -57,7 +57,7 @@ FLAT = 1e-3
 #: (benchmarks/crystals.py aflow). What is wrong without doubt are distortions below their errors.
 FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
 UNEVEN, SHARED = 2.2, 0.05
-SIMPLE, CELL_PROBABILITY = 4, (0.95, 0.15)
+SIMPLE, CELL_PROBABILITY = 4, (0.96, 0.15)
 #: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
 SHUT_IN = 0.8
 #: Neighbours within this many nearest-neighbour distances are bonded.
