@@ -53,11 +53,11 @@ FLAT = 1e-3
 #: share of the atoms is on sites; and if the displacements on a site are so uneven (largest
 #: variance along a direction over the median of all) where species share a site: sites of a cell
 #: that is too small hold atoms of several. Probability that a cell of more than so many sites, and
-#: its group, are right without and with doubt: of AFLOW's prototypes of even number
-#: (benchmarks/crystals.py aflow). What is wrong without doubt are distortions below their errors.
+#: its group, are right without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py, part
+#: aflow). What is wrong without doubt are distortions below their errors.
 FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
 UNEVEN, SHARED = 2.2, 0.05
-SIMPLE, CELL_PROBABILITY = 4, (0.96, 0.15)
+SIMPLE, CELL_PROBABILITY = 4, (0.97, 0.45)
 #: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
 SHUT_IN = 0.8
 #: Neighbours within this many nearest-neighbour distances are bonded.
