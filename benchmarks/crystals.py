@@ -2,8 +2,8 @@
 
     python benchmarks/crystals.py [--draws 2] [--data DIR] [--stride 12] [--json FILE] [PART ...]
 
-Parts: types, md, aflow, structures, none, grains, sigma, order, errors, cost (default: all). DIR, or
-$CRYSTALNET_DATA, is a folder of external data with molecular dynamics, the AFLOW prototypes and
+Parts: types, md, aflow, structures, none, grains, sigma, order, errors, cost (default: all). DIR,
+or $CRYSTALNET_DATA, is a folder of external data with molecular dynamics, the AFLOW prototypes and
 structures of the Materials Project; without it these three parts are left out. Regions are balls in
 random orientation about a random point; "right" is the number of the space group, of 230.
 """
