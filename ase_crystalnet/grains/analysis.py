@@ -201,6 +201,9 @@ def _crystal(
     middle = grain.positions.mean(axis=0)
     positions = grain.positions - middle
     lattice, places, _ = regression(given.cells, site, positions, len(used))
+    # Atoms of one layer or one chain leave a vector of the lattice open.
+    if abs(np.linalg.det(lattice)) < FLAT * abs(np.linalg.det(grain.motif.lattice)):
+        return None
     rest = positions - given.cells @ lattice - places[site]
     # Where the lattice bends, an atom is where it would be in the mean one.
     if (rest**2).mean() > 1.1 * (given.offsets**2).mean():

@@ -158,12 +158,12 @@ def strain_field(
     for cell, number in cells:
         prepared = prepare(cell)
         laid = laid_in(frame, numbers, prepared, bases, has, threads)
-        rows = laid.certainty >= CERTAIN
+        good = laid.certainty >= CERTAIN
         if number:
-            rows &= owner == number
+            good &= owner == number
         elif crystals is not None:
-            rows &= (owner > 0) & (sizes[owner] >= least_atoms)
-        rows = np.flatnonzero(rows)
+            good &= (owner > 0) & (sizes[owner] >= least_atoms)
+        rows = np.flatnonzero(good)
         strain = _stretches(laid.lattices[rows], prepared.lattice)
         parts.append(_gridded(positions[frame.center[rows]], strain, owner[rows], edge))
     points, tensors, error, grain, count = (

@@ -24,7 +24,6 @@ from ase_crystalnet.grains.texture import (
 from ase_crystalnet.plotting.style import INK, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["density", "plot_inverse_pole_figures", "plot_orientation_map", "plot_pole_figures"]
@@ -153,7 +152,7 @@ def _grid(points: int) -> Array:
     return np.asarray(found[square <= 1])
 
 
-def _legend(axes: Axes, symmetry: Any) -> None:
+def _legend(axes: Any, symmetry: Any) -> None:
     """Colours of directions in the fundamental sector."""
     from orix.plot import DirectionColorKeyTSL
     from orix.vector import Vector3d
@@ -192,7 +191,7 @@ def density(at: Array, directions: Array, weights: Array) -> Array:
 
 
 def _density(
-    figure: Figure, axes: Axes, directions: Array, weights: Array, symmetry: Any = None
+    figure: Figure, axes: Any, directions: Array, weights: Array, symmetry: Any = None
 ) -> None:
     """A density with its scale, on the hemisphere or on the fundamental sector."""
     from matplotlib.cm import ScalarMappable

@@ -9,8 +9,11 @@ from ase.spacegroup import crystal
 
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import Fluctuations, average_crystal, seed_motif
+from ase_crystalnet.grains.analysis import _crystal
 from ase_crystalnet.grains.average_crystal import _fluctuations
 from ase_crystalnet.grains.modulations import superlattice_points
+from ase_crystalnet.grains.motif import Assignment, Motif
+from ase_crystalnet.grains.segmentation import Grain
 from ase_crystalnet.grains.superlattice import hermite
 from tests.grains.conftest import ball, cubic
 
@@ -155,3 +158,15 @@ def test_parts_of_one_layer_of_long_cells_have_no_lattice_of_their_own():
         2.5, cells, np.arange(len(block)) % 4, positions, cell.cell.array, 0.05**2
     )
     assert found == Fluctuations()
+
+
+def test_a_grain_of_one_layer_is_no_crystal():
+    block = Atoms("Cu", cell=[2.5, 2.5, 10.0], pbc=True).repeat((14, 14, 1))
+    count = len(block)
+    cells = np.stack(np.unravel_index(np.arange(count), (14, 14, 1)), axis=1)
+    motif = Motif(np.diag([2.5, 2.5, 10.0]), np.zeros((1, 3)), np.zeros(3), 2.5)
+    assignment = Assignment(
+        cells, np.zeros(count, np.int64), np.zeros((count, 3)), np.ones(count, bool)
+    )
+    grain = Grain(np.arange(count), motif, assignment, block.positions, motif.lattice[None])
+    assert _crystal(1, grain, block.numbers, None, (), 1.0) is None
