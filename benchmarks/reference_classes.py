@@ -1,10 +1,11 @@
 """Known crystals as classes per window: named where they are, refused where they are not.
 
-    python benchmarks/reference_classes.py [--data DIR] [--stride 6] [--json FILE]
+    python benchmarks/reference_classes.py [--data DIR] [--stride 6] [--json FILE] [PART ...]
 
-Balls of 1,500 atoms in random orientation; counted are atoms within 0.7 of the radius. In
-"relatives" all crystals are of one species and one volume an atom: only geometry tells them apart.
-DIR, or $CRYSTALNET_DATA, holds the AFLOW prototypes; without it they are left out.
+Parts: types, relatives, liquids, aflow (default: all). Balls of 1,500 atoms in random orientation;
+counted are atoms within 0.7 of the radius. In "relatives" all crystals are of one species and one
+volume an atom: only geometry tells them apart. DIR, or $CRYSTALNET_DATA, holds the AFLOW
+prototypes; without it they are left out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from common import markdown, show, write_json
+from common import markdown, show, where, write_json
 from crystals import TYPES, ball
 from numpy.typing import NDArray
 
@@ -159,6 +160,7 @@ def aflow(data: Path, stride: int, rng: np.random.Generator) -> list[dict[str, A
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help="default: all of them")
     parser.add_argument("--stride", type=int, default=6, help="of the prototypes of AFLOW")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("CRYSTALNET_DATA"))
@@ -168,13 +170,26 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("SPGLIB_WARNING", "OFF")
     rng = np.random.default_rng(given.seed)
-    parts = {"types": types(rng), "relatives": relatives(rng), "liquids": liquids(rng)}
-    if given.data is not None:
-        parts["aflow"] = aflow(Path(given.data), given.stride, rng)
-    for name, rows in parts.items():
+    made = {
+        "types": lambda: types(rng),
+        "relatives": lambda: relatives(rng),
+        "liquids": lambda: liquids(rng),
+        "aflow": lambda: aflow(Path(given.data), given.stride, rng) if given.data else [],
+    }
+    if unknown := set(given.parts) - set(made):
+        parser.error(f"unknown parts {', '.join(sorted(unknown))}; expected {', '.join(made)}")
+    results: dict[str, Any] = {}
+    if given.json.exists():
+        # Parts that are not run this time are kept, each with what made it.
+        results = json.loads(given.json.read_text()).get("parts", {})
+    for name in given.parts or made:
+        rows = made[name]()
+        if not rows:
+            continue
         show(f"\n{name}\n")
         show(markdown(list(rows[0]), [list(row.values()) for row in rows]) + "\n")
-    write_json(given.json, {"parts": parts})
+        results[name] = {"command": where()["command"], "rows": rows}
+        write_json(given.json, {"parts": results})
 
 
 if __name__ == "__main__":
