@@ -6,6 +6,7 @@ and is ASE's calculator. Files, progress bars and trajectories live outside (`fr
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,9 @@ class CrystalNet(Calculator):
         Windows that are found to show what a window nearby has shown take over its class
         probabilities; with structures. By default (None) those of a grid, `centers` "grid" and
         "adaptive"; True: all of them; False: every window goes the whole way.
+    references : sequence of ase.Atoms, str, Path or Reference
+        Known crystals, as cells or files of cells: each becomes a class by its name (that of the
+        file, or ``info["name"]``), without training (`grains.reference_classes`).
     engine : {'onnx', 'tensorflow'}, optional
         What runs the network: onnxruntime (the default, where the model has ``model.onnx``), or
         TensorFlow, if the extra "tensorflow" is installed. Probabilities agree to 1e-5.
@@ -120,6 +124,7 @@ class CrystalNet(Calculator):
         batch_size: int | None = None,
         faults: bool | None = None,
         reuse: bool | None = None,
+        references: Sequence[Atoms | str | Path | Reference] = (),
         engine: str | None = None,
     ) -> None:
         super().__init__()
@@ -176,6 +181,8 @@ class CrystalNet(Calculator):
                 chosen=chosen,
                 **looking,  # type: ignore[arg-type]
             )
+        self.references: tuple[Reference, ...] = ()
+        self._know(references)
         self.frame: FrameAnalysis | None = None
 
     def _fingerprint_of_card(self) -> Fingerprint:
@@ -188,6 +195,33 @@ class CrystalNet(Calculator):
                 f"{self.classifier.card.folder / 'card.json'} is damaged: fingerprint is "
                 f"{constants!r} ({error}); install the model again"
             ) from error
+
+    def _know(self, references: Sequence[Atoms | str | Path | Reference]) -> None:
+        """Take crystals as classes beside those of the model."""
+        if references:
+            from ase_crystalnet.grains.reference_classes import check_names
+            from ase_crystalnet.grains.references import load_references
+
+            self.references = check_names(load_references(references), self.method.classes)
+
+    def with_references(self, references: Sequence[Atoms | str | Path | Reference]) -> CrystalNet:
+        """The same analyzer, the network shared, with these known crystals as further classes.
+
+        Parameters
+        ----------
+        references : sequence of ase.Atoms, str, Path or Reference
+            As of the constructor; they take the place of those that this one has.
+
+        Raises
+        ------
+        InputError
+            A reference cannot be used, or its name is taken.
+        """
+        result = copy.copy(self)
+        result.atoms, result.results, result.frame = None, {}, None
+        result.references = ()
+        result._know(references)
+        return result
 
     def __repr__(self) -> str:
         shown = [repr(self.classifier.card.name)]
@@ -209,7 +243,7 @@ class CrystalNet(Calculator):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
-        return self.method.classes
+        return (*self.method.classes, *(each.name for each in self.references))
 
     @property
     def min_certainty(self) -> float | None:
@@ -278,7 +312,12 @@ class CrystalNet(Calculator):
         atoms = as_atoms(atoms)
         if only is not None:
             atoms = chosen_atoms(atoms, only)
-        return self.method.analyze(atoms, centers, spacing, progress)
+        frame = self.method.analyze(atoms, centers, spacing, progress)
+        if not self.references:
+            return frame
+        from ase_crystalnet.grains.reference_classes import with_references
+
+        return with_references(frame, atoms, self.references)
 
     def crystals(
         self,

@@ -2,8 +2,8 @@
 
     python benchmarks/crystals.py [--draws 2] [--data DIR] [--stride 12] [--json FILE] [PART ...]
 
-Parts: types, md, aflow, structures, none, grains, order, errors (default: all). DIR, or
-$CRYSTALNET_DATA, is a folder of external data with molecular dynamics, the AFLOW prototypes and
+Parts: types, md, aflow, structures, none, grains, sigma, order, errors, cost (default: all). DIR,
+or $CRYSTALNET_DATA, is a folder of external data with molecular dynamics, the AFLOW prototypes and
 structures of the Materials Project; without it these three parts are left out. Regions are balls in
 random orientation about a random point; "right" is the number of the space group, of 230.
 """
@@ -192,6 +192,7 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
     right: dict[tuple[int, int], dict[float, list[bool]]] = {each: {} for each in bins}
     stated: dict[tuple[int, int], list[float]] = {each: [] for each in bins}
     labelled: dict[tuple[int, int], list[bool]] = {each: [] for each in bins}
+    answers: list[tuple[float, bool]] = []
     with gzip.open(given.data / "prototypes" / "aflow_prototypes.json.gz") as file:
         entries = json.load(file)
     for entry in entries[given.offset :: given.stride]:
@@ -210,6 +211,7 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
             got = 0 if one is None else one.space_group
             right[size].setdefault(sigma, []).append(got == known.number)
             stated[size].append(0.0 if one is None else one.probability)
+            answers.append((stated[size][-1], got == known.number))
             if one is not None and got == known.number:
                 label = "" if one.library is None else one.library.reference.label
                 labelled[size].append(label == entry["tags"]["aflow"])
@@ -227,7 +229,22 @@ def aflow(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str,
                 100 * float(np.mean(labelled[low, high])), 1
             )
             rows.append(row)
+    show(f"calibration error of the stated probability: {calibration_error(answers):.3f}")
+    for row in rows:
+        row["calibration error, all"] = round(calibration_error(answers), 3)
     return rows
+
+
+def calibration_error(answers: list[tuple[float, bool]]) -> float:
+    """Mean difference of stated probability and share that is right, over bins of the former."""
+    stated, right = (np.array(each, float) for each in zip(*answers, strict=True))
+    part = np.digitize(stated, (0.05, 0.5, 0.9, 0.95, 0.99))
+    return float(
+        sum(
+            (part == k).mean() * abs(stated[part == k].mean() - right[part == k].mean())
+            for k in np.unique(part)
+        )
+    )
 
 
 def structures(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -240,12 +257,16 @@ def structures(given: argparse.Namespace, rng: np.random.Generator) -> list[dict
     right: dict[tuple[int, int], dict[str, list[bool]]] = {
         each: {"sigma 0.04": [], "at rest": []} for each in bins
     }
+    answers: list[tuple[float, bool]] = []
     for row in rng.choice(len(entries), given.structures, replace=False):
         entry = entries[row]
         cell = Atoms(entry["Z"], cell=entry["lattice"], scaled_positions=entry["frac"], pbc=True)
         size = next(each for each in bins if each[0] <= len(cell) <= each[1])
-        got = group_of(ball(cell, max(3000, 60 * len(cell)), 0.04, 0.0, rng))
+        atoms = ball(cell, max(3000, 60 * len(cell)), 0.04, 0.0, rng)
+        one = crystal_of(atoms.positions, atoms.numbers)
+        got = 0 if one is None else one.space_group
         right[size]["sigma 0.04"].append(got == entry["sg"])
+        answers.append((0.0 if one is None else one.probability, got == entry["sg"]))
         edge = (1500 * cell.get_volume() / len(cell)) ** (1 / 3)
         copies = np.maximum(np.rint(edge / cell.cell.lengths()), 1).astype(int)
         found = find_crystals(cell.repeat(copies.tolist()))
@@ -253,9 +274,12 @@ def structures(given: argparse.Namespace, rng: np.random.Generator) -> list[dict
         right[size]["at rest"].append(rest == entry["sg"])
         if got != entry["sg"] or rest != entry["sg"]:
             show(f"{entry['id']} {len(cell)} sites: {got}, at rest {rest}, true {entry['sg']}")
+    error = round(calibration_error(answers), 3)
+    stated = round(100 * float(np.mean([each[0] for each in answers])), 1)
     return [
         {"sites": f"{low}-{high}", "structures": len(found["at rest"])}
         | {key: round(100 * float(np.mean(values)), 1) for key, values in found.items()}
+        | {"mean stated probability, all": stated, "calibration error, all": error}
         for (low, high), found in right.items()
         if found["at rest"]
     ]
@@ -335,6 +359,39 @@ def grains(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str
     return rows
 
 
+def sigma(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Coincidence boundaries of copper: two halves of a cube, one of them turned."""
+    turns = {3: (60.0, (1, 1, 1)), 5: (36.87, (1, 0, 0)), 9: (38.94, (1, 1, 0))}
+    rows = []
+    for number, (angle, axis) in turns.items():
+        row: dict[str, Any] = {"boundary": f"Sigma {number}"}
+        for width in (0.05, 0.08, 0.10):
+            named, deviation = 0, []
+            for _ in range(given.draws):
+                first = Rotation.random(random_state=int(rng.integers(2**31)))
+                between = Rotation.from_rotvec(
+                    np.radians(angle) * np.array(axis) / np.linalg.norm(axis)
+                )
+                halves = []
+                for turn, side in ((first, -1), (first * between, 1)):
+                    half = bulk("Cu", cubic=True).repeat(18)
+                    half.positions = turn.apply(half.positions - half.positions.mean(axis=0))
+                    inside = (np.abs(half.positions) < 22).all(axis=1)
+                    halves.append(half[inside & (side * half.positions[:, 0] > 0.9)])
+                atoms = halves[0] + halves[1]
+                atoms.pbc = False
+                atoms.positions += rng.normal(0, width * 2.556, (len(atoms), 3))
+                found = find_crystals(atoms)
+                known = [each for each in found.boundaries if each.sigma == number]
+                named += len(found) == 2 and bool(known)
+                deviation += [each.misorientation for each in known]
+            row[f"named at {width:.2f}, %"] = round(100 * named / given.draws, 1)
+        row["misorientation, degrees"] = round(float(np.mean(deviation)), 2) if deviation else ""
+        rows.append(row)
+        show(str(row))
+    return rows
+
+
 def order(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Alloys of partial order."""
     rows = []
@@ -400,6 +457,41 @@ def errors(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str
     return rows
 
 
+def cost(given: argparse.Namespace, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Processor time of grains and all that follows beside that of the analysis of every atom."""
+    from ase_crystalnet import CrystalNet
+
+    atoms, _, _ = crystals.polycrystal(
+        crystals.fcc(), given.cost_atoms, max(given.cost_atoms // 20_000, 2), sigma=0.06, rng=rng
+    )
+    net = CrystalNet()
+    net.analyze(atoms[:2000], np.arange(0, 2000, 20))  # compiles
+    find_crystals(crystals.polycrystal(crystals.fcc(), 3000, 2, sigma=0.06, rng=rng)[0])
+    # Windows of some atoms stand for those of all; what a frame costs whatever their number is the
+    # rest of two such times.
+    spent = []
+    for stride in (given.cost_stride, 4 * given.cost_stride):
+        at = np.arange(0, len(atoms), stride)
+        start = time.process_time()
+        net.analyze(atoms, at)
+        spent.append((len(at), time.process_time() - start))
+    (many, longer), (few, shorter) = spent
+    each = (longer - shorter) / (many - few)
+    analysis = longer + each * (len(atoms) - many)
+    start = time.process_time()
+    found = find_crystals(atoms)
+    own = time.process_time() - start
+    return [
+        {
+            "atoms": len(atoms),
+            "grains": len(found),
+            "analysis, s": round(analysis, 1),
+            "grains, s": round(own, 1),
+            "share, %": round(100 * own / analysis, 1),
+        }
+    ]
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, np.random.Generator], list[dict[str, Any]]]] = {
     "types": types,
     "md": md,
@@ -407,8 +499,10 @@ PARTS: dict[str, Callable[[argparse.Namespace, np.random.Generator], list[dict[s
     "structures": structures,
     "none": none,
     "grains": grains,
+    "sigma": sigma,
     "order": order,
     "errors": errors,
+    "cost": cost,
 }
 
 
@@ -422,6 +516,8 @@ def main() -> None:
     parser.add_argument("--structures", type=int, default=60, help="of the Materials Project")
     parser.add_argument("--atoms", type=int, default=20_000, help="of a polycrystal")
     parser.add_argument("--grains", type=int, default=8, help="of a polycrystal")
+    parser.add_argument("--cost-atoms", type=int, default=250_000, help="of the part cost")
+    parser.add_argument("--cost-stride", type=int, default=25, help="one atom of so many")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("CRYSTALNET_DATA"))
     parser.add_argument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +46,13 @@ def _analyzer(
         if names == "structure":
             given |= {"faults": faults, "reuse": reuse}
     return CrystalNet(model or None, **given)
+
+
+@lru_cache(maxsize=2)
+def _with_references(net: CrystalNet, references: str) -> CrystalNet:
+    """An analyzer that knows crystals from files, too."""
+    files = [name.strip() for name in references.split(";") if name.strip()]
+    return net.with_references(files) if files else net
 
 
 def _type(name: str) -> OvitoObject:
@@ -94,6 +101,9 @@ class CrystalNetModifier(ModifierInterface):
         Colour the particles by their structure type.
     lindemann_frames : int
         Frames over which the Lindemann parameter is averaged, at least 2; 0 is off.
+    references : str
+        Files of known crystals (CIF, POSCAR, ...) with semicolons between: further types, named
+        after the files.
     faults : bool
         Find the stacking of every particle of close-packed crystals and diamond, and their twin
         planes and stacking faults; with names as structures.
@@ -120,6 +130,7 @@ class CrystalNetModifier(ModifierInterface):
     spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
     window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
     names = traits.Enum("structure", "symmetry", label="Classes are")
+    references = traits.Str("", label="Reference files (; between)")
     faults = traits.Bool(True, label="Twin planes and stacking faults")
     reuse = traits.Enum("grid", "always", "never", label="Take over answers of windows nearby")
     min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
@@ -182,6 +193,7 @@ class CrystalNetModifier(ModifierInterface):
         if self.reuse != "grid":
             asked["reuse"] = self.reuse == "always"
         net = _analyzer(self.model, self.window_atoms, **asked)
+        net = _with_references(net, self.references)
         atoms = analysis = disorder = None
         if len(indices):
             atoms = to_atoms(data, indices)
@@ -201,7 +213,9 @@ class CrystalNetModifier(ModifierInterface):
     def _analysis(self, net: CrystalNet, atoms: Atoms) -> Steps:
         spacing = self.spacing or None
         # Only labels depend on the smallest certainty: it is no part of the key.
-        given = (self.model, self.names, self.window_atoms, self.faults, self.reuse)
+        given = (
+            self.model, self.names, self.window_atoms, self.faults, self.reuse, self.references
+        )  # fmt: skip
         key = _key(atoms, *given, self.centers, spacing)
 
         def work(progress: Any) -> FrameAnalysis:

@@ -63,6 +63,8 @@ class Settings:
         Hash of the model's weights, by its card.
     format, reader, select
         How the files were read, and which atoms count.
+    references
+        Files of known crystals that are classes.
     """
 
     trajectory: list[str]
@@ -81,6 +83,7 @@ class Settings:
     format: str | None = None
     reader: dict[str, Any] | None = None
     select: str | None = None
+    references: list[str] | None = None
 
 
 @one_line_errors
@@ -160,6 +163,14 @@ def analyze(
             "or every window is computed in full.",
         ),
     ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A known crystal (CIF, POSCAR, ...) as a further class, named after the file; "
+            "may be repeated. Nothing is trained.",
+        ),
+    ] = None,
     frames: Annotated[
         str, typer.Option(metavar="START:STOP:STEP", help="Which frames, as in Python.")
     ] = ":",
@@ -225,6 +236,7 @@ def analyze(
     crystalnet analyze huge.dump --centers grid --spacing 6 --min-certainty 0.9 -o run.h5
     crystalnet analyze long.extxyz -o run.h5 --resume --workers 8
     crystalnet analyze ice.xtc --topology ice.gro --select "name OW" -o ice.h5
+    crystalnet analyze aged.dump --reference theta.cif --reference S.cif -o labelled.extxyz
     ```
     """
     from ase_crystalnet.classifier.card import ModelCard, find_model
@@ -274,6 +286,7 @@ def analyze(
         format,
         options or None,
         select,
+        reference or None,
     )
     reading: dict[str, Any] = {"format": format, "reader": options, "only": select}
     outputs = Outputs(outputs_wanted, settings=asdict(settings), overwrite=overwrite, resume=resume)
@@ -381,6 +394,7 @@ def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: 
         strain_limit=settings.strain_limit,
         faults=None if settings.faults else False,
         reuse=settings.reuse,
+        references=settings.references or (),
         engine=engine,
     )
     if not in_workers:

@@ -7,6 +7,8 @@ from .boundaries import Boundary as Boundary
 from .figures import plot_grain_sizes as plot_grain_sizes
 from .motif import Motif as Motif
 from .order import ChemicalOrder as ChemicalOrder
+from .reference_classes import ReferenceAnswer as ReferenceAnswer
+from .reference_classes import recognise as recognise
 from .references import Reference as Reference
 from .references import ReferenceMatch as ReferenceMatch
 from .references import load_references as load_references
@@ -19,6 +21,8 @@ from .short_range import ShortRangeOrder as ShortRangeOrder
 from .short_range import short_range_order as short_range_order
 from .space_group import SpaceGroup as SpaceGroup
 from .space_group import find_space_group as find_space_group
+from .strain_fields import StrainField as StrainField
+from .strain_fields import strain_field as strain_field
 from .strains import deformation as deformation
 from .tracking import GrainHistory as GrainHistory
 from .tracking import GrainTracker as GrainTracker
@@ -36,10 +40,12 @@ __all__ = [
     "GrainTracker",
     "Motif",
     "Reference",
+    "ReferenceAnswer",
     "ReferenceMatch",
     "Segmentation",
     "ShortRangeOrder",
     "SpaceGroup",
+    "StrainField",
     "average_crystal",
     "crystal_of",
     "deformation",
@@ -47,7 +53,9 @@ __all__ = [
     "find_space_group",
     "load_references",
     "plot_grain_sizes",
+    "recognise",
     "seed_motif",
     "short_range_order",
+    "strain_field",
     "track_grains",
 ]

@@ -50,10 +50,14 @@ NAMING_WINDOWS = 24
 FLAT = 1e-3
 #: A cell is doubtful if its least filled site holds a smaller share of the atoms of the fullest,
 #: the atoms of one are so many times as far from their mean as those of the median, or a smaller
-#: share of the atoms is on sites. Probability that a cell of more than so many sites is right
-#: without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py aflow).
+#: share of the atoms is on sites; and if the displacements on a site are so uneven (largest
+#: variance along a direction over the median of all) where species share a site: sites of a cell
+#: that is too small hold atoms of several. Probability that a cell of more than so many sites, and
+#: its group, are right without and with doubt: of AFLOW's prototypes (benchmarks/crystals.py, part
+#: aflow). What is wrong without doubt are distortions below their errors.
 FILLED, WIDE, ON_SITES = 0.8, 2.0, 0.97
-SIMPLE, CELL_PROBABILITY = 4, (0.98, 0.25)
+UNEVEN, SHARED = 2.2, 0.05
+SIMPLE, CELL_PROBABILITY = 4, (0.97, 0.45)
 #: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
 SHUT_IN = 0.8
 #: Neighbours within this many nearest-neighbour distances are bonded.
@@ -197,6 +201,9 @@ def _crystal(
     middle = grain.positions.mean(axis=0)
     positions = grain.positions - middle
     lattice, places, _ = regression(given.cells, site, positions, len(used))
+    # Atoms of one layer or one chain leave a vector of the lattice open.
+    if abs(np.linalg.det(lattice)) < FLAT * abs(np.linalg.det(grain.motif.lattice)):
+        return None
     rest = positions - given.cells @ lattice - places[site]
     # Where the lattice bends, an atom is where it would be in the mean one.
     if (rest**2).mean() > 1.1 * (given.offsets**2).mean():
@@ -289,11 +296,16 @@ def _cell_probability(average: AverageCrystal, on_sites: float) -> float:
     """Probability that the cell is the right one, from what wrong ones have.
 
     Of a cell that is too small or otherwise wrong some sites are half empty, or hold atoms that lie
-    in two places, or atoms lie on none.
+    in two places, of several species, or atoms lie on none.
     """
     width = np.trace(average.displacement, axis1=1, axis2=2)
     wide = width.max() > WIDE**2 * np.median(width)
-    if average.filling.min() < FILLED or wide or on_sites < ON_SITES:
+    most = np.linalg.eigvalsh(average.displacement)
+    uneven = most[:, -1].max() > UNEVEN * np.median(most)
+    shares = average.counts / np.maximum(average.counts.sum(axis=1, keepdims=True), 1)
+    shared = shares.max(axis=1).min() < 1 - SHARED
+    doubtful = average.filling.min() < FILLED or wide or on_sites < ON_SITES
+    if doubtful or (uneven and shared):
         return CELL_PROBABILITY[1]
     return CELL_PROBABILITY[0] if len(average.sites) > SIMPLE else 1.0
 

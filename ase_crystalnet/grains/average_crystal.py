@@ -239,6 +239,8 @@ def _fluctuations(
     for number in range(8):
         rows = part == number
         its, _, normal = regression(cells[rows], site[rows], positions[rows], count)
+        if np.linalg.matrix_rank(normal) < 3:
+            return Fluctuations()  # a part of one layer of cells has no lattice of its own
         gradient = inverse @ its
         strains.append((gradient + gradient.T) / 2 - np.eye(3))
         white = inverse @ np.linalg.inv(normal) @ inverse.T

@@ -22,6 +22,7 @@ __all__ = [
     "write_crystals",
     "write_history",
     "write_poscar",
+    "write_rows",
 ]
 
 #: Share of a site from which on it counts as one species'.
@@ -68,7 +69,7 @@ def write_crystals(crystals: Crystals, atoms: Atoms, path: str | Path) -> None:
         return
     with whole_file(path) as part:
         if suffix == ".csv":
-            _write_rows(crystals.rows(), part)
+            write_rows(crystals.rows(), part)
         else:
             from ase.io import write
 
@@ -142,10 +143,11 @@ def write_history(history: GrainHistory, path: str | Path) -> None:
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path}: expected a name that ends in .csv")
     with whole_file(path) as part:
-        _write_rows(history.rows(), part)
+        write_rows(history.rows(), part)
 
 
-def _write_rows(rows: list[dict[str, object]], path: Path) -> None:
+def write_rows(rows: list[dict[str, object]], path: Path) -> None:
+    """Write rows as CSV, named by the keys of the first; without rows only a head."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["grain"])
         writer.writeheader()

@@ -137,14 +137,14 @@ class GrainFinder:
         """
         positions = validated_positions(atoms)
         space = PeriodicSpace.of(atoms)
-        frame = _Windows.of(space, space.wrap(positions), threads)
+        frame = Windows.of(space, space.wrap(positions), threads)
         if frame is None:
             none = np.zeros((len(atoms), NEIGHBORS), np.int64)
             return Segmentation(np.zeros(len(atoms), np.int32), (), none)
         return self._grains(frame, np.asarray(atoms.numbers), threads)
 
     def _grains(
-        self, frame: _Windows, numbers: NDArray[np.int64], threads: int | None
+        self, frame: Windows, numbers: NDArray[np.int64], threads: int | None
     ) -> Segmentation:
         finder = LatticeFinder()
         mask = np.ones(frame.source.shape, bool)
@@ -175,7 +175,7 @@ class GrainFinder:
             failures = 0 if grown else failures + 1
         return state.segmentation(frame.neighbors, self.least_atoms)
 
-    def _grown(self, frame: _Windows, window: int, motif: Motif, state: _State) -> bool:
+    def _grown(self, frame: Windows, window: int, motif: Motif, state: _State) -> bool:
         """Grow a crystal; whether it became a grain."""
         from ase_crystalnet.grains._kernels.growth import (  # compiled on first use
             claim,
@@ -262,7 +262,7 @@ def _rows(grain: Grain, rows: NDArray[np.bool_]) -> Grain:
 
 
 @dataclass(frozen=True, eq=False)
-class _Windows:
+class Windows:
     """M windows of W atoms that cover a frame."""
 
     tree: cKDTree
@@ -275,7 +275,7 @@ class _Windows:
     neighbors: NDArray[np.int64]
 
     @classmethod
-    def of(cls, space: PeriodicSpace, positions: Array, threads: int | None) -> _Windows | None:
+    def of(cls, space: PeriodicSpace, positions: Array, threads: int | None) -> Windows | None:
         """Windows about the atoms nearest to the middles of cubes; None of too few atoms."""
         workers = -1 if threads is None else threads
         count = len(positions)

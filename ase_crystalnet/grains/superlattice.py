@@ -6,8 +6,11 @@ gains by it, or if it is species or vacancies that are ordered.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.grains.modulations import (
@@ -36,8 +39,13 @@ __all__ = ["divided", "enlarged", "hermite", "ordered"]
 FALSE_ALARM = 1e-4
 #: The same of species alone, where it is asked whether there is any order.
 FALSE_ORDER = 1e-3
+#: Of arms that complete a star of which one is certain: it tells L1_2 from L1_0.
+FALSE_STAR = 5e-3
 #: Order of species has periods of two to four cells of the disordered crystal.
 ORDERS = (2, 3, 4)
+#: Largest relative difference of the lengths of arms of one star of points: the lattice may be
+#: strained.
+ARMS = 0.03
 #: Least share of the variance of the occupation that ordered vacancies explain.
 ORDERED_VACANCIES = 0.5
 #: Least standard deviation of the cells of atoms along a vector of the lattice: of two in a row it
@@ -163,6 +171,13 @@ def ordered(motif: Motif, positions: Array, numbers: NDArray[np.int64]) -> Motif
     """
     found = motif.assign(positions)
     if len(np.unique(numbers[found.near])) > 1:
+        # Part of the order may be in the cell already; its star is one of the cell without species.
+        parent = divided(motif, positions, np.ones_like(numbers))
+        if len(parent.sites) < len(motif.sites):
+            at = parent.assign(positions)
+            other = _by_order(parent, at, positions, numbers, species=True)
+            if len(other.sites) > len(motif.sites):
+                motif, found = other, other.assign(positions)
         other = _by_order(motif, found, positions, numbers, species=True)
         if other is not motif:
             motif, found = other, other.assign(positions)
@@ -187,10 +202,15 @@ def _by_order(
         points=superlattice_points(ORDERS),
     )
     basis, step = UNIT * np.eye(3, dtype=np.int64), 1
+    length, known = _lengths(points, motif.lattice), np.zeros(0)
     for number in np.lexsort((-power, log_p)):
         # One point has to stand out of all of them; then the others of its star only by themselves.
-        if log_p[number] > np.log(FALSE_ORDER / len(points) if step == 1 else FALSE_ORDER):
+        of_star = bool((np.abs(length[number] / known - 1) < ARMS).any())
+        if log_p[number] > np.log(FALSE_ORDER):
             break
+        if not of_star and log_p[number] > np.log(FALSE_ORDER / len(points)):
+            continue
+        known = np.append(known, length[number])
         trial = hermite(np.vstack([basis, points[number]]))
         larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
         too_large = len(motif.sites) * larger > MOST_SITES
@@ -201,12 +221,90 @@ def _by_order(
         ):
             break
         basis, step = trial, larger
-    if step == 1:
+    if step == 1 and species:
+        best = _best_of_star(length, log_p)
+        if best is not None:
+            basis = hermite(np.vstack([basis, points[best]]))
+            step = UNIT**3 // round(abs(float(np.linalg.det(basis))))
+    if step == 1 or found.near.sum() < LEAST_ATOMS * len(motif.sites) * step:
         return motif
+    if species:
+        basis = _whole_stars(motif, found, points, log_p, basis)
     if not species and _share_of_vacancies(motif, found, basis) < ORDERED_VACANCIES:
         return motif
     other = _in_superlattice(motif, found, positions, basis)
     return motif if other is None else other
+
+
+def _whole_stars(
+    motif: Motif,
+    found: Assignment,
+    points: NDArray[np.int64],
+    log_p: Array,
+    basis: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The basis with the arms of its points' stars that are significant together.
+
+    Of the three arms of weak L1_2 order one may be seen for certain and two only by both, and one
+    alone is L1_0's. Arms of a star are points of one length.
+
+    Parameters
+    ----------
+    motif, found
+    points : (M, 3) integer array
+        Of superlattices, in 1 / `UNIT`.
+    log_p : (M,) array
+        Of each alone.
+    basis : (3, 3) integer array
+        Of the reciprocal lattice that is found so far.
+    """
+    length = _lengths(points, motif.lattice)
+    inside = _inside(points, basis)
+    for size in np.unique(length[inside].round(6)):
+        arms = ~inside & (np.abs(length / size - 1) < ARMS)
+        if not arms.any():
+            continue
+        # Fisher: minus twice the sum of the logarithms of p-values is chi squared.
+        together = chi2.logsf(-2 * log_p[arms].sum(), 2 * int(arms.sum()))
+        trial = hermite(np.vstack([basis, points[arms]]))
+        larger = UNIT**3 // round(abs(float(np.linalg.det(trial))))
+        sites = len(motif.sites) * larger
+        if (
+            together < np.log(FALSE_STAR)
+            and larger <= LARGEST_STEP
+            and sites <= MOST_SITES
+            and found.near.sum() >= LEAST_ATOMS * sites
+        ):
+            basis = trial
+            inside = _inside(points, basis)
+    return basis
+
+
+def _best_of_star(length: Array, log_p: Array) -> int | None:
+    """The strongest arm of the star that is significant as a whole, if none of its arms is."""
+    sizes = np.unique(length.round(6))
+    starts = sizes[np.append(True, np.diff(sizes) > ARMS * sizes[1:])]
+    best, found = np.log(FALSE_ORDER / len(starts)), None
+    for size in starts:
+        arms = np.flatnonzero(np.abs(length / size - 1) < ARMS)
+        together = chi2.logsf(-2 * log_p[arms].sum(), 2 * len(arms))
+        if together < best:
+            best, found = together, int(arms[np.argmin(log_p[arms])])
+    return found
+
+
+def _inside(points: NDArray[np.int64], basis: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which points (M, 3) are of the lattice with an integer basis."""
+    share = points @ np.linalg.inv(basis)
+    return np.asarray((np.abs(share - np.rint(share)) < 1e-6).all(axis=1))
+
+
+def _lengths(points: NDArray[np.int64], lattice: Array) -> Array:
+    """Lengths (M,) of the shortest of the vectors that points (M, 3) stand for, 1 / Angstrom."""
+    reciprocal = np.linalg.inv(lattice).T
+    shifts = np.array(list(product((-1, 0, 1), repeat=3)))
+    every = (points[:, None] / UNIT + shifts) @ reciprocal
+    return np.asarray(np.linalg.norm(every, axis=2).min(axis=1))
 
 
 def _share_of_vacancies(motif: Motif, found: Assignment, basis: NDArray[np.int64]) -> float:

@@ -430,3 +430,27 @@ def test_what_takes_over_is_asked_for(
     monkeypatch.setattr(analyze, "make_analyzer", make)
     assert run("analyze", "md.extxyz", *words).exit_code == 0
     assert asked == [wanted]
+
+
+def test_references_are_classes_beside_those_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = bulk("Cu", cubic=True)
+    write("matrix.cif", cell)
+    atoms = cell.repeat(4)
+    atoms.rattle(0.1, seed=1)
+    write("md.extxyz", atoms)
+    result = run(
+        "analyze", "md.extxyz", "--centers", "grid", "--reference", "matrix.cif", "-o", "a.h5",
+        "-o", "a.extxyz", "-o", "a.csv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[2].split()[:2] == ["matrix", str(len(atoms))]
+    assert set(read("a.extxyz").arrays["crystalnet_class"]) == {"matrix"}
+    with open("a.csv", newline="") as file:
+        assert float(next(csv.DictReader(file))["fraction_matrix"]) == 1
+    with ResultFile("a.h5") as result_file:
+        assert result_file.settings["references"] == ["matrix.cif"]
+        assert result_file[0].classes[-1] == "matrix"
+    assert "none.cif" in refused(run("analyze", "md.extxyz", "--reference", "none.cif"))

@@ -76,3 +76,44 @@ def test_no_such_frame_is_one_line(tmp_path):
     found = run(tmp_path / "one.extxyz", "--frames", "5:")
     assert found.exit_code != 0
     assert "no frames among those asked for" in found.output
+
+
+def test_a_map_and_figures_of_texture(tmp_path):
+    atoms, _, _ = crystals.polycrystal(crystals.fcc(), 3000, 2, sigma=0.05, rng=1)
+    write(tmp_path / "md.extxyz", atoms)
+    found = run(
+        tmp_path / "md.extxyz", "-o", tmp_path / "map.ctf", "-o", tmp_path / "map.ang",
+        "--plane", "x=3.5", "--figures", tmp_path / "texture",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    head = (tmp_path / "map.ctf").read_text().splitlines()
+    assert head[0] == "Channel Text File" and "x = 0.3500 nm" in head[1]
+    assert "A1 (fcc)\t11\t225" in head[13]
+    assert "fcc" in (tmp_path / "map.ang").read_text()
+    names = {path.name for path in (tmp_path / "texture").iterdir()}
+    assert names == {"map.png", "pole_figures.png", "inverse_pole_figures.png"}
+    wrong = run(tmp_path / "md.extxyz", "--plane", "w")
+    assert wrong.exit_code == 2
+    assert "expected x, y or z" in wrong.stderr
+    again = run(tmp_path / "md.extxyz", "--figures", tmp_path / "texture")
+    assert again.exit_code != 0 and "--overwrite" in again.stderr
+
+
+def test_the_strain_field_is_a_table(tmp_path):
+    cell = crystals.fcc()
+    cell.write(tmp_path / "matrix.cif")
+    atoms = crystals.supercell(cell, 3000)
+    atoms.set_cell(atoms.cell.array * [1.01, 1, 1], scale_atoms=True)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.08, (len(atoms), 3))
+    write(tmp_path / "md.extxyz", atoms)
+    path = tmp_path / "strain.csv"
+    found = run(
+        tmp_path / "md.extxyz", "--reference", tmp_path / "matrix.cif", "--strain-field", path
+    )
+    assert found.exit_code == 0, found.output
+    rows = list(csv.DictReader(path.open()))
+    assert {row["against"] for row in rows} == {"matrix"} and {row["grain"] for row in rows} == {
+        "1"
+    }
+    assert abs(np.mean([float(row["strain_xx"]) for row in rows]) - 0.01) < 0.002
+    assert run(tmp_path / "md.extxyz", "--strain-field", tmp_path / "strain.txt").exit_code == 2

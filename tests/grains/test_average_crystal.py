@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.spacegroup import crystal
 
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import Fluctuations, average_crystal, seed_motif
+from ase_crystalnet.grains.analysis import _crystal
+from ase_crystalnet.grains.average_crystal import _fluctuations
 from ase_crystalnet.grains.modulations import superlattice_points
+from ase_crystalnet.grains.motif import Assignment, Motif
+from ase_crystalnet.grains.segmentation import Grain
 from ase_crystalnet.grains.superlattice import hermite
 from tests.grains.conftest import ball, cubic
 
@@ -140,3 +145,28 @@ def test_hermite_form_spans_the_same_lattice():
         whole = rows @ np.linalg.inv(basis)
         assert np.abs(whole - np.rint(whole)).max() < 1e-9
         assert np.abs(np.tril(basis, -1)).max() == 0
+
+
+def test_parts_of_one_layer_of_long_cells_have_no_lattice_of_their_own():
+    cell = Atoms("Cu4", cell=[2.5, 2.5, 10.0], pbc=True)
+    cell.positions[:, 2] = [0.0, 2.5, 5.0, 7.5]
+    block = cell.repeat((14, 14, 2))
+    places = np.arange(len(block)) // 4
+    cells = np.stack(np.unravel_index(places, (14, 14, 2)), axis=1)
+    positions = block.positions + np.random.default_rng(1).normal(0, 0.05, (len(block), 3))
+    found = _fluctuations(
+        2.5, cells, np.arange(len(block)) % 4, positions, cell.cell.array, 0.05**2
+    )
+    assert found == Fluctuations()
+
+
+def test_a_grain_of_one_layer_is_no_crystal():
+    block = Atoms("Cu", cell=[2.5, 2.5, 10.0], pbc=True).repeat((14, 14, 1))
+    count = len(block)
+    cells = np.stack(np.unravel_index(np.arange(count), (14, 14, 1)), axis=1)
+    motif = Motif(np.diag([2.5, 2.5, 10.0]), np.zeros((1, 3)), np.zeros(3), 2.5)
+    assignment = Assignment(
+        cells, np.zeros(count, np.int64), np.zeros((count, 3)), np.ones(count, bool)
+    )
+    grain = Grain(np.arange(count), motif, assignment, block.positions, motif.lattice[None])
+    assert _crystal(1, grain, block.numbers, None, (), 1.0) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -10,8 +12,16 @@ from ase.spacegroup import crystal
 from ase_crystalnet import crystals
 from ase_crystalnet.grains import crystal_of, seed_motif
 from ase_crystalnet.grains.analysis import _cell_probability, _enclosed
-from ase_crystalnet.grains.modulations import modulations
-from ase_crystalnet.grains.superlattice import enlarged, ordered
+from ase_crystalnet.grains.modulations import UNIT, modulations, superlattice_points
+from ase_crystalnet.grains.motif import Motif
+from ase_crystalnet.grains.superlattice import (
+    _best_of_star,
+    _lengths,
+    _whole_stars,
+    enlarged,
+    hermite,
+    ordered,
+)
 from tests.grains.conftest import ball, cubic
 
 HEXAGONAL, RIGHT = (90, 90, 120), (90, 90, 90)
@@ -152,3 +162,34 @@ def test_a_cell_without_all_its_sites_is_doubtful():
     assert _cell_probability(whole.average, 1.0) > 0.95
     assert _cell_probability(whole.average, 0.96) < 0.5
     assert whole.probability == whole.group.probability * whole.cell_probability
+
+
+@pytest.mark.parametrize(
+    "arms, index",
+    [((-13.0, 0.0, -0.4), 2), ((-13.0, -4.0, -3.5), 4), ((-13.0, -9.0, 0.0), 4)],
+    ids=["L1_0", "L1_2, two arms together", "L1_2, two arms"],
+)
+def test_arms_of_a_star_are_taken_together(arms, index):
+    lattice = 3.6 * np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    motif = Motif(lattice, np.zeros((1, 3)), np.zeros(3), 2.55)
+    positions = np.array(list(product(range(-5, 6), repeat=3))) @ lattice
+    points = superlattice_points((2,))
+    length = _lengths(points, lattice)
+    star = np.flatnonzero(np.abs(length * 3.6 - 1) < 0.01)
+    assert len(star) == 3 and len(points) == 7
+    log_p = np.full(len(points), -0.5)
+    log_p[star] = arms
+    basis = hermite(np.vstack([UNIT * np.eye(3, dtype=np.int64), points[star[0]]]))
+    whole = _whole_stars(motif, motif.assign(positions), points, log_p, basis)
+    assert UNIT**3 // round(abs(np.linalg.det(whole))) == index
+
+
+def test_a_star_is_seen_whose_arms_are_not():
+    lattice = 3.6 * np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    points = superlattice_points((2, 3, 4))
+    length = _lengths(points, lattice)
+    log_p = -np.random.default_rng(1).exponential(size=len(points))
+    assert _best_of_star(length, log_p) is None
+    star = np.flatnonzero(np.abs(length * 3.6 - 1) < 0.01)
+    log_p[star] = (-6.0, -8.0, -7.0)
+    assert _best_of_star(length, log_p) == star[1]

@@ -404,3 +404,16 @@ def test_taking_over_is_an_option_of_names_as_structures(reuse, wanted):
     made = module._analyzer("", 250, reuse=reuse)
     assert made.of_windows().reuse is wanted
     assert module._analyzer("", 250, names="symmetry").of_windows().reuse is None
+
+
+def test_a_reference_is_a_type_of_its_own(tmp_path: Path) -> None:
+    cell = crystals.fcc()
+    cell.write(tmp_path / "matrix.cif")
+    atoms = crystals.supercell(cell, 300)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.1, (len(atoms), 3))
+    pipe, _ = pipeline(ase_to_ovito(atoms), references=str(tmp_path / "matrix.cif"), centers="grid")
+    out = pipe.compute()
+    kinds = out.particles["Structure Type"]
+    matrix = next(kind for kind in kinds.types if kind.name == "matrix")
+    assert matrix.id >= 20 and (np.asarray(kinds) == matrix.id).all()
+    assert out.attributes["CrystalNet.counts.MATRIX"] == len(atoms)

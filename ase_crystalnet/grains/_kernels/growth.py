@@ -8,7 +8,7 @@ from ase_crystalnet._compute.algebra import inverse3
 from ase_crystalnet._compute.options import JIT, njit
 from ase_crystalnet.grains._kernels.sites import nearest_site
 
-__all__ = ["claim", "grow", "supports"]
+__all__ = ["claim", "fit", "grow", "supports"]
 
 
 @njit(**JIT)
@@ -42,7 +42,7 @@ def _solve(matrix, right):
 
 
 @njit(**JIT)
-def _fit(atoms, lattice, origin, sites, tolerance, core, rounds):
+def fit(atoms, lattice, origin, sites, tolerance, core, rounds):
     """Fit lattice and origin to the atoms of a window, in place; shares near in core and in all."""
     inverse = np.empty((3, 3))
     place = np.empty(6)
@@ -105,7 +105,7 @@ def grow(
     start = np.empty(3)
     lattices[seed] = lattice
     origins[seed] = origin
-    inside, share = _fit(relative[seed], lattices[seed], origins[seed], sites, tolerance, core, 3)
+    inside, share = fit(relative[seed], lattices[seed], origins[seed], sites, tolerance, core, 3)
     if inside < least_core or share < least_all:
         return order[:0]
     places[seed] = 0.0
@@ -125,7 +125,7 @@ def grow(
             work[:] = lattices[w]
             for k in range(3):
                 start[k] = origins[w, k] - relative[w, j, k]
-            inside, share = _fit(relative[other], work, start, sites, tolerance, core, 3)
+            inside, share = fit(relative[other], work, start, sites, tolerance, core, 3)
             good = inside >= least_core and share >= least_all
             if good:
                 inverse3(lattices[w], inverse)
