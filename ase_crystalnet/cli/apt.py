@@ -13,6 +13,7 @@ from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import As, save_figure, suffixes_of
 from ase_crystalnet.cli.options import Engine, OverwriteOutputs, QuietBar
 from ase_crystalnet.cli.progress import progress_bar, say_unless
+from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,28 @@ def apt(
             help="Model that classifies lattices: a name or a folder; 'none' for no classes.",
         ),
     ] = "atomprobe",
+    crystal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the specimen is known to be, to name its poles: an element, a lattice with "
+            "its constant in Angstrom (fcc:3.56), or a file with a cell, as CIF.",
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Look for chemical order of that crystal: L1_2, L1_0, B2, D0_19 or omega.",
+        ),
+    ] = None,
+    order_species: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What orders: an element or ion; may be repeated. Default: the second commonest.",
+        ),
+    ] = None,
     atomic_volume: Annotated[
         float | None,
         typer.Option(
@@ -146,6 +169,7 @@ def apt(
     ```
     crystalnet apt tip.pos --ranges tip.rrng
     crystalnet apt tip.pos -r tip.rrng -o tip.h5 -o tip.vti -o ions.extxyz --figures figures
+    crystalnet apt tip.pos -r tip.rrng --crystal fcc:3.56 --order L1_2 -o tip.h5
     crystalnet apt tip.apt -r tip.rng --species Al --false-alarm 0.001 --window-ions 500
     ```
     """
@@ -157,7 +181,10 @@ def apt(
         classify_windows,
     )
     from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier
+    from ase_crystalnet.atom_probe.crystal.known import read_crystal
     from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction
+    from ase_crystalnet.atom_probe.known_crystal import find_order, name_analysis
+    from ase_crystalnet.atom_probe.order.structures import reflections_of
     from ase_crystalnet.atom_probe.output.files import check_outputs, write_outputs
     from ase_crystalnet.atom_probe.output.report import report
     from ase_crystalnet.atom_probe.results import RANKS
@@ -167,9 +194,15 @@ def apt(
     ends = suffixes_of(written_as)
     named: dict[str, list[Path]] = {}
     if figures is not None:
-        named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in _NAMES}
+        names = _NAMES if order is None else (*_NAMES, "order")
+        named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in names}
     drawn = [path for paths in named.values() for path in paths]
     check_outputs(outputs, overwrite, drawn)
+    known = None if crystal is None else read_crystal(crystal)
+    if order is not None:
+        if known is None:
+            raise InputError("--order: which crystal? give its parent lattice with --crystal")
+        reflections_of(order, known)  # refused before anything is computed
     windower = IonWindower(
         window_ions,
         None if radius is None else radius * _NM,
@@ -194,10 +227,16 @@ def apt(
             if (analysis.findings.rank == RANKS.index("lattice")).any():
                 quiet_engine(classifier.classifier.engine)
             analysis = classify_windows(analysis, windows, classifier, bar)
+        if known is not None:
+            analysis = name_analysis(analysis, known)
+        if known is not None and order is not None:
+            analysis = find_order(analysis, windows, known, order, order_species, bar)
         chosen = {"species": species or [], "model": model}
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
         bar("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)
+        if analysis.order is None and named.pop("order", None):
+            drawn = [path for paths in named.values() for path in paths]
         for number, (name, paths) in enumerate(named.items()):
             bar("figures", number, len(named))
             figure = _draw(name, analysis, windows)
@@ -210,6 +249,7 @@ def apt(
 
 def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure:
     from ase_crystalnet.atom_probe.output import maps as figures
+    from ase_crystalnet.atom_probe.output import order_figures as figures_order
     from ase_crystalnet.atom_probe.output import plane_figures as figures_planes
 
     draw: dict[str, Callable[[], Figure]] = {
@@ -219,5 +259,6 @@ def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure
         "best-windows": lambda: figures_planes.plot_best_windows(analysis, windows),
         "depth": lambda: figures_planes.plot_depth(analysis),
         "poles": lambda: figures_planes.plot_poles(analysis),
+        "order": lambda: figures_order.plot_order(analysis, windows),
     }
     return draw[name]()

@@ -52,6 +52,8 @@ class NamedPoles:
     indices : (P, 3) int array
         Planes of the poles given, in their order; 0 0 0 where none fits. With signs: normals are
         ``orientation @ vectors``.
+    normals : (P, 3) array
+        Of the poles, as found.
     names : tuple of str
         Their families; '' where none fits.
     orientation : (3, 3) array
@@ -74,6 +76,7 @@ class NamedPoles:
 
     crystal: str
     indices: NDArray[np.int64]
+    normals: Array
     names: tuple[str, ...]
     orientation: Array
     orientation_error: float
@@ -83,6 +86,12 @@ class NamedPoles:
     depth_error: float
     odds: float
     margin: float
+
+    @property
+    def frame(self) -> Array:
+        """Matrix (3, 3) from wave vectors of the crystal to those of the reconstruction."""
+        stretch = np.array([self.lateral_scale, self.lateral_scale, self.depth_scale])
+        return np.asarray(self.orientation / stretch[:, None])
 
     @property
     def certain(self) -> bool:
@@ -183,6 +192,7 @@ def name_poles(poles: Sequence[Pole], crystal: KnownCrystal) -> NamedPoles:
     return NamedPoles(
         crystal=crystal.name,
         indices=np.where(rows[:, None] >= 0, indices[rows], 0),
+        normals=_normals(poles),
         names=tuple(crystal.label(indices[r]) if r >= 0 else "" for r in rows),
         orientation=turn,
         orientation_error=float(np.rad2deg(np.sqrt(np.mean(error[:3] ** 2)))),
@@ -195,11 +205,15 @@ def name_poles(poles: Sequence[Pole], crystal: KnownCrystal) -> NamedPoles:
     )
 
 
+def _normals(poles: Sequence[Pole]) -> Array:
+    return np.array([pole.normal for pole in poles]).reshape(-1, 3)
+
+
 def _unnamed(poles: Sequence[Pole], crystal: KnownCrystal) -> NamedPoles:
     none = np.zeros((len(poles), 3), np.int64)
     nan = float("nan")
     return NamedPoles(
-        crystal.name, none, ("",) * len(poles), np.full((3, 3), nan), nan, nan, nan, nan, nan,
+        crystal.name, none, _normals(poles), ("",) * len(poles), np.full((3, 3), nan), nan, nan, nan, nan, nan,
         0.0, 0.0,
     )  # fmt: skip
 
@@ -358,7 +372,7 @@ def _named_by_spacing(
     scale, error = float(np.exp(miss[best[first]])), float(measured.length_error[0])
     nan = float("nan")
     return NamedPoles(
-        crystal.name, named, names, none.orientation, nan,
+        crystal.name, named, none.normals, names, none.orientation, nan,
         nan if up else scale, scale if up else nan, nan if up else error, error if up else nan,
         totals[first], margin,
     )  # fmt: skip

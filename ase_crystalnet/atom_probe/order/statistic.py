@@ -16,7 +16,7 @@ where planes resolve; that is in M, so nothing is assumed of it. The tail follow
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri
+from scipy.special import gammainccinv, log_ndtr
 
 from ase_crystalnet._compute.types import Array
 
@@ -58,20 +58,25 @@ def quadratic_tail(value: Array, weights: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         z = w + np.log(v / w) / w
     # At the mean both vanish: there the first correction of the normal law.
-    skew = 8 * (lam**3).sum(axis=1) / np.maximum(variance, 1e-300) ** 1.5
-    normal = (x - mean) / np.sqrt(np.maximum(variance, 1e-300))
+    spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+    skew = 8 * (lam**3).sum(axis=1) / spread**3
+    normal = (x - mean) / spread
     near = np.abs(w) < 1e-3
     z = np.where(near | ~np.isfinite(z), normal + skew / 6, z)
     return np.where(largest > 0, np.exp(log_ndtr(-z)), 1.0)
 
 
-def quadratic_threshold(chance: float, weights: Array) -> Array:
-    """Value (B,) that is exceeded with a chance: the inverse of `quadratic_tail`."""
+def quadratic_threshold(chance: Array | float, weights: Array) -> Array:
+    """Value (B,) that is exceeded with a chance, about: of the gamma law of same mean and variance.
+
+    Parameters
+    ----------
+    chance : float or (B,) array
+    weights : (B, K) array
+    """
     weights = np.asarray(weights, np.float64)
-    mean, spread = weights.sum(axis=1), np.sqrt(2 * (weights**2).sum(axis=1))
-    low, high = mean * 0, mean + spread * (20 + ndtri(1 - chance) ** 2 * 4)
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        more = quadratic_tail(middle, weights) > chance
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
-    return np.asarray(0.5 * (low + high))
+    mean, variance = weights.sum(axis=1), 2 * (weights**2).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.where(mean > 0, variance / mean, 0.0)
+        shape = np.where(variance > 0, mean**2 / variance, 1.0)
+    return np.asarray(scale * gammainccinv(shape, chance))
