@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,6 @@ from ase_crystalnet.atom_probe.files.reconstruction import Reconstruction
 from ase_crystalnet.atom_probe.results import AtomProbeAnalysis
 from ase_crystalnet.atom_probe.windows import IonWindows
 from ase_crystalnet.errors import InputError
-
-if TYPE_CHECKING:
-    from ase_crystalnet.atom_probe.order.finder import OrderFinder
 
 __all__ = ["find_order", "name_analysis", "order_frame"]
 

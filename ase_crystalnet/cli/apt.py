@@ -235,7 +235,8 @@ def apt(
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
         bar("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)
-        if analysis.order is None and named.pop("order", None):
+        if analysis.order is None:
+            named = {name: paths for name, paths in named.items() if name != "order"}
             drawn = [path for paths in named.values() for path in paths]
         for number, (name, paths) in enumerate(named.items()):
             bar("figures", number, len(named))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class KnownCrystal:
         found = spglib.standardize_cell(given, to_primitive=False, symprec=1e-2)
         if found is None:
             raise InputError(f"{name or 'crystal'}: its symmetry cannot be found; are atoms apart?")
-        cell, sites, numbers = found
+        cell, sites, numbers = (np.asarray(part) for part in found)
         return cls(name or atoms.get_chemical_formula(), cell, sites, numbers.astype(np.int64))
 
     @property
@@ -76,7 +76,8 @@ class KnownCrystal:
         """Point group with inversion (n, 3, 3), acting on columns of Miller indices."""
         import spglib
 
-        data = spglib.get_symmetry((self.cell, self.sites, self.numbers), symprec=1e-2)
+        given: Any = (self.cell, self.sites, self.numbers)
+        data = spglib.get_symmetry(given, symprec=1e-2)
         assert data is not None
         turns = np.unique(data["rotations"], axis=0)
         on_planes = np.rint(np.linalg.inv(turns).transpose(0, 2, 1)).astype(np.int64)

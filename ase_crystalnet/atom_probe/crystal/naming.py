@@ -1,8 +1,8 @@
 """Poles named: orientation and scales at which the found planes are those of a known crystal.
 
 A reconstruction's lengths are off: by one factor across depth and by another along it. With h the
-indices of a plane, B the reciprocal cell, R the orientation and S = diag(a, a, c) the scales, a plane
-appears with normal over spacing q = S^-1 R B h. R has three unknowns, S two; every pole gives
+indices of a plane, B the reciprocal cell, R the orientation and S = diag(a, a, c) the scales, a
+plane appears with normal over spacing q = S^-1 R B h. R has three unknowns, S two; every pole gives
 three equations. A prior on the scales (a tenth) keeps what is not measured near 1.
 
 Which pole is which plane is found by hypotheses: two poles are taken for two planes of like
@@ -213,8 +213,8 @@ def _unnamed(poles: Sequence[Pole], crystal: KnownCrystal) -> NamedPoles:
     none = np.zeros((len(poles), 3), np.int64)
     nan = float("nan")
     return NamedPoles(
-        crystal.name, none, _normals(poles), ("",) * len(poles), np.full((3, 3), nan), nan, nan, nan, nan, nan,
-        0.0, 0.0,
+        crystal.name, none, _normals(poles), ("",) * len(poles), np.full((3, 3), nan),
+        nan, nan, nan, nan, nan, 0.0, 0.0,
     )  # fmt: skip
 
 
@@ -245,8 +245,8 @@ def _triad(a: Array, b: Array) -> Array:
     """Frames (K, 3, 3), rows: the middle of two unit vectors, across it in their plane, normal."""
     middle, across = a + b, a - b
     normal = np.cross(middle, across)
-    return np.stack([v / np.linalg.norm(v, axis=1, keepdims=True) for v in
-                     (middle, across, normal)], axis=1)  # fmt: skip
+    frame = np.stack([middle, across, normal], axis=1)
+    return np.asarray(frame / np.linalg.norm(frame, axis=2, keepdims=True))
 
 
 def _odds(

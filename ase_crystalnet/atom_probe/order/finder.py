@@ -291,7 +291,8 @@ def resolution(points: Array, fundamental: Array) -> tuple[float, float, float]:
     strength = (np.cos(phase).sum(axis=0) ** 2 + np.sin(phase).sum(axis=0) ** 2) / count
     across = (fundamental[:, :2] ** 2).sum(axis=1)
     fall = np.exp(
-        -(_LATERAL[:, None, None] ** 2) * across - _DEPTH[None, :, None] ** 2 * fundamental[:, 2] ** 2
+        -(_LATERAL[:, None, None] ** 2) * across
+        - _DEPTH[None, :, None] ** 2 * fundamental[:, 2] ** 2
     )
     best, answer = -np.inf, (float(_LATERAL[-1]), float(_DEPTH[-1]), 1.0)
     for share in (1.0, 0.85, 0.7):

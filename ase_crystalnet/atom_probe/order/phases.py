@@ -1,9 +1,9 @@
 """Where an ordered phase is: a dark-field image of the superlattice, and the regions it shows.
 
 Each ion is multiplied by the wave of a superlattice reflection, exp(-i q.x), and the sums are
-smoothed with a Gaussian: where the lattice is ordered they add up, elsewhere they do not. At a place
-that is a window of Gaussian shape; a boundary between order and none lies where the amplitude falls
-to half.
+smoothed with a Gaussian: where the lattice is ordered they add up, elsewhere they do not. At a
+place that is a window of Gaussian shape; a boundary between order and none lies where the amplitude
+falls to half.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def map_order(
         for k in use:
             phase = positions @ q[k].astype(np.float32)
             wave = np.cos(phase), np.sin(phase)
-            total += weight[k] ** 2 * sum(grid.total(excess * part, smoothing) ** 2 for part in wave)
+            total += weight[k] ** 2 * sum(
+                grid.total(excess * part, smoothing) ** 2 for part in wave
+            )
             skew = max(skew, _lopsided(grid, wave, variance, smoothing))
         power, more = float((weight[use] ** 2).sum()), float((weight[use] ** 4).sum())
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -203,7 +205,7 @@ def _regions(value: NDArray[np.float32], seeds: NDArray[np.bool_]) -> NDArray[np
     # The inside of a small precipitate never reaches full order, so that each has its own half.
     inside = np.nan_to_num(value)
     level = _HALF * float(np.median(inside[seeds]))
-    parts, count = label(inside > level)
+    parts, _ = label(inside > level)
     kept = []
     for number in np.unique(parts[seeds & (parts > 0)]):
         place = parts == number

@@ -150,9 +150,10 @@ def _lattice(crystal: KnownCrystal) -> str:
     edges, sites = np.linalg.norm(crystal.cell, axis=1), crystal.sites
     if crystal.hexagonal:
         return "hcp" if len(sites) == 2 and abs(edges[2] / edges[0] - 1.6) < 0.35 else ""
-    cubic = np.ptp(edges) < 0.02 * edges[0] and np.abs(
-        crystal.cell @ crystal.cell.T - np.diag(edges**2)
-    ).max() < 0.02 * edges[0] ** 2
+    cubic = (
+        np.ptp(edges) < 0.02 * edges[0]
+        and np.abs(crystal.cell @ crystal.cell.T - np.diag(edges**2)).max() < 0.02 * edges[0] ** 2
+    )
     for name, count, wanted in (("fcc", 4, _FCC), ("bcc", 2, _BCC)):
         if cubic and len(sites) == count:
             off = (sites - sites[0])[:, None] - wanted

@@ -178,8 +178,8 @@ def _label_poles(axes: Axes, analysis: AtomProbeAnalysis) -> None:
         # Names are wider than high; those at the rim stay inside the picture.
         spots = place + ways * np.array([0.16, 0.10])
         room = [
-            min(np.linalg.norm((spot - other) * [0.7, 1.0]) for other in taken)
-            - max(0.0, 3 * (np.linalg.norm(spot * [1.12, 1.0]) - 1.0))
+            float(np.linalg.norm((spot - np.array(taken)) * [0.7, 1.0], axis=1).min())
+            - max(0.0, 3 * (float(np.linalg.norm(spot * [1.12, 1.0])) - 1.0))
             for spot in spots
         ]
         spot = spots[int(np.argmax(np.round(room, 6)))]

@@ -3,15 +3,15 @@
 A needle of a known crystal is evaporated and reconstructed as an atom probe does it, so that the
 errors of a reconstruction come from where they come from:
 
-1. **Order of evaporation.** The end of the needle is a cap of constant curvature that sinks. An atom
-   leaves when the cap reaches it, so that a terrace of a lattice plane shrinks from its edge
+1. **Order of evaporation.** The end of the needle is a cap of constant curvature that sinks. An
+   atom leaves when the cap reaches it, so that a terrace of a lattice plane shrinks from its edge
    inwards; blur along depth is an error of this order. A share of the ions (`bursts`) leaves right
    after its neighbour, as in avalanches.
 2. **Trajectories.** Lateral blur is in the tangent plane of the cap. Ions are thrown outwards where
    a pole of the crystal comes out of the cap, and inwards above precipitates, which evaporate at a
    lower field (local magnification).
-3. **Detection.** A share of the ions is detected at all. Of two successive ions that arrive close to
-   each other the second is lost with a chance of its own (multiple hits).
+3. **Detection.** A share of the ions is detected at all. Of two successive ions that arrive close
+   to each other the second is lost with a chance of its own (multiple hits).
 4. **Reconstruction.** Depth is the number of ions detected so far times the volume that each stands
    for (Bas et al., Appl. Surf. Sci. 87/88, 298 (1995)), with errors of the two scales if wanted.
 5. **Mass spectrum**: `spectra`; every ion gets a mass, and an analysis has to range it.
