@@ -227,7 +227,8 @@ def poles(given: argparse.Namespace) -> dict[str, Any]:
         off = [abs(r["depth scale"] / r["depth scale, true"] - 1) for r in rows if "named" in r]
         result[material] = {
             "tips": len(rows),
-            "strongest three right, percent": 100 * np.mean([r.get("three right", 0) for r in rows]),
+            "strongest three right, percent": 100
+            * float(np.mean([r.get("three right", 0) for r in rows])),
             "poles named": sum(r.get("named", 0) for r in rows),
             "of these right": sum(r.get("right", 0) for r in rows),
             "depth scale off, percent, median and worst": [
@@ -267,8 +268,9 @@ def boundaries(given: argparse.Namespace) -> dict[str, Any]:
         for number in range(given.tips):
             rng = np.random.default_rng([given.seed, number, int(radius)])
             plan = TipPlan(
-                "Ni3Al", atoms=given.atoms, precipitate_radius=radius, precipitate_share=0.08
-            )
+                "Ni3Al", atoms=given.atoms, precipitate_radius=radius, precipitate_share=0.08,
+                opening=20.0,
+            )  # fmt: skip
             tip = simulate_tip(plan, rng)
             with tempfile.TemporaryDirectory() as folder:
                 ions = ranged_tip(tip, Path(folder))
@@ -295,14 +297,17 @@ def boundaries(given: argparse.Namespace) -> dict[str, Any]:
             "within 6 nm of the pole": len(near),
             "found of these": len(seen),
             "found of the others": sum("boundary off" in r for r in own) - len(seen),
-            "boundary off, nm, mean": float(np.mean([r["boundary off"] for r in seen])),
-            "boundary off, nm, worst precipitate": float(np.max([r["boundary off"] for r in seen])),
-            "solute, percent, mean": float(np.mean([r["solute"] for r in seen])),
+            "boundary off, nm, mean and worst": _mean_and_worst([r["boundary off"] for r in seen]),
+            "solute, percent, mean": _mean_and_worst([r["solute"] for r in seen])[0],
             "false regions": sum(r["from the pole"] < 0 for r in own),
         }
         show(f"radius {radius / 10} nm: {result[f'radius {radius / 10} nm']}")
     write_json(given.json, result)
     return result
+
+
+def _mean_and_worst(values: list[float]) -> list[float]:
+    return [float(np.mean(values)), float(np.max(values))] if values else [float("nan")] * 2
 
 
 def _compared(tip: Any, found: Any, pole: Array, radius: float, ions: Any) -> list[dict[str, Any]]:
