@@ -268,7 +268,7 @@ def boundaries(given: argparse.Namespace) -> dict[str, Any]:
         for number in range(given.tips):
             rng = np.random.default_rng([given.seed, number, int(radius)])
             plan = TipPlan(
-                "Ni3Al", atoms=given.atoms, precipitate_radius=radius, precipitate_share=0.08,
+                "Ni3Al", atoms=given.atoms, precipitate_radius=radius, precipitate_share=0.05,
                 opening=20.0,
             )  # fmt: skip
             tip = simulate_tip(plan, rng)
@@ -299,6 +299,7 @@ def boundaries(given: argparse.Namespace) -> dict[str, Any]:
             "found of the others": sum("boundary off" in r for r in own) - len(seen),
             "boundary off, nm, mean and worst": _mean_and_worst([r["boundary off"] for r in seen]),
             "solute, percent, mean": _mean_and_worst([r["solute"] for r in seen])[0],
+            "joined with others": sum(r["joined"] > 0 for r in seen),
             "false regions": sum(r["from the pole"] < 0 for r in own),
         }
         show(f"radius {radius / 10} nm: {result[f'radius {radius / 10} nm']}")
@@ -313,6 +314,14 @@ def _mean_and_worst(values: list[float]) -> list[float]:
 def _compared(tip: Any, found: Any, pole: Array, radius: float, ions: Any) -> list[dict[str, Any]]:
     """Each whole precipitate: the mean distance of its region's surface from the true one, nm."""
     rows, used = [], set()
+    centers = np.array(
+        [
+            ions.positions[tip.precipitate == n].mean(axis=0)
+            if (tip.precipitate == n).any()
+            else np.full(3, 1e6)
+            for n in range(len(tip.precipitate_centers))
+        ]
+    )
     for number, center in enumerate(tip.precipitate_centers):
         own = tip.precipitate == number
         sag = center[2] + tip.plan.curvature
@@ -333,10 +342,14 @@ def _compared(tip: Any, found: Any, pole: Array, radius: float, ions: Any) -> li
             used.add(region)
             inside = found.region == region
             places = np.argwhere(inside & _shell(inside)) * found.edge + found.origin
-            true = ions.positions[own].mean(axis=0)
-            far = np.linalg.norm(places - true, axis=1)
+            # From the nearest true surface: near precipitates can be one region.
+            far = np.linalg.norm(places[:, None] - centers, axis=2)
+            mine = far.argmin(axis=1) == number
             # The middle of a voxel of the shell lies half an edge within the surface.
-            row["boundary off"] = float(np.mean(np.abs(far + found.edge / 2 - radius))) / 10
+            off = np.abs(far[mine, number] + found.edge / 2 - radius)
+            row["boundary off"] = float(np.mean(off)) / 10
+            others = np.unique(tip.precipitate[found.ion_region == region])
+            row["joined"] = int(np.count_nonzero(others >= 0)) - 1
             kinds = found.phases[region - 1].counts[:-1]
             solute = np.array([i.name.startswith("Al") for i in ions.ions])
             row["solute"] = 100 * float(kinds[solute].sum() / kinds.sum())
