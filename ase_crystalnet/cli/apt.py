@@ -50,7 +50,8 @@ def apt(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Reconstruction: .pos, .epos, .ato, .apt, .csv (x, y, z, m/n) or .h5 (pyccapt).",
+            help="Reconstruction: .pos, .epos, .ato, .apt, .csv (x, y, z, m/n), "
+            ".h5 (pyccapt, NeXus) or .nxs.",
         ),
     ],
     ranges: Annotated[
@@ -59,7 +60,7 @@ def apt(
             "--ranges",
             "-r",
             metavar="R",
-            help="Range file: .rrng, .rng, .env, .xrng, .fig.txt or pyccapt's _range.csv.",
+            help="Range file: .rrng, .rng, .env, .xrng, .fig.txt, pyccapt's _range.csv, .nxs.",
         ),
     ] = None,
     units: Annotated[
