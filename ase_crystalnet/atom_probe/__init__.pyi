@@ -21,6 +21,11 @@ from .order import map_order as map_order
 from .order import reflections_of as reflections_of
 from .order import spatial_distribution as spatial_distribution
 from .order import spatial_distribution_3d as spatial_distribution_3d
+from .regions import composition as composition
+from .regions import frequency_distribution as frequency_distribution
+from .regions import nearest_neighbors as nearest_neighbors
+from .regions import proximity_histogram as proximity_histogram
+from .regions import radial_distribution as radial_distribution
 from .results import AtomProbeAnalysis as AtomProbeAnalysis
 from .results import read_analysis as read_analysis
 from .search import Background as Background
@@ -54,14 +59,19 @@ __all__ = [
     "WindowFindings",
     "analyze_windows",
     "burst_ions",
+    "composition",
     "find_order",
     "find_poles",
+    "frequency_distribution",
     "is_reconstruction",
     "jittered",
     "map_order",
     "mean_spectrum",
     "name_analysis",
     "name_poles",
+    "nearest_neighbors",
+    "proximity_histogram",
+    "radial_distribution",
     "read_analysis",
     "read_crystal",
     "read_ranges",

@@ -148,6 +148,20 @@ def apt(
             help="What orders: an element or ion; may be repeated. Default: the second commonest.",
         ),
     ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also write .csv: compositions of regions with errors, radial, nearest-neighbour "
+            "and frequency distributions beside random ones, and with --surface a proxigram.",
+        ),
+    ] = None,
+    surface: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X:SHARE", help="Surface of one composition for the proxigram, as Al:0.15."
+        ),
+    ] = None,
     atomic_volume: Annotated[
         float | None,
         typer.Option(
@@ -188,6 +202,7 @@ def apt(
     from ase_crystalnet.atom_probe.order.structures import reflections_of
     from ase_crystalnet.atom_probe.output.files import check_outputs, write_outputs
     from ase_crystalnet.atom_probe.output.report import report
+    from ase_crystalnet.atom_probe.output.tables import TABLES, parse_surface, write_tables
     from ase_crystalnet.atom_probe.results import RANKS
     from ase_crystalnet.atom_probe.windows import IonWindower
 
@@ -198,7 +213,11 @@ def apt(
         names = _NAMES if order is None else (*_NAMES, "order")
         named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in names}
     drawn = [path for paths in named.values() for path in paths]
-    check_outputs(outputs, overwrite, drawn)
+    iso = None if surface is None else parse_surface(surface)
+    if iso is not None and tables is None:
+        raise InputError("--surface: the proxigram is a table; say where with --tables FOLDER")
+    listed = [] if tables is None else [tables / f"{file.stem}-{n}.csv" for n in TABLES]
+    check_outputs(outputs, overwrite, [*drawn, *listed])
     known = None if crystal is None else read_crystal(crystal)
     if order is not None:
         if known is None:
@@ -239,13 +258,17 @@ def apt(
         if analysis.order is None:
             named = {name: paths for name, paths in named.items() if name != "order"}
             drawn = [path for paths in named.values() for path in paths]
+        written = []
+        if tables is not None:
+            bar("tables", 0, 1)
+            written = write_tables(tables, file.stem, ions, analysis, iso, options.seed)
         for number, (name, paths) in enumerate(named.items()):
             bar("figures", number, len(named))
             figure = _draw(name, analysis, windows)
             for path in paths:
                 save_figure(figure, path)
     typer.echo(report(analysis))
-    for path in (*outputs, *drawn):
+    for path in (*outputs, *written, *drawn):
         say_unless(quiet)(f"wrote {path}")
 
 
