@@ -44,7 +44,7 @@ _CLEAR = 3.0
 
 @dataclass(frozen=True, eq=False)
 class NamedPoles:
-    """Names of poles, and the orientation and scales that make them right.
+    """Names of poles, and the orientation and scales that make them right (docs/glossary.md).
 
     Attributes
     ----------

@@ -141,7 +141,6 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
         figure.colorbar(dots, ax=axes, shrink=0.7, pad=0.02).set_label(
             "interplanar spacing (nm)", fontsize=8
         )
-    _label_poles(axes, analysis)
     for name, place in (("x", (1.06, 0)), ("y", (0, 1.06))):
         axes.annotate(name, place, fontsize=9, color=INK, ha="center", va="center")
     axes.plot(0, 0, "+", ms=6, color="#8f8f8f", zorder=0)
@@ -150,6 +149,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     )
     axes.set_xlim(-1.12, 1.12)
     axes.set_ylim(-1.12, 1.12)
+    _label_poles(axes, analysis)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(
@@ -173,8 +173,8 @@ def _label_poles(axes: Axes, analysis: AtomProbeAnalysis) -> None:
     for number, (pole, place) in enumerate(zip(analysis.poles, places, strict=True)):
         axes.plot(*place, "o", ms=14, mfc="none", mec="#d55e00")
         name = analysis.named.names[number] if analysis.named is not None else ""
-        name = name or indices_of(analysis, pole) or f"{number + 1}"
-        lines.append(f"{name}  {pole.spacing * _NM:.3f} nm, {len(pole.windows)} windows")
+        name = f"{number + 1} {name or indices_of(analysis, pole) or ''}".strip()
+        lines.append(f"{number + 1}  {pole.spacing * _NM:.3f} nm, {len(pole.windows)} windows")
         # Names are wider than high; those at the rim stay inside the picture.
         spots = place + ways * np.array([0.16, 0.10])
         room = [
@@ -189,9 +189,10 @@ def _label_poles(axes: Axes, analysis: AtomProbeAnalysis) -> None:
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
     shown = lines[:_LISTED] + ([f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else [])
+    axes.set_ylim(-1.16 - 0.085 * len(shown), 1.12)
     axes.annotate(
         "\n".join(shown), (0.0, 0.0), xycoords="axes fraction", fontsize=6.5, color="#b34f00",
-        ha="left", va="top",
+        ha="left", va="bottom",
     )  # fmt: skip
 
 
