@@ -255,7 +255,7 @@ def _off(found: Array, orientation: Array) -> float:
     if not np.isfinite(found).all():
         return 180.0
     turns = Rotation.create_group("O").as_matrix()
-    traces = np.einsum("ij,nij->n", found @ orientation, turns.transpose(0, 2, 1))
+    traces = np.einsum("ij,nij->n", orientation @ found, turns)
     return float(np.rad2deg(np.arccos(np.clip((traces.max() - 1) / 2, -1, 1))))
 
 

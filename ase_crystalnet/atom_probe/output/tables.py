@@ -135,7 +135,7 @@ def _distributions(
         some, mask = points[chosen], own[chosen]
     else:
         some, mask = points, own
-    found = {}
+    found: dict[str, tuple[Sequence[str], list[Sequence[Any]]]] = {}
     parts = {}
     if 2 <= mask.sum() < len(mask):
         parts["radial"] = regions.radial_distribution(some, mask, rng, permutations=8, reach=30.0)
