@@ -136,8 +136,8 @@ def order_frame(named: NamedPoles | None, crystal: KnownCrystal) -> tuple[Array,
     """
     if named is None or not any(named.names):
         raise InputError(
-            "order: no pole of the crystal was found, so that its lattice is not known; planes "
-            "must resolve in several windows"
+            "order: no pole can be named, so that the lattice is not known; planes must resolve "
+            "in several windows, in more than one direction or with the spacing of one family"
         )
     if np.isfinite(named.orientation).all():
         if not named.certain:

@@ -23,8 +23,8 @@ def test_a_tip_is_written_with_its_ranges_and_truth(tmp_path):
 @pytest.mark.slow
 def test_poles_and_order_of_a_superalloy(tmp_path):
     assert run(
-        "tip", tmp_path / "t.pos", "--material", "Ni3Al", "--atoms", 200_000, "--precipitates", 2.0,
-        "--depth-scale", 1.04, "--seed", 3,
+        "tip", tmp_path / "t.pos", "--material", "Ni3Al", "--atoms", 300_000, "--precipitates", 2.0,
+        "--depth-scale", 1.04, "--seed", 3, "--efficiency", 0.8,
     ).exit_code == 0  # fmt: skip
     outcome = run(
         "apt", tmp_path / "t.pos", "-r", tmp_path / "t.rrng", "--crystal", "fcc:3.555",
