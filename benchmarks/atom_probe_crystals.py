@@ -373,7 +373,7 @@ def _shell(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 # ---------------------------------------------------------------------------- large files
 def large(given: argparse.Namespace) -> dict[str, Any]:
     """Time and memory of the command, from a file to all outputs and figures."""
-    from ase_crystalnet.cli import app
+    from ase_crystalnet.cli.app import app
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tip.pos"

@@ -23,6 +23,8 @@ __all__ = ["OrderFinder", "OrderFindings"]
 #: Resolutions tried, Angstrom: standard deviations across depth and along it.
 _LATERAL = np.array([0.0, 0.3, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0])
 _DEPTH = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.3, 1.8, 3.0])
+#: Standard deviation, beforehand, of the share of a window's ions that are off the lattice.
+_SHARE_PRIOR = 0.1
 #: Share of the strongest weight below which a reflection is left out: it would only add noise.
 _FAINT = 0.08
 #: Amplitude left by blur, over that without, below which planes do not resolve.
@@ -290,19 +292,29 @@ def resolution(points: Array, fundamental: Array) -> tuple[float, float, float]:
     count = len(points)
     strength = (np.cos(phase).sum(axis=0) ** 2 + np.sin(phase).sum(axis=0) ** 2) / count
     across = (fundamental[:, :2] ** 2).sum(axis=1)
-    fall = np.exp(
-        -(_LATERAL[:, None, None] ** 2) * across
-        - _DEPTH[None, :, None] ** 2 * fundamental[:, 2] ** 2
-    )
-    best, answer = -np.inf, (float(_LATERAL[-1]), float(_DEPTH[-1]), 1.0)
-    for share in (1.0, 0.85, 0.7):
-        mean = 1 + count * share**2 * fall
-        likelihood = -(np.log(mean) + strength / mean).sum(axis=2)
-        i, j = np.unravel_index(int(likelihood.argmax()), likelihood.shape)
-        if likelihood[i, j] > best + 0.5:
-            best = float(likelihood[i, j])
-            answer = float(_LATERAL[i]), float(_DEPTH[j]), share
-    return answer
+    along = fundamental[:, 2] ** 2
+
+    def best(lateral: Array, depth: Array, share: Array) -> Array:
+        """The likeliest point of a grid."""
+        a, d, k = (x.ravel() for x in np.meshgrid(lateral, depth, share, indexing="ij"))
+        fall = np.exp(-np.outer(a**2, across) - np.outer(d**2, along))
+        mean = 1 + count * k[:, None] ** 2 * fall
+        likelihood = -(np.log(mean) + strength / mean).sum(axis=1)
+        likelihood -= ((1 - k) / _SHARE_PRIOR) ** 2 / 2
+        i = int(likelihood.argmax())
+        return np.array([a[i], d[i], k[i]])
+
+    answer = best(_LATERAL, _DEPTH, np.array([1.0, 0.85, 0.7]))
+    # Around the best of the coarse grid, finer and finer.
+    step = np.array([0.35 * answer[0] + 0.1, 0.35 * answer[1] + 0.05, 0.08])
+    for _ in range(3):
+        near = [
+            np.maximum(x + h * np.linspace(-1, 1, 5), 0.0)
+            for x, h in zip(answer, step, strict=True)
+        ]
+        answer = best(near[0], near[1], np.clip(near[2], 0.5, 1.0))
+        step = step / 2
+    return float(answer[0]), float(answer[1]), float(answer[2])
 
 
 def correction(fundamental: Array, found: Array | None) -> Array:
