@@ -3,7 +3,8 @@
     python benchmarks/atom_probe.py accuracy [--per-class 36] [--ions 250 1000] [--json FILE]
     python benchmarks/atom_probe.py alarms [--data DIR] [--windows 2000] [--json FILE]
     python benchmarks/atom_probe.py silicon --data DIR [--json FILE] [--figure FILE]
-    python benchmarks/atom_probe.py order [--windows 2000] [--per-class 36] [--json FILE]
+    python benchmarks/atom_probe.py order [--windows 2000] [--json FILE]
+    python benchmarks/atom_probe.py detection [--per-class 36] [--ions 1000 4000] [--json FILE]
     python benchmarks/atom_probe.py poles [--tips 10] [--atoms 150000] [--json FILE]
     python benchmarks/atom_probe.py boundaries [--tips 10] [--atoms 150000] [--json FILE]
     python benchmarks/atom_probe.py large [--atoms 2000000] [--json FILE]
@@ -444,6 +445,7 @@ PARTS = {
     "alarms": alarms,
     "silicon": silicon_facts,
     "order": atom_probe_crystals.order,
+    "detection": atom_probe_crystals.detection,
     "poles": atom_probe_crystals.poles,
     "boundaries": atom_probe_crystals.boundaries,
     "large": atom_probe_crystals.large,

@@ -1,6 +1,6 @@
 """Known crystals in reconstructions: order, names of poles, boundaries of phases, large files.
 
-Parts of ``benchmarks/atom_probe.py``: `order`, `poles`, `boundaries`, `large`.
+Parts of ``benchmarks/atom_probe.py``: `order`, `detection`, `poles`, `boundaries`, `large`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ase_crystalnet.atom_probe.order.composition import WIDTH, local_share
 from ase_crystalnet.training.atom_probe.tip_files import ranged_tip, write_tip
 from ase_crystalnet.training.atom_probe.tips import MATERIALS, TipPlan, simulate_tip
 
-__all__ = ["boundaries", "large", "order", "poles"]
+__all__ = ["boundaries", "detection", "large", "order", "poles"]
 
 Array = NDArray[np.float64]
 #: Edge of the cell, Angstrom, and share of the solute, of the alloys.
@@ -110,8 +110,8 @@ def judged(
 
 
 def order(given: argparse.Namespace) -> dict[str, Any]:
-    """False alarms of order in alloys without it, and how often L1_2 is found."""
-    result: dict[str, Any] = {"where": where(), "alarms": [], "detection": []}
+    """False alarms of order in alloys without it."""
+    result: dict[str, Any] = {"where": where(), "alarms": []}
     for kind in ALLOYS:
         for lateral in (0.5, 2.0):
             rng = np.random.default_rng([given.seed, len(result["alarms"])])
@@ -125,7 +125,14 @@ def order(given: argparse.Namespace) -> dict[str, Any]:
                 ]  # fmt: skip
             result["alarms"].append(row)
             show(str(row))
+    show("\n" + alarm_table(result["alarms"]))
     write_json(given.json, result)
+    return result
+
+
+def detection(given: argparse.Namespace) -> dict[str, Any]:
+    """How often L1_2 is found, and the order parameter that it is given."""
+    result: dict[str, Any] = {"where": where(), "detection": []}
     for tilt in (10.0, 180.0):
         for ions in given.ions:
             for efficiency in (0.36, 0.52, 0.8):
@@ -149,7 +156,7 @@ def order(given: argparse.Namespace) -> dict[str, Any]:
                     }
                     result["detection"].append(row)
                     show(str(row))
-    show("\n" + alarm_table(result["alarms"]) + "\n\n" + detection_table(result["detection"]))
+    show("\n" + detection_table(result["detection"]))
     write_json(given.json, result)
     return result
 
