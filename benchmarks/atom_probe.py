@@ -3,6 +3,11 @@
     python benchmarks/atom_probe.py accuracy [--per-class 36] [--ions 250 1000] [--json FILE]
     python benchmarks/atom_probe.py alarms [--data DIR] [--windows 2000] [--json FILE]
     python benchmarks/atom_probe.py silicon --data DIR [--json FILE] [--figure FILE]
+    python benchmarks/atom_probe.py order [--windows 2000] [--json FILE]
+    python benchmarks/atom_probe.py detection [--per-class 36] [--ions 1000 4000] [--json FILE]
+    python benchmarks/atom_probe.py poles [--tips 10] [--atoms 150000] [--json FILE]
+    python benchmarks/atom_probe.py boundaries [--tips 10] [--atoms 150000] [--json FILE]
+    python benchmarks/atom_probe.py large [--atoms 2000000] [--json FILE]
 
 `accuracy` draws windows of the seven crystal classes, over their whole parameter ranges and in
 random orientation, through a model of the measurement (`training.atom_probe.measurement`): 30 %
@@ -11,6 +16,9 @@ slow density variation, 1 % stretch and 1 % shear, and the efficiency and resolu
 gas, in dense packings, and in a reconstruction (``DIR/apt/Si.pos``) whose ions are jittered by
 their own distance; and in the reconstruction as it is, with and without its bursts. `silicon` looks
 at that reconstruction: bursts, S along the surface's normal, the pole in the density of its ions.
+The others are of crystals that are known, in `atom_probe_crystals`: false alarms and detection of
+chemical order, names of poles and the depth scale of simulated tips, boundaries of precipitates,
+and the time and memory of a large file.
 """
 
 from __future__ import annotations
@@ -21,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import atom_probe_crystals
 import numpy as np
 from ase import Atoms
 from common import markdown, show, where, write_json
@@ -431,9 +440,21 @@ def _silicon_figure(path: Path, ions: Array, q: Array, along: Array, lateral: Ar
     figure.savefig(path, dpi=130)
 
 
+PARTS = {
+    "accuracy": accuracy,
+    "alarms": alarms,
+    "silicon": silicon_facts,
+    "order": atom_probe_crystals.order,
+    "detection": atom_probe_crystals.detection,
+    "poles": atom_probe_crystals.poles,
+    "boundaries": atom_probe_crystals.boundaries,
+    "large": atom_probe_crystals.large,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("part", choices=("accuracy", "alarms", "silicon"))
+    parser.add_argument("part", choices=tuple(PARTS))
     parser.add_argument("--ions", type=int, nargs="+", default=[250, 1000])
     parser.add_argument("--models", nargs="+", default=["atomprobe", "local"])
     parser.add_argument("--per-class", type=int, default=36, help="windows of each class and row")
@@ -450,13 +471,15 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", help="rows to make, as efficiency,lateral,depth; default: all"
     )
+    parser.add_argument("--tips", type=int, default=10, help="simulated tips of each kind")
+    parser.add_argument("--atoms", type=int, default=150_000, help="atoms of a simulated tip")
     parser.add_argument("--seed", type=int, default=2021)
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     parser.add_argument("--figure", type=Path, help="figure of the silicon reconstruction")
     given = parser.parse_args()
     if given.part == "silicon" and given.data is None:
         parser.error("silicon needs --data")
-    {"accuracy": accuracy, "alarms": alarms, "silicon": silicon_facts}[given.part](given)
+    PARTS[given.part](given)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ FEWEST_LAYER_WINDOWS, LAYER_WINDOWS = 8, 48
 #: Interplanar spacings at which spectra are taken: how many, evenly in 1 / spacing, where a peak is
 #: as wide everywhere.
 SPECTRUM_POINTS = 160
-_BATCH = 256
+#: Windows cut at once.
+BATCH = 256
 
 Progress = Callable[[str, int, int], None]
 
@@ -106,7 +107,7 @@ def analyze_windows(
     if len(sample):
         reference = finder.reference(*cut_all(windows, centers[np.sort(sample)]))
     found = []
-    for batch in windows.batches(centers, _BATCH):
+    for batch in windows.batches(centers, BATCH):
         found.append(finder(batch.positions, batch.mask, reference=reference))
         say("planes", sum(len(part.rank) for part in found), len(centers))
     findings = WindowFindings.concatenate(found)
@@ -173,13 +174,13 @@ def classify_windows(
         orientation=np.full((count, 4), np.nan),
     )
     rows = np.flatnonzero(analysis.findings.rank == RANKS.index("lattice"))
-    for start in range(0, len(rows), _BATCH):
-        some = rows[start : start + _BATCH]
+    for start in range(0, len(rows), BATCH):
+        some = rows[start : start + BATCH]
         positions, mask = cut_all(windows, analysis.centers[some])
         part = classifier(positions, mask, _rows(analysis.findings, some))
         for item in fields(part):
             getattr(found, item.name)[some] = getattr(part, item.name)
-        say("classes", min(start + _BATCH, len(rows)), len(rows))
+        say("classes", min(start + BATCH, len(rows)), len(rows))
     return replace(analysis, classes=found, class_names=tuple(names))
 
 

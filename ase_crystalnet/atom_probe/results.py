@@ -21,6 +21,9 @@ from ase_crystalnet.io.whole_files import write_whole
 
 if TYPE_CHECKING:
     from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
+    from ase_crystalnet.atom_probe.crystal.naming import NamedPoles
+    from ase_crystalnet.atom_probe.order.finder import OrderFindings
+    from ase_crystalnet.atom_probe.order.phases import OrderMap
     from ase_crystalnet.atom_probe.search.findings import WindowFindings
     from ase_crystalnet.atom_probe.search.poles import Pole
 
@@ -29,6 +32,8 @@ __all__ = ["RANKS", "AtomProbeAnalysis", "DepthSpectra", "read_analysis", "write
 #: What each rank of a window means.
 RANKS = ("nothing", "planes", "rods", "lattice")
 _SCHEMA = "crystalnet-atom-probe-1"
+#: Fields that are no arrays, and are kept elsewhere in the file.
+_WORDS = ("crystal", "names", "phases")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,12 @@ class AtomProbeAnalysis:
         most significant window, if there is one.
     settings : mapping
         Options of the analysis.
+    named : NamedPoles, optional
+        The poles as planes of a known crystal, in the order of `poles`.
+    order : OrderFindings, optional
+        Order of the W windows.
+    order_map : OrderMap, optional
+        Where it is, and the ordered phases.
     """
 
     source: str
@@ -111,6 +122,9 @@ class AtomProbeAnalysis:
     poles: tuple[Pole, ...] = ()
     depth: tuple[DepthSpectra, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    named: NamedPoles | None = None
+    order: OrderFindings | None = None
+    order_map: OrderMap | None = None
 
     def __len__(self) -> int:
         return len(self.centers)
@@ -153,7 +167,7 @@ class AtomProbeAnalysis:
     def window_arrays(self) -> dict[str, NDArray[Any]]:
         """One array of W rows for each quantity, by name; lengths in Angstrom."""
         found: dict[str, NDArray[Any]] = {"center": self.centers}
-        for part in (self.measures, self.findings, self.classes):
+        for part in (self.measures, self.findings, self.classes, self.order):
             if part is not None:
                 found |= _arrays(part)
         return found
@@ -190,6 +204,9 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
         "refused": analysis.refused,
         "class_names": analysis.class_names,
         "settings": dict(analysis.settings),
+        "named": None
+        if analysis.named is None
+        else {"crystal": analysis.named.crystal, "names": analysis.named.names},
         "units": {"length": "Angstrom", "density": "ions/Angstrom^3"},
     }
     # v110 has checksums of all that HDF5 itself relies upon: damage is noticed.
@@ -204,6 +221,13 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
         }
         if analysis.classes is not None:
             groups["windows/classes"] = analysis.classes
+        for place, more in (("windows/order", analysis.order), ("named", analysis.named)):
+            if more is not None:
+                groups[place] = more
+        if analysis.order_map is not None:
+            groups["order/map"] = analysis.order_map
+            for i, phase in enumerate(analysis.order_map.phases):
+                groups[f"order/phases/{i:05d}"] = phase
         groups |= {f"poles/{i:03d}": pole for i, pole in enumerate(analysis.poles)}
         groups |= {f"depth/{i:03d}": part for i, part in enumerate(analysis.depth)}
         file.create_dataset("windows/center", data=analysis.centers, compression="gzip")
@@ -211,6 +235,8 @@ def write_analysis(path: Path, analysis: AtomProbeAnalysis) -> None:
             group = file.create_group(place)
             for item in fields(part):  # type: ignore[arg-type]
                 value = getattr(part, item.name)
+                if item.name in _WORDS:
+                    continue
                 if isinstance(value, np.ndarray) and value.size > 1000:
                     group.create_dataset(item.name, data=value, compression="gzip", shuffle=True)
                 else:
@@ -231,6 +257,9 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
     import h5py
 
     from ase_crystalnet.atom_probe.classes.classifier import ClassFindings
+    from ase_crystalnet.atom_probe.crystal.naming import NamedPoles
+    from ase_crystalnet.atom_probe.order.finder import OrderFindings
+    from ase_crystalnet.atom_probe.order.phases import OrderedPhase, OrderMap
     from ase_crystalnet.atom_probe.search.findings import WindowFindings
     from ase_crystalnet.atom_probe.search.poles import Pole
 
@@ -245,20 +274,21 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
             raise InputError("no result of `crystalnet apt`")
         head = json.loads(file.attrs["head"])
 
-        def part(kind: Any, place: str) -> Any:
-            return kind(
-                **{item.name: _value(member(file, f"{place}/{item.name}")) for item in fields(kind)}
-            )
+        def part(kind: Any, place: str, **known: Any) -> Any:
+            names = [item.name for item in fields(kind) if item.name not in known]
+            return kind(**{n: _value(member(file, f"{place}/{n}")) for n in names}, **known)
 
-        def parts(kind: Any, place: str) -> tuple[Any, ...]:
+        def parts(kind: Any, place: str, digits: int = 3) -> tuple[Any, ...]:
             found: list[Any] = []
-            while member(file, name := f"{place}/{len(found):03d}") is not None:
+            while member(file, name := f"{place}/{len(found):0{digits}d}") is not None:
                 found.append(part(kind, name))
             return tuple(found)
 
-        classes = None
-        if member(file, "windows/classes") is not None:
-            classes = part(ClassFindings, "windows/classes")
+        def optional(kind: Any, place: str, **known: Any) -> Any:
+            return None if member(file, place) is None else part(kind, place, **known)
+
+        words = head.get("named") or {}
+        words = {"crystal": words.get("crystal", ""), "names": tuple(words.get("names", ()))}
         return AtomProbeAnalysis(
             source=head["source"],
             ranges=head["ranges"],
@@ -272,7 +302,12 @@ def read_analysis(path: Path) -> AtomProbeAnalysis:
             refused=head["refused"],
             measures=part(WindowMeasures, "windows/measures"),
             findings=part(WindowFindings, "windows/findings"),
-            classes=classes,
+            classes=optional(ClassFindings, "windows/classes"),
+            named=optional(NamedPoles, "named", **words),
+            order=optional(OrderFindings, "windows/order"),
+            order_map=optional(
+                OrderMap, "order/map", phases=parts(OrderedPhase, "order/phases", 5)
+            ),
             class_names=tuple(head["class_names"]),
             poles=parts(Pole, "poles"),
             depth=parts(DepthSpectra, "depth"),

@@ -13,6 +13,7 @@ from ase_crystalnet.cli.errors import one_line_errors, quiet_engine
 from ase_crystalnet.cli.files import As, save_figure, suffixes_of
 from ase_crystalnet.cli.options import Engine, OverwriteOutputs, QuietBar
 from ase_crystalnet.cli.progress import progress_bar, say_unless
+from ase_crystalnet.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,8 @@ def apt(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Reconstruction: .pos, .epos, .ato, .apt, .csv (x, y, z, m/n) or .h5 (pyccapt).",
+            help="Reconstruction: .pos, .epos, .ato, .apt, .csv (x, y, z, m/n), "
+            ".h5 (pyccapt, NeXus) or .nxs.",
         ),
     ],
     ranges: Annotated[
@@ -58,7 +60,7 @@ def apt(
             "--ranges",
             "-r",
             metavar="R",
-            help="Range file: .rrng, .rng, .env, .xrng, .fig.txt or pyccapt's _range.csv.",
+            help="Range file: .rrng, .rng, .env, .xrng, .fig.txt, pyccapt's _range.csv, .nxs.",
         ),
     ] = None,
     units: Annotated[
@@ -124,6 +126,42 @@ def apt(
             help="Model that classifies lattices: a name or a folder; 'none' for no classes.",
         ),
     ] = "atomprobe",
+    crystal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the specimen is known to be, to name its poles: an element, a lattice with "
+            "its constant in Angstrom (fcc:3.56), or a file with a cell, as CIF.",
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Look for chemical order of that crystal: L1_2, L1_0, B2, D0_19 or omega.",
+        ),
+    ] = None,
+    order_species: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What orders: an element or ion; may be repeated. Default: the second commonest.",
+        ),
+    ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also write .csv: compositions of regions with errors, radial, nearest-neighbour "
+            "and frequency distributions beside random ones, and with --surface a proxigram.",
+        ),
+    ] = None,
+    surface: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X:SHARE", help="Surface of one composition for the proxigram, as Al:0.15."
+        ),
+    ] = None,
     atomic_volume: Annotated[
         float | None,
         typer.Option(
@@ -146,6 +184,7 @@ def apt(
     ```
     crystalnet apt tip.pos --ranges tip.rrng
     crystalnet apt tip.pos -r tip.rrng -o tip.h5 -o tip.vti -o ions.extxyz --figures figures
+    crystalnet apt tip.pos -r tip.rrng --crystal fcc:3.56 --order L1_2 -o tip.h5
     crystalnet apt tip.apt -r tip.rng --species Al --false-alarm 0.001 --window-ions 500
     ```
     """
@@ -157,9 +196,13 @@ def apt(
         classify_windows,
     )
     from ase_crystalnet.atom_probe.classes.classifier import AtomProbeClassifier
+    from ase_crystalnet.atom_probe.crystal.known import read_crystal
     from ase_crystalnet.atom_probe.files.reconstruction import read_reconstruction
+    from ase_crystalnet.atom_probe.known_crystal import find_order, name_analysis
+    from ase_crystalnet.atom_probe.order.structures import reflections_of
     from ase_crystalnet.atom_probe.output.files import check_outputs, write_outputs
     from ase_crystalnet.atom_probe.output.report import report
+    from ase_crystalnet.atom_probe.output.tables import TABLES, parse_surface, write_tables
     from ase_crystalnet.atom_probe.results import RANKS
     from ase_crystalnet.atom_probe.windows import IonWindower
 
@@ -167,9 +210,19 @@ def apt(
     ends = suffixes_of(written_as)
     named: dict[str, list[Path]] = {}
     if figures is not None:
-        named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in _NAMES}
+        names = _NAMES if order is None else (*_NAMES, "order")
+        named = {n: [figures / f"{file.stem}-{n}{end}" for end in ends] for n in names}
     drawn = [path for paths in named.values() for path in paths]
-    check_outputs(outputs, overwrite, drawn)
+    iso = None if surface is None else parse_surface(surface)
+    if iso is not None and tables is None:
+        raise InputError("--surface: the proxigram is a table; say where with --tables FOLDER")
+    listed = [] if tables is None else [tables / f"{file.stem}-{n}.csv" for n in TABLES]
+    check_outputs(outputs, overwrite, [*drawn, *listed])
+    known = None if crystal is None else read_crystal(crystal)
+    if order is not None:
+        if known is None:
+            raise InputError("--order: which crystal? give its parent lattice with --crystal")
+        reflections_of(order, known)  # refused before anything is computed
     windower = IonWindower(
         window_ions,
         None if radius is None else radius * _NM,
@@ -194,22 +247,34 @@ def apt(
             if (analysis.findings.rank == RANKS.index("lattice")).any():
                 quiet_engine(classifier.classifier.engine)
             analysis = classify_windows(analysis, windows, classifier, bar)
+        if known is not None:
+            analysis = name_analysis(analysis, known)
+        if known is not None and order is not None:
+            analysis = find_order(analysis, windows, known, order, order_species, bar)
         chosen = {"species": species or [], "model": model}
         analysis = replace(analysis, settings={**analysis.settings, **chosen})
         bar("outputs", 0, 1)
         write_outputs(outputs, analysis, ions, molecular.value)
+        if analysis.order is None:
+            named = {name: paths for name, paths in named.items() if name != "order"}
+            drawn = [path for paths in named.values() for path in paths]
+        written = []
+        if tables is not None:
+            bar("tables", 0, 1)
+            written = write_tables(tables, file.stem, ions, analysis, iso, options.seed)
         for number, (name, paths) in enumerate(named.items()):
             bar("figures", number, len(named))
             figure = _draw(name, analysis, windows)
             for path in paths:
                 save_figure(figure, path)
     typer.echo(report(analysis))
-    for path in (*outputs, *drawn):
+    for path in (*outputs, *written, *drawn):
         say_unless(quiet)(f"wrote {path}")
 
 
 def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure:
     from ase_crystalnet.atom_probe.output import maps as figures
+    from ase_crystalnet.atom_probe.output import order_figures as figures_order
     from ase_crystalnet.atom_probe.output import plane_figures as figures_planes
 
     draw: dict[str, Callable[[], Figure]] = {
@@ -219,5 +284,6 @@ def _draw(name: str, analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure
         "best-windows": lambda: figures_planes.plot_best_windows(analysis, windows),
         "depth": lambda: figures_planes.plot_depth(analysis),
         "poles": lambda: figures_planes.plot_poles(analysis),
+        "order": lambda: figures_order.plot_order(analysis, windows),
     }
     return draw[name]()

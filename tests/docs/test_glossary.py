@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from ase_crystalnet import CrystalNet, FrameAnalysis, Lattices, TrajectoryAnalysis, Windower
-from ase_crystalnet.atom_probe import AtomProbeOptions, ClassFindings, Pole, WindowFindings
+from ase_crystalnet.atom_probe import (
+    AtomProbeOptions,
+    ClassFindings,
+    NamedPoles,
+    OrderFindings,
+    Pole,
+    WindowFindings,
+)
 from ase_crystalnet.atom_probe.windows import WindowMeasures
 from ase_crystalnet.lattice.orientation import Setting
 from ase_crystalnet.xrd import PowderAnswers, PowderClassifier
@@ -32,6 +39,8 @@ RESULTS = (
     WindowMeasures,
     ClassFindings,
     Pole,
+    NamedPoles,
+    OrderFindings,
     PowderAnswers,
     Matches,
 )

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.atom_probe.files.hdf5_frames import check_size, open_frames
 from ase_crystalnet.atom_probe.files.ion_columns import ANGSTROM, IonColumns
 from ase_crystalnet.errors import InputError
-from ase_crystalnet.inputs import bounded_lines, check_plain, open_plain, reason_of
+from ase_crystalnet.inputs import bounded_lines, open_plain, reason_of
 from ase_crystalnet.io.results.hdf5_reader import damage, member
-from ase_crystalnet.io.results.heaps import check_heaps
 
 if TYPE_CHECKING:
     import h5py
@@ -37,8 +37,6 @@ _UNITS = {"nm": 10.0, "cm": 10.0, "a": 1.0, "å": 1.0, "ang": 1.0, "angstrom": 1
 _NAMED_UNIT = re.compile(r"(.*?)[\s_/]*[\(\[](.*?)[\)\]]|(.*?)[_/](nm|a|å|ang|angstrom|da)")
 #: Lines before the first row of numbers, and columns.
 _MOST_HEAD, _MOST_COLUMNS = 100, 1000
-#: Bytes that a stored one can stand for at most, of the packings of HDF5.
-_MOST_PACKED = 1100
 #: Blocks of a frame: one for each kind of number.
 _MOST_BLOCKS = 32
 
@@ -173,7 +171,7 @@ def _is_number(text: str) -> bool:
 # ------------------------------------------------------------------------------- .h5 of pyccapt
 def is_pyccapt(path: Path) -> bool:
     """Whether an HDF5 file is a frame of pyccapt with positions and masses."""
-    with _frame(path) as file, damage(path):
+    with open_frames(path) as file, damage(path):
         axes, masses, _ = _choose(list(_places(path, file)[0]))
     return min(axes) >= 0 and bool(masses)
 
@@ -184,7 +182,7 @@ def read_pyccapt(path: Path) -> IonColumns:
     Objects that pandas pickles are not touched.
     """
     read: list[NDArray[Any]] = []
-    with _frame(path) as file, damage(path):
+    with open_frames(path) as file, damage(path):
         places, reason = _places(path, file)
         names = list(places)
         axes, masses, unit = _choose(names)
@@ -202,24 +200,12 @@ def read_pyccapt(path: Path) -> IonColumns:
     return _columns(path, read[:3], read[3:], unit)
 
 
-def _frame(path: Path) -> h5py.File:
-    import h5py
-
-    check_plain(path)
-    check_heaps(path)
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({reason_of(error)})") from error
-
-
 def _places(path: Path, file: h5py.File) -> tuple[dict[str, tuple[h5py.Dataset, int]], str]:
     """Block and place in it of each column of numbers; else why there are none."""
     if member(file, "df") is None:
         if member(file, "dld") is not None:
             return {}, "holds raw data of pyccapt, not a reconstruction"
-        nexus = member(file, "entry1") is not None or member(file, "entry") is not None
-        return {}, "is a NeXus file, which is not read" if nexus else "holds no frame of pyccapt"
+        return {}, "holds no frame of pyccapt"
     if member(file, "df/table") is not None:
         return {}, "was saved as a 'table' of pandas, not as 'fixed'"
     places: dict[str, tuple[h5py.Dataset, int]] = {}
@@ -230,7 +216,7 @@ def _places(path: Path, file: h5py.File) -> tuple[dict[str, tuple[h5py.Dataset, 
             break
         if items.dtype.kind != "S" or values.dtype.kind not in "fiu" or values.ndim != 2:
             continue
-        _check_size(path, items)
+        check_size(path, items)
         names = [name.decode("utf-8", errors="replace") for name in items[:_MOST_COLUMNS].ravel()]
         if len(names) != values.shape[1]:
             raise InputError(f"{len(names)} names and {values.shape[1]} columns in a block")
@@ -239,13 +225,5 @@ def _places(path: Path, file: h5py.File) -> tuple[dict[str, tuple[h5py.Dataset, 
 
 
 def _column(path: Path, values: h5py.Dataset, place: int) -> NDArray[Any]:
-    _check_size(path, values)
+    check_size(path, values)
     return np.asarray(values[:, place])
-
-
-def _check_size(path: Path, data: h5py.Dataset) -> None:
-    """Refuse an array that says it is larger than what is stored of it can be."""
-    stored = data.id.get_storage_size()
-    size = int(data.size or 0) * data.dtype.itemsize
-    if stored > path.stat().st_size or size > _MOST_PACKED * stored:
-        raise InputError(f"{data.name} names {size} bytes, of which {stored} are stored")

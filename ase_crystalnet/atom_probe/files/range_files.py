@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ase_crystalnet.atom_probe.files.nexus import is_nexus, read_nexus_ranges
 from ase_crystalnet.atom_probe.files.range_lines import Line, RangeBuilder, RangeLines
 from ase_crystalnet.atom_probe.files.range_tables import read_fig_txt, read_pyccapt_csv, read_xrng
 from ase_crystalnet.atom_probe.files.ranges import (
@@ -43,14 +44,22 @@ _DIGITS = re.compile(r"[0-9]{1,3}")
 _LFS = "version https://git-lfs"
 
 
+def _holds_nexus(path: Path) -> bool:
+    try:
+        return is_nexus(path)
+    except (InputError, OSError):
+        return False
+
+
 def read_ranges(path: str | Path) -> RangeTable:
     """Read a range file, its format by its suffix, in any case.
 
     Parameters
     ----------
     path : str or Path
-        .rng, .rrng, .env, .fig.txt (Atom Probe Toolbox, Erlangen), .xrng (its XML) or the .csv of
-        ranges of pyccapt. Decimal commas, DOS line ends and comments are understood.
+        .rng, .rrng, .env, .fig.txt (Atom Probe Toolbox, Erlangen), .xrng (its XML), the .csv of
+        ranges of pyccapt, or .nxs and .h5 of NeXus (NXapm). Decimal commas, DOS line ends and
+        comments are understood.
 
     Returns
     -------
@@ -73,6 +82,8 @@ def read_ranges(path: str | Path) -> RangeTable:
         ".csv": read_pyccapt_csv,
     }  # fmt: skip
     suffix = next((end for end in (*readers, ".xrng") if name.endswith(end)), "")
+    if name.endswith(".nxs") or (name.endswith((".h5", ".hdf5")) and _holds_nexus(path)):
+        return read_nexus_ranges(path)
     if name.endswith((".h5", ".hdf5")):
         raise InputError(
             f"{path}: ranges of pyccapt in HDF5 hold pickled Python objects, which are not read; "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_crystalnet.atom_probe.files.hdf5_frames import open_frames
 from ase_crystalnet.atom_probe.files.ion_columns import ANGSTROM, IonColumns, remark_on_units
 from ase_crystalnet.atom_probe.files.ion_records import (
     POS,
@@ -25,19 +26,36 @@ from ase_crystalnet.atom_probe.files.ion_records import (
     read_pos,
 )
 from ase_crystalnet.atom_probe.files.ion_tables import is_csv, is_pyccapt, read_csv, read_pyccapt
+from ase_crystalnet.atom_probe.files.nexus import is_nexus, read_nexus
 from ase_crystalnet.atom_probe.files.range_files import read_ranges
 from ase_crystalnet.atom_probe.files.ranges import UNRANGED, Ion, RangeTable
 from ase_crystalnet.errors import InputError
+from ase_crystalnet.io.results.hdf5_reader import damage, member
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["SUFFIXES", "Reconstruction", "is_reconstruction", "read_reconstruction", "write_pos"]
 
+
+def _read_hdf5(path: Path) -> IonColumns:
+    """Of an .h5 file what it is: NeXus, or a frame of pyccapt."""
+    return read_nexus(path) if _names_entry(path) else read_pyccapt(path)
+
+
+def _is_hdf5(path: Path) -> bool:
+    return is_nexus(path) if _names_entry(path) else is_pyccapt(path)
+
+
+def _names_entry(path: Path) -> bool:
+    with open_frames(path) as file, damage(path):
+        return any(member(file, name) is not None for name in ("entry1", "entry"))
+
+
 #: Readers, by suffix.
 _READERS: dict[str, Callable[[Path], IonColumns]] = {
     ".pos": read_pos, ".epos": read_epos, ".apt": read_apt, ".ato": read_ato, ".csv": read_csv,
-    ".h5": read_pyccapt, ".hdf5": read_pyccapt,
+    ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".nxs": read_nexus,
 }  # fmt: skip
 #: Suffixes of reconstructions.
 SUFFIXES = tuple(_READERS)
@@ -232,7 +250,7 @@ def is_reconstruction(path: str | Path) -> bool:
         Of any suffix; other than .csv and .h5 it is one if it is neither text nor empty.
     """
     path = Path(path)
-    tables = {".csv": is_csv, ".h5": is_pyccapt, ".hdf5": is_pyccapt}
+    tables = {".csv": is_csv, ".h5": _is_hdf5, ".hdf5": _is_hdf5, ".nxs": is_nexus}
     try:
         if named := tables.get(path.suffix.lower()):
             return named(path)
@@ -253,7 +271,8 @@ def read_reconstruction(
     Parameters
     ----------
     path : str or Path
-        .pos, .epos, .ato, .apt (APSuite 6), .csv with x, y, z and m/n, or .h5 (pyccapt). Its
+        .pos, .epos, .ato, .apt (APSuite 6), .csv with x, y, z and m/n, .h5 (pyccapt, NXapm) or
+        .nxs (NXapm). Its
         nanometres become Angstrom.
     ranges : RangeTable, str or Path, optional
         Ranges, or their file (`read_ranges`). Without, all ions are unranged.
@@ -283,7 +302,8 @@ def read_reconstruction(
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{path}: expected a reconstruction (.pos, .epos, .apt), or one in .ato, .csv, .h5"
+            f"{path}: expected a reconstruction (.pos, .epos, .apt), or one in .ato, .csv, .h5, "
+            ".nxs"
         )
     if units is not None and units not in _UNITS:
         raise InputError(f"units: expected 'nm' or 'angstrom', got {units!r}")

@@ -104,6 +104,9 @@ def window_fields(analysis: AtomProbeAnalysis) -> dict[str, NDArray[Any]]:
     for i, name in enumerate(analysis.species):
         if analysis.species_counts[i]:
             found[f"percent_{name}"] = 100.0 * measures.species_counts[:, i] / ranged
+    if analysis.order is not None:
+        found["order"] = analysis.order.order
+        found["order_p_value"] = analysis.order.order_p_value
     if analysis.classes is not None:
         found["class"] = analysis.classes.labels
         found["certainty"] = analysis.classes.certainty
@@ -123,9 +126,11 @@ def _write_extxyz(
     atoms = ions.to_atoms(molecular)
     nearest = cKDTree(analysis.centers).query(atoms.positions, workers=-1)[1]
     for name, values in window_fields(analysis).items():
-        if name in ("rank", "p_value", "density", "class"):
+        if name in ("rank", "p_value", "density", "class", "order", "order_p_value"):
             kind = np.int32 if values.dtype.kind == "i" else np.float64
             atoms.set_array(f"crystalnet_{name}", values[nearest].astype(kind))
+    if analysis.order_map is not None and molecular == "keep":
+        atoms.set_array("crystalnet_phase", analysis.order_map.ion_region)
     atoms.info["crystalnet_classes"] = " ".join(analysis.class_names)
     with open(path, "w", encoding="utf-8") as file:
         write(file, atoms, format="extxyz")

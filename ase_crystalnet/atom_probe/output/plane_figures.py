@@ -28,6 +28,8 @@ _BEST = 6
 #: How far an index may be from a whole number.
 _INDEX_ERROR = 0.2
 _NM = 0.1
+#: Poles listed below the figure.
+_LISTED = 8
 
 
 def plot_best_windows(analysis: AtomProbeAnalysis, windows: IonWindows) -> Figure:
@@ -115,7 +117,6 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     Poles of windows whose lattice has a class bear their Miller indices.
     """
     from matplotlib.patches import Circle
-    from matplotlib.patheffects import withStroke
 
     findings = analysis.findings
     shown = np.flatnonzero(np.isfinite(findings.normal).all(axis=1))
@@ -140,21 +141,6 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
         figure.colorbar(dots, ax=axes, shrink=0.7, pad=0.02).set_label(
             "interplanar spacing (nm)", fontsize=8
         )
-    for pole in analysis.poles:
-        ((x, y),) = stereographic(np.asarray(pole.normal)[None])
-        axes.plot(x, y, "o", ms=14, mfc="none", mec="#d55e00")
-        family = indices_of(analysis, pole)
-        lines = ([] if family is None else [family]) + [
-            f"{pole.spacing * _NM:.3f} nm", f"{len(pole.windows)} windows",
-        ]  # fmt: skip
-        # Towards the middle, so that names of poles at the rim stay inside the picture.
-        inward = (-1 if x > 0 else 1, -1 if y > 0 else 1)
-        axes.annotate(
-            "\n".join(lines), (x, y), fontsize=7, color="#b34f00", clip_on=True,
-            xytext=(9 * inward[0], 6 * inward[1]), textcoords="offset points",
-            ha="right" if inward[0] < 0 else "left", va="top" if inward[1] < 0 else "bottom",
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )  # fmt: skip
     for name, place in (("x", (1.06, 0)), ("y", (0, 1.06))):
         axes.annotate(name, place, fontsize=9, color=INK, ha="center", va="center")
     axes.plot(0, 0, "+", ms=6, color="#8f8f8f", zorder=0)
@@ -163,6 +149,7 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
     )
     axes.set_xlim(-1.12, 1.12)
     axes.set_ylim(-1.12, 1.12)
+    _label_poles(axes, analysis)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(
@@ -170,6 +157,43 @@ def plot_poles(analysis: AtomProbeAnalysis) -> Figure:
         loc="left", fontsize=9, color=INK,
     )  # fmt: skip
     return figure
+
+
+def _label_poles(axes: Axes, analysis: AtomProbeAnalysis) -> None:
+    """Rings with a name each, beside it where there is most room, and a list of what they are."""
+    from matplotlib.patheffects import withStroke
+
+    if not analysis.poles:
+        return
+    places = stereographic(np.array([pole.normal for pole in analysis.poles]))
+    taken = [*places]
+    lines = []
+    turns = np.arange(16) * np.pi / 8
+    ways = np.column_stack([np.cos(turns), np.sin(turns)])
+    for number, (pole, place) in enumerate(zip(analysis.poles, places, strict=True)):
+        axes.plot(*place, "o", ms=14, mfc="none", mec="#d55e00")
+        name = analysis.named.names[number] if analysis.named is not None else ""
+        name = f"{number + 1} {name or indices_of(analysis, pole) or ''}".strip()
+        lines.append(f"{number + 1}  {pole.spacing * _NM:.3f} nm, {len(pole.windows)} windows")
+        # Names are wider than high; those at the rim stay inside the picture.
+        spots = place + ways * np.array([0.16, 0.10])
+        room = [
+            float(np.linalg.norm((spot - np.array(taken)) * [0.7, 1.0], axis=1).min())
+            - max(0.0, 3 * (float(np.linalg.norm(spot * [1.12, 1.0])) - 1.0))
+            for spot in spots
+        ]
+        spot = spots[int(np.argmax(np.round(room, 6)))]
+        taken.append(spot)
+        axes.annotate(
+            name, spot, fontsize=7, color="#b34f00", ha="center", va="center", clip_on=True,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+    shown = lines[:_LISTED] + ([f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else [])
+    axes.set_ylim(-1.16 - 0.085 * len(shown), 1.12)
+    axes.annotate(
+        "\n".join(shown), (0.0, 0.0), xycoords="axes fraction", fontsize=6.5, color="#b34f00",
+        ha="left", va="bottom",
+    )  # fmt: skip
 
 
 def stereographic(normals: NDArray[np.float64]) -> NDArray[np.float64]:

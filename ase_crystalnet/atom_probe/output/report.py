@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.atom_probe.output.crystal_report import known_crystal_rows
 from ase_crystalnet.atom_probe.results import RANKS, AtomProbeAnalysis
 
 __all__ = ["report"]
@@ -53,6 +54,7 @@ def report(analysis: AtomProbeAnalysis) -> str:
         rows.append(("classes of the lattices", classes or "none: no window shows a lattice"))
     first, *more = _poles(analysis)
     rows += [("poles", first), *(("", text) for text in more)]
+    rows += known_crystal_rows(analysis)
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
@@ -124,10 +126,13 @@ def _poles(analysis: AtomProbeAnalysis) -> list[str]:
     """A line a pole."""
     if not analysis.poles:
         return ["none that is significant"]
+    named = analysis.named
+    names = named.names if named is not None else ("",) * len(analysis.poles)
     lines = [
         f"{len(pole.windows)} windows: spacing {pole.spacing * _NM:.4f} nm, normal "
         f"({_vector(pole.normal, 2)}), {_tilt(pole.normal):.1f}° from z, p = {pole.p_value:.1e}"
-        for pole in analysis.poles[:_POLES_SHOWN]
+        f"{', ' + name if name else ''}"
+        for pole, name in zip(analysis.poles[:_POLES_SHOWN], names, strict=False)
     ]
     if len(analysis.poles) > _POLES_SHOWN:
         lines.append(f"and {len(analysis.poles) - _POLES_SHOWN} more")

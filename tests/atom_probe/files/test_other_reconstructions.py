@@ -172,7 +172,7 @@ def test_other_hdf5_files_are_refused(tmp_path, ions):
     path = tmp_path / "a.h5"
     for name, says in (
         ("dld/x", "holds raw data of pyccapt, not a reconstruction; expected a frame 'df'"),
-        ("entry1/title", "is a NeXus file, which is not read"),
+        ("entry1/title", "is a NeXus file without reconstructed_positions"),
         ("other", "holds no frame of pyccapt"),
         ("df/axis0", "has the columns none"),
     ):
