@@ -96,7 +96,8 @@ def test_the_extras_of_users_hold_nothing_of_developers() -> None:
     (everything,) = extras["all"]
     named = everything.removeprefix("ase-crystalnet[").removesuffix("]").split(",")
     # Training and TensorFlow are large, and answers do without.
-    assert set(named) == set(extras) - {"all", "dev", "docs", "tensorflow", "train"}
+    others = {"all", "dev", "docs", "rivals", "tensorflow", "train"}
+    assert set(named) == set(extras) - others
 
 
 @pytest.mark.slow
