@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from tests.support import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-import rivals  # noqa: E402
+import rivals
 
 
 def test_samples_are_the_same_in_every_process():
