@@ -144,9 +144,9 @@ def _crystals(one: ShownFrame) -> str:
         return "<p>No crystal was found in this frame.</p>"
     shown = [
         (
-            f"grain {row['grain']}", row["atoms"], f"{row['symbol']} ({row['space_group']})",
+            f"grain\u00a0{row['grain']}", row["atoms"], f"{row['symbol']} ({row['space_group']})",
             row["probability"], row["reference"] or row["prototype"] or row["pearson"],
-            row["a"], row["b"], row["c"],
+            *(f"{row[name]:.4f}" for name in ("a", "b", "c")),
             ", ".join(f"{row[name]:.2f}" for name in ("alpha", "beta", "gamma")),
             100 * float(str(row["relative_error"])), row["order"], row["spread"],
         )
@@ -163,4 +163,4 @@ def _grain_colors(rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
     from ase_crystalnet.grains.colors import grain_color
 
     numbers = [int(str(row["grain"])) for row in rows]
-    return {f"grain {number}": to_hex(grain_color(number)) for number in numbers}
+    return {f"grain\u00a0{number}": to_hex(grain_color(number)) for number in numbers}
