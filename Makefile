@@ -1,7 +1,11 @@
 # make demo    analyse the trajectory that comes with the repository: copper heated until it melts
 # make test    run the tests (make test-slow: those that take long)
 # make lint    style and types
-# All of them set up .venv first (the demo without what only tests need), with any Python of 3.11 to 3.13 (PYTHON=... chooses one), and
+# make docs    the documentation site, every warning an error (make docs-links: addresses elsewhere)
+# make dist    source distribution and wheel
+# make test-lowest   a part of the tests with the oldest versions that pyproject.toml allows
+# All of them set up .venv first (the demo without what only tests need), with any Python of 3.11
+# to 3.13 (PYTHON=... chooses one), and
 # again when pyproject.toml changes.
 
 VENV ?= .venv
@@ -15,7 +19,7 @@ DEMO_TRAJECTORY := examples/demo/heating.extxyz.gz
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: all setup demo test test-slow lint format clean
+.PHONY: all setup demo test test-slow test-lowest lint format docs docs-links dist clean
 
 all: test
 
@@ -42,6 +46,18 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m slow
+
+test-lowest:
+	.ci/lowest
+
+docs: $(STAMP)
+	$(BIN)/python docs/_site/build.py
+
+docs-links: $(STAMP)
+	$(BIN)/python docs/_site/build.py --links
+
+dist: $(STAMP)
+	$(BIN)/python -m build
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

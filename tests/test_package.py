@@ -77,6 +77,31 @@ def test_all_data_of_the_package_are_in_such_folders() -> None:
         assert place in known or place.parts[1:2] == ("data",), place
 
 
+def test_the_conda_recipe_is_of_this_package() -> None:
+    recipe = yaml.safe_load((REPOSITORY / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    assert recipe["context"]["version"] == PROJECT["version"]
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert set(recipe["about"]["license_file"]) == {
+        "LICENSE", *(f"ase_crystalnet/{room}/data/SOURCES.md" for room in ("xrd", "grains"))
+    }  # fmt: skip
+    least = recipe["context"]["python_min"]
+    python, *others = recipe["requirements"]["run"]
+    python = python.removeprefix("python ").replace("${{ python_min }}", least)
+    assert python == PROJECT["requires-python"]
+    # matplotlib without its windows has a name of its own there.
+    wanted = [need.replace("matplotlib", "matplotlib-base") for need in PROJECT["dependencies"]]
+    assert [need.replace(" ", "") for need in others] == wanted
+
+
+def test_the_extras_of_users_hold_nothing_of_developers() -> None:
+    extras = PROJECT["optional-dependencies"]
+    (everything,) = extras["all"]
+    named = everything.removeprefix("ase-crystalnet[").removesuffix("]").split(",")
+    # Training and TensorFlow are large, and answers do without.
+    others = {"all", "dev", "docs", "rivals", "tensorflow", "train"}
+    assert set(named) == set(extras) - others
+
+
 @pytest.mark.slow
 def test_a_user_gets_our_types(tmp_path: Path) -> None:
     """mypy reads them from where the package is installed, not from this checkout."""

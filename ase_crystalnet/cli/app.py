@@ -21,6 +21,7 @@ from ase_crystalnet.cli.explain import explain
 from ase_crystalnet.cli.fingerprint import fingerprint
 from ase_crystalnet.cli.models import models
 from ase_crystalnet.cli.plot import plot
+from ase_crystalnet.cli.report import report
 from ase_crystalnet.cli.reproduce import reproduce_app
 from ase_crystalnet.cli.tip import tip
 from ase_crystalnet.cli.train import train_app
@@ -44,7 +45,9 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-for command in (analyze, crystals, compare, plot, fingerprint, explain, apt, tip, models, evaluate):
+for command in (
+    analyze, crystals, compare, plot, report, fingerprint, explain, apt, tip, models, evaluate,
+):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")

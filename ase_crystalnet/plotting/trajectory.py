@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.results.trajectory import TrajectoryAnalysis
 
-__all__ = ["plot_fingerprint", "plot_trajectory"]
+__all__ = ["abscissa", "plot_fingerprint", "plot_trajectory"]
 
 _MELTING = (0.1, 0.2)  # Lindemann parameter at which crystals melt
 _LABEL_SHARE = 0.04  # a band is named if it reaches this share somewhere
@@ -50,7 +50,7 @@ def plot_trajectory(
     """
     if len(trajectory) == 0:
         raise InputError("plot: the trajectory holds no frames")
-    values, label = _abscissa(trajectory, x, x_label)
+    values, label = abscissa(trajectory, x, x_label)
     has_lindemann = bool(
         np.isfinite(trajectory.lindemann_index).any()
         or np.isfinite(trajectory.snapshot_lindemann).any()
@@ -144,9 +144,10 @@ def plot_fingerprint(image: ArrayLike, title: str = "", pixel: float = 0.503) ->
     return figure
 
 
-def _abscissa(
+def abscissa(
     trajectory: TrajectoryAnalysis, x: ArrayLike | None, x_label: str | None
 ) -> tuple[NDArray[Any], str]:
+    """What frames are drawn against, (F,), and its name: as of `plot_trajectory`."""
     if x is not None:
         values = np.asarray(x, dtype=np.float64)
         if values.shape != (len(trajectory),):

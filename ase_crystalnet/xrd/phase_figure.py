@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ase_crystalnet.xrd.measured.scan import Scan
 from ase_crystalnet.xrd.pattern import WAVELENGTH
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ase_crystalnet.xrd.answer.answers import PowderAnswers
 
-__all__ = ["answer_figure"]
+__all__ = ["answer_figure", "on_axis"]
 
 #: Okabe and Ito's colours that stay apart for colour-blind eyes.
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
@@ -49,7 +50,7 @@ def answer_figure(
     row = 0.09 * top
     for k, phase in enumerate(phases):
         assert library is not None
-        places = _on_axis(scan, phase.angle)
+        places = on_axis(scan, phase.angle)
         inside = (places > scan.two_theta[0]) & (places < scan.two_theta[-1])
         base = -(k + 1) * row
         heights = 0.25 * row + 0.6 * row * np.sqrt(phase.intensity[inside])
@@ -60,7 +61,7 @@ def answer_figure(
         )  # fmt: skip
     marked = False
     if report.mixture is not None:
-        open_lines = _on_axis(scan, report.mixture.unidentified)
+        open_lines = on_axis(scan, report.mixture.unidentified)
         if len(open_lines):
             heights = np.interp(open_lines, scan.two_theta, y) + 0.05 * top
             axes.plot(
@@ -89,7 +90,7 @@ def _title(scan: Scan, answers: PowderAnswers, i: int) -> str:
     return f"{name}: space group {group}, {100 * certainty:.0f} % sure"
 
 
-def _on_axis(scan: Scan, angles: np.ndarray) -> np.ndarray:
+def on_axis(scan: Scan, angles: ArrayLike) -> NDArray[np.float64]:
     """Angles of Cu K-alpha 1 on the scan's own axis; beyond it where there is no such angle."""
     if scan.is_copper:
         return np.asarray(angles, float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from tests.support import REPOSITORY
 
 TUTORIAL = REPOSITORY / "docs" / "tutorial.ipynb"
+OTHERS = ("tutorial_trajectory", "tutorial_crystals")
+WORD = re.compile(r"[A-Za-z_]{2,}")
+NUMBER = re.compile(r"(?<![\w.])\d+\.?\d*")
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
@@ -40,6 +44,39 @@ def test_tutorial_is_short_light_and_whole(committed: Any) -> None:
         assert cell.outputs, "run the notebook before committing it"
         assert all(out.output_type != "error" for out in cell.outputs)
         assert all(out.get("name") != "stderr" for out in cell.outputs)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_tutorials_are_light_and_whole(name: str) -> None:
+    path = REPOSITORY / "docs" / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    assert path.stat().st_size < 200_000
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        assert cell.outputs, "run the notebook before committing it"
+        assert all(out.output_type != "error" for out in cell.outputs)
+        assert all(out.get("name") != "stderr" for out in cell.outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_tutorials_say_what_is_committed(name: str) -> None:
+    """Words alike and numbers near: the last digit of a mean may differ between processors."""
+    path = REPOSITORY / "docs" / f"{name}.ipynb"
+    committed, fresh = (nbformat.read(path, as_version=4) for _ in range(2))
+    folder = {"metadata": {"path": str(path.parent)}}
+    nbclient.NotebookClient(
+        fresh, timeout=600, kernel_name="python3", resources=folder, coalesce_streams=True
+    ).execute()
+    for now, before in zip(code_cells(fresh), code_cells(committed), strict=True):
+        assert pictures(now) == pictures(before)
+        for line, wanted in zip(printed(now), printed(before), strict=True):
+            assert WORD.findall(line) == WORD.findall(wanted)
+            numbers, expected = map(NUMBER.findall, (line, wanted))
+            assert [float(x) for x in numbers] == pytest.approx(
+                [float(x) for x in expected], rel=0.02, abs=0.02
+            )
 
 
 @pytest.mark.slow
