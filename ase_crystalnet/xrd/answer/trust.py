@@ -43,6 +43,7 @@ MOST = 0.998
 #: The fit's weights are drawn to zero by this, per pattern.
 _WEIGHT = 0.01
 _LARGEST = 1_000_000
+_NO_CELLS = Pool()
 
 
 def mirrored(space_group: int) -> int | None:
@@ -115,7 +116,7 @@ class Trust:
     weights: tuple[float, ...]
     set_mass: dict[str, float]
     fitted_on: str
-    pool: Pool = Pool()
+    pool: Pool = _NO_CELLS
 
     def of(self, features: ArrayLike) -> NDArray[np.float64]:
         """Trust in matches with these features (B, 8); 0 where there is no phase."""
@@ -184,10 +185,8 @@ class Trust:
             raise ModelError(f"{path} is missing: install the package again") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{path} is damaged ({reason_of(error)})") from None
-        if (
-            len(weights) != len(FEATURES)
-            or not np.isfinite([*weights, *masses.values(), *astuple(found.pool)]).all()
-        ):
+        numbers = [*weights, *masses.values(), *astuple(found.pool)]
+        if len(weights) != len(FEATURES) or not np.isfinite(numbers).all():
             raise ModelError(f"{path} is damaged: {len(weights)} weights of {len(FEATURES)}")
         return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,16 +60,17 @@ def settings_of(
 
     rotations: dict[bytes, int] = {}
     shifts: dict[bytes, int] = {}
-    matrices, vectors = [], []
+    matrices: list[NDArray[np.int64]] = []
+    vectors: list[NDArray[np.float64]] = []
     found: dict[tuple[int, str, tuple[tuple[int, int], ...]], Setting] = {}
     for hall in range(1, _HALL_SYMBOLS + 1):
-        kind = spglib.get_spacegroup_type(hall)
+        kind: Any = spglib.get_spacegroup_type(hall)
         group, choice = int(kind.number), str(kind.choice)
         if int(system_of(group)) not in FAMILIES[family] or choice == "R":
             continue
         if family == "m" and "b" not in choice:
             continue
-        symmetry = spglib.get_symmetry_from_database(hall)
+        symmetry: Any = spglib.get_symmetry_from_database(hall)
         operations = set()
         for rotation, shift in zip(symmetry["rotations"], symmetry["translations"], strict=True):
             moved = np.round(np.asarray(shift) % 1.0, 6) % 1.0

@@ -163,7 +163,7 @@ def _distinct(drafts: list[tuple[float, Fit]]) -> list[tuple[float, Fit]]:
 
 def _cell(lines: IndexLines, lattice: str, fit: Fit, last: float) -> IndexedCell:
     """Refined with all lines, if that is better."""
-    family, centring = lattice
+    family, centring = lattice[0], lattice[1]
     best: tuple[float, Fit, NDArray[np.float64]] | None = None
     for each in (fit, fitted(lines, fit.metric, family, centring, len(lines))):
         places = None if each is None else possible(each, centring, last)

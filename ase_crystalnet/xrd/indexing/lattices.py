@@ -107,7 +107,7 @@ def reflections_in(
 
 
 def conventional(metric: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Bravais lattices that a metric has or nearly has, with the metrics of their conventional cells.
+    """Bravais lattices that a metric nearly has, with the metrics of their conventional cells.
 
     The lattice itself, as triclinic, is always among them.
     """
