@@ -23,7 +23,7 @@ from ase_crystalnet.xrd.indexing.refinement import (
     fitted,
     possible,
 )
-from ase_crystalnet.xrd.indexing.search import SEARCHED, Budget, Effort, candidates
+from ase_crystalnet.xrd.indexing.search import SEARCHED, STAGES, Budget, Effort, candidates
 
 __all__ = ["CONVINCING", "IndexedCell", "index_lines"]
 
@@ -32,6 +32,9 @@ __all__ = ["CONVINCING", "IndexedCell", "index_lines"]
 PARAMETER = 4.0
 #: Merit from which a cell is more than chance: of lines at random none reaches it.
 CONVINCING = 20.0
+#: Merit from which families of lower symmetry are not searched, where all lines but one are
+#: explained.
+SETTLED = 35.0
 #: Cells of each Bravais lattice that are refined with all lines, and that are handed on.
 REFINED, HANDED = 4, 3
 
@@ -112,7 +115,7 @@ def index_lines(
     tuple of IndexedCell
         Three at most of each Bravais lattice.
     Effort
-        Tries of each search.
+        Tries of each search; families of lower symmetry than a cell that settles it are left out.
 
     Raises
     ------
@@ -123,8 +126,23 @@ def index_lines(
         raise InputError(
             f"{len(lines)} lines; expected {FEWEST} at least to find a cell from them alone"
         )
-    metrics, effort = candidates(lines, budget)
+    effort = Effort()
     drafts: dict[str, list[tuple[float, Fit]]] = {}
+    for stage in STAGES:
+        for family in stage:
+            _add_drafts(drafts, lines, candidates(lines, family, budget, effort))
+        found = _refined(lines, drafts)
+        if found and found[0].merit >= SETTLED and found[0].spurious <= 1:
+            break
+    return found, effort
+
+
+def _add_drafts(
+    drafts: dict[str, list[tuple[float, Fit]]],
+    lines: IndexLines,
+    metrics: list[NDArray[np.float64]],
+) -> None:
+    """Fits the Bravais lattices that these metrics have to the first lines."""
     last = float(lines.angle[-1])
     for metric in metrics:
         for name, start in conventional(metric).items():
@@ -137,6 +155,13 @@ def index_lines(
                 if places is not None and len(places):
                     merit = _merit(lines, places, family)
                     drafts.setdefault(family + centring, []).append((merit, fit))
+
+
+def _refined(
+    lines: IndexLines, drafts: dict[str, list[tuple[float, Fit]]]
+) -> tuple[IndexedCell, ...]:
+    """The best of each Bravais lattice, fitted to all lines; best first."""
+    last = float(lines.angle[-1])
     found: list[IndexedCell] = []
     for lattice, list_of in drafts.items():
         cells: list[IndexedCell] = []
@@ -144,7 +169,7 @@ def index_lines(
             cells.append(_cell(lines, lattice, fit, last))
         cells.sort(key=lambda cell: -cell.merit)
         found += cells[:HANDED]
-    return tuple(sorted(found, key=lambda cell: -cell.merit)), effort
+    return tuple(sorted(found, key=lambda cell: -cell.merit))
 
 
 def _merit(lines: IndexLines, places: NDArray[np.float64], family: str) -> float:

@@ -21,7 +21,7 @@ from ase_crystalnet.xrd.indexing._kernels import dichotomy as boxes
 from ase_crystalnet.xrd.indexing._kernels import monoclinic, polish, trials
 from ase_crystalnet.xrd.indexing.lines import IndexLines
 
-__all__ = ["Budget", "Effort", "candidates"]
+__all__ = ["STAGES", "Budget", "Effort", "candidates"]
 
 #: Lines that a search looks at, and of those the first that a trial cell must explain.
 SEARCHED, FIRST = 20, 12
@@ -39,6 +39,8 @@ CROWDED, CROWDED_ALL = 60, 10
 MOST_REFLECTIONS = 4000
 #: Trial cells that are kept, and candidates of each search that are handed on.
 KEPT, HANDED = 300, 12
+#: Families that are searched together, one after the other, until a cell settles it.
+STAGES = ("cth", "o", "m", "a")
 #: Boxes that are kept at most.
 _ROWS = 3000
 
@@ -77,31 +79,31 @@ class Effort:
 
 
 def candidates(
-    lines: IndexLines, budget: Budget | None = None
-) -> tuple[list[NDArray[np.float64]], Effort]:
-    """Metrics (6,) of cells that explain most of the lines, from all searches.
+    lines: IndexLines, family: str, budget: Budget | None = None, effort: Effort | None = None
+) -> list[NDArray[np.float64]]:
+    """Metrics (6,) of cells of a family that explain most of the lines.
 
     Parameters
     ----------
     lines : IndexLines
+    family : str
+        c, t, h, o, m or a.
     budget : Budget, optional
+    effort : Effort, optional
+        What the search took is noted there.
 
     Returns
     -------
     list of (6,) arrays
-        Reciprocal metrics of primitive or conventional cells, 1/Angstrom^2.
-    Effort
+        Reciprocal metrics of primitive or conventional cells, 1/Angstrom^2, best first.
     """
     limits = budget or Budget()
     number = min(SEARCHED, len(lines))
     q, tolerance = lines.squares[:number], lines.tolerance[:number]
-    effort = Effort()
-    found: list[NDArray[np.float64]] = []
-    for kind, family in enumerate("ctho"):
-        found += _dichotomy(kind, family, q, tolerance, limits, effort)
-    found += _trials("m", q, tolerance, limits, effort)
-    found += _trials("a", q, tolerance, limits, effort)
-    return found, effort
+    spent = Effort() if effort is None else effort
+    if family in "ma":
+        return _trials(family, q, tolerance, limits, spent)
+    return _dichotomy("ctho".index(family), family, q, tolerance, limits, spent)
 
 
 def _dichotomy(
