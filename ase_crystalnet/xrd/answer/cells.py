@@ -26,7 +26,8 @@ __all__ = ["DECIDED", "CellEvidence", "Pool", "cell_evidence", "fit_pool", "pool
 
 #: A phase that is trusted so far decides, and nothing is indexed.
 DECIDED = 0.5
-#: Merit below which a cell says nothing, and above which it says no more.
+#: Merit below which a cell says nothing, and above which the best one says no more; the others are
+#: as far behind it as they are.
 FLOOR, CEILING = 8.0, 40.0
 #: Extinctions that are so much less likely than others of the same cell count no less.
 LEAST_EXTINCTION = 20.0
@@ -113,10 +114,11 @@ def cell_evidence(scan: Scan, report: ScanReport) -> CellEvidence:
         return CellEvidence(merit, extinction)
     positions, _ = _positions(scan, report)
     grid = scan.on_grid().astype(np.float64)
+    excess = max(asked[0].merit - CEILING, 0.0)
     for cell in asked:
         scores = group_scores(cell, grid, scan.covered, max(positions.usual_width, 0.06))
         best = max(scores.values(), default=0.0)
-        worth = min(cell.merit, CEILING) - FLOOR
+        worth = max(cell.merit - excess - FLOOR, 0.0)
         for group, score in scores.items():
             own = max(score - best, -LEAST_EXTINCTION)
             if worth + 0.2 * own > merit[group - 1] + 0.2 * extinction[group - 1]:
