@@ -180,7 +180,9 @@ class Trust:
             data = json.loads(read_plain(path, _LARGEST, "weights of a match"))
             weights = tuple(float(v) for v in data["weights"])
             masses = {key: float(data["set_mass"][key]) for key in ("match", "network")}
-            found = cls(weights, masses, str(data["fitted_on"]), Pool(**data.get("pool", {})))
+            powers = {key: float(value) for key, value in data.get("pool", {}).items()}
+            pool = Pool(**powers)
+            found = cls(weights, masses, str(data["fitted_on"]), pool)
         except FileNotFoundError:
             raise ModelError(f"{path} is missing: install the package again") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -123,7 +123,7 @@ def test_the_pool_is_kept_with_the_trust(tmp_path):
 def test_a_cell_is_told_in_words_json_and_table(indexed):
     _, report = indexed
     words = " ".join(report_lines(report, None))
-    assert "tI by indexing, a = 5.36" in words
+    assert "tI by indexing, a = 5.3" in words
     assert "M20 = " in words
     entry = json.loads(json.dumps(report_entry(report, None)))
     first = entry["indexed"][0]
