@@ -145,9 +145,10 @@ def calibrate_phases(
     weight = trust.of(x)
     # Indexing takes a second each: of the simulated ones a part is enough.
     asked = np.flatnonzero(weight < DECIDED)
-    known = np.array([out is None for out in without])
+    unknown = np.array([out is not None for out in without])
     measured = asked < int(even.sum())
-    asked = asked[measured | (np.cumsum(~measured & ~known[asked]) <= INDEXED) & ~known[asked]]
+    others = ~measured & unknown[asked]
+    asked = asked[measured | (others & (np.cumsum(others) <= INDEXED))]
     evidence: dict[int, CellEvidence] = {}
     for number, i in enumerate(asked.tolist()):
         report = with_cells(scans[i], reports[i], float(weight[i]))
