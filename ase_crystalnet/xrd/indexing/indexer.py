@@ -32,9 +32,9 @@ __all__ = ["CONVINCING", "IndexedCell", "index_lines"]
 PARAMETER = 4.0
 #: Merit from which a cell is more than chance: of lines at random none reaches it.
 CONVINCING = 20.0
-#: Merit from which families of lower symmetry are not searched, where all lines but one are
-#: explained.
-SETTLED = 35.0
+#: Merit from which monoclinic and triclinic cells are not searched, where all lines but one are
+#: explained, and to so many standard deviations: of a cell that only nearly has the symmetry more.
+SETTLED, SHARP = 35.0, 1.5
 #: Cells of each Bravais lattice that are refined with all lines, and that are handed on.
 REFINED, HANDED = 4, 3
 
@@ -132,9 +132,15 @@ def index_lines(
         for family in stage:
             _add_drafts(drafts, lines, candidates(lines, family, budget, effort))
         found = _refined(lines, drafts)
-        if found and found[0].merit >= SETTLED and found[0].spurious <= 1:
+        if found and _settles(found[0], lines):
             break
     return found, effort
+
+
+def _settles(cell: IndexedCell, lines: IndexLines) -> bool:
+    """Whether no cell of lower symmetry need be looked for."""
+    usual = float(np.median(lines.sigma))
+    return cell.merit >= SETTLED and cell.spurious <= 1 and cell.fit.residual < SHARP * usual
 
 
 def _add_drafts(

@@ -40,7 +40,7 @@ MOST_REFLECTIONS = 4000
 #: Trial cells that are kept, and candidates of each search that are handed on.
 KEPT, HANDED = 300, 12
 #: Families that are searched together, one after the other, until a cell settles it.
-STAGES = ("cth", "o", "m", "a")
+STAGES = ("ctho", "m", "a")
 #: Boxes that are kept at most.
 _ROWS = 3000
 
