@@ -17,6 +17,7 @@ import gzip
 import json
 import statistics
 import time
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,11 @@ TABLES = {
         "Lattice lengths of matches, relative error in percent",
         ("number", "median", "nine in ten below", "within three deviations"),
     ),
+    "indexed": (
+        "Cells by indexing of simulated scans, percent",
+        ("system", "scans", "more than chance", "family right", "volume right where it is",
+         "lengths: mean error", "median"),
+    ),
     "nothing": ("Scans without lines, percent refused", ("kind", "number", "refused")),
     "measured": (
         "Measured minerals, percent right",
@@ -160,17 +166,19 @@ TABLES = {
 }  # fmt: skip
 
 
-def phases(model: str | None, data: Path | None) -> dict[str, Any]:
-    """Tables of scans as laboratories measure them."""
+def phases(model: str | None, data: Path | None, only: list[str] | None = None) -> dict[str, Any]:
+    """Tables of scans as laboratories measure them, all or some."""
     classifier = PowderClassifier(default_network(model))
-    found: dict[str, list[tuple[Any, ...]]] = {
-        "materials": powder_phases.materials(classifier),
-        "mixtures": powder_phases.mixtures(classifier),
-        "cells": powder_phases.cells(classifier),
-        "nothing": powder_phases.nothing(),
+    makers: dict[str, Callable[[], list[tuple[Any, ...]]]] = {
+        "materials": lambda: powder_phases.materials(classifier),
+        "mixtures": lambda: powder_phases.mixtures(classifier),
+        "cells": lambda: powder_phases.cells(classifier),
+        "indexed": powder_phases.indexed,
+        "nothing": powder_phases.nothing,
     }
     if data is not None:
-        found["measured"] = powder_phases.measured(classifier, data)
+        makers["measured"] = lambda: powder_phases.measured(classifier, data)
+    found = {name: make() for name, make in makers.items() if not only or name in only}
     for name, rows in found.items():
         title, header = TABLES[name]
         show(f"\n{title}\n")
@@ -192,6 +200,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of external data")
     parser.add_argument("--crystals", action="store_true", help="time random crystals, too")
     parser.add_argument("--phases", action="store_true", help="scans as laboratories measure them")
+    parser.add_argument(
+        "--only", choices=tuple(TABLES), action="append", help="with --phases: only these tables"
+    )
     parser.add_argument("--json", type=Path, help="also write results here")
     arguments = parser.parse_args()
     times = speed(arguments.model) | (crystals() if arguments.crystals else {})
@@ -208,7 +219,7 @@ def main() -> None:
         show("\nNearest entry on the measured patterns, percent\n")
         show(markdown(header, [tuple(row.values()) for row in result["nearest"]]))
     if arguments.phases:
-        result["phases"] = phases(arguments.model, arguments.data)
+        result["phases"] = phases(arguments.model, arguments.data, arguments.only)
     write_json(arguments.json, result)
 
 

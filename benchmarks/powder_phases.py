@@ -17,14 +17,20 @@ from typing import Any
 import numpy as np
 
 from ase_crystalnet.training.calibration import calibration_error
+from ase_crystalnet.training.powder.calibrate_phases import simulated_scan
 from ase_crystalnet.xrd.answer.classifier import PowderClassifier
 from ase_crystalnet.xrd.answer.trust import mirrored
+from ase_crystalnet.xrd.indexing import IndexLines, index_lines
+from ase_crystalnet.xrd.indexing.lattices import FAMILIES
+from ase_crystalnet.xrd.indexing.lines import FEWEST
 from ase_crystalnet.xrd.measured.lines import findings
 from ase_crystalnet.xrd.measured.readers import measured_patterns
 from ase_crystalnet.xrd.measured.scan import Scan
-from ase_crystalnet.xrd.pattern import TWO_THETA, WAVELENGTH, system_of
+from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, TWO_THETA, WAVELENGTH, system_of
 from ase_crystalnet.xrd.phases import _kernels as kernels
 from ase_crystalnet.xrd.phases.build import everyday_crystal, everyday_records
+from ase_crystalnet.xrd.phases.cell import positions_of
+from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.phases.mixture import decompose
 from ase_crystalnet.xrd.simulated.reflections import peaks, reflections
 
@@ -236,6 +242,48 @@ def cells(classifier: PowderClassifier, number: int = 50, seed: int = 3) -> list
         held.append((np.abs(off * truth) < 3 * np.maximum(cell.errors[:3], 1e-6)).mean())
     return [(len(error), f"{100 * np.median(error):.4f}", f"{100 * np.quantile(error, 0.9):.4f}",
              _percent(held))]  # fmt: skip
+
+
+def indexed(number: int = 12, seed: int = 5) -> list[tuple[Any, ...]]:
+    """Cells by indexing of simulated scans of library entries, by crystal system of the entry.
+
+    How often a cell is more than chance, and of these: crystal family right, and volume right where
+    it is (also of a cell half or twice as large, another setting), relative error of the lengths.
+    """
+    known = PhaseLibrary.load()
+    systems = system_of(known.space_group)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for system, name in enumerate(CRYSTAL_SYSTEMS):
+        asked, said, family, volumes, errors = 0, 0, [], [], []
+        for entry in rng.choice(np.flatnonzero(systems == system), number).tolist():
+            scan = simulated_scan(known, entry, rng)
+            lines = IndexLines.of(positions_of(scan, findings(scan).lines))
+            if len(lines) < FEWEST:
+                continue
+            asked += 1
+            cell = next(iter(index_lines(lines)[0]), None)
+            if cell is None or not cell.convincing:
+                continue
+            said += 1
+            family.append(system in FAMILIES[cell.family])
+            if not family[-1]:
+                continue
+            truth = np.asarray(known.cell[entry], float)
+            ratio = cell.volume / _volume(truth)
+            volumes.append(any(abs(ratio / k - 1) < 0.04 for k in (0.5, 1.0, 2.0)))
+            lengths = np.sort(cell.parameters[:3]) / np.sort(truth[:3])
+            errors.append(float(np.abs(lengths - 1).mean()))
+        mean = f"{100 * np.mean(errors):.1f}" if errors else ""
+        median = f"{100 * np.median(errors):.2f}" if errors else ""
+        rows.append((name, asked, said, _percent(family), _percent(volumes), mean, median))
+    return rows
+
+
+def _volume(parameters: np.ndarray) -> float:
+    cosines = np.cos(np.radians(parameters[3:]))
+    root = np.sqrt(1 - (cosines**2).sum() + 2 * cosines.prod())
+    return float(np.prod(parameters[:3]) * root)
 
 
 def phase_speed(classifier: PowderClassifier) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A pattern drawn with the lines of its phases under it."""
+"""A pattern drawn with the lines of its phases and of the cell by indexing under it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ __all__ = ["answer_figure", "on_axis"]
 #: Okabe and Ito's colours that stay apart for colour-blind eyes.
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
 MUTED = "#888888"
+#: The ticks of the cell, apart from those of phases.
+CELL = "#56b4e9"
 
 
 def answer_figure(
     scan: Scan, answers: PowderAnswers, i: int, library: PhaseLibrary | None
 ) -> Figure:
-    """The scan, the lines of each phase as sticks, and marks on what nothing explains.
+    """The scan, sticks of phases, ticks of the indexed cell, marks on what nothing explains.
 
     Parameters
     ----------
@@ -42,7 +44,9 @@ def answer_figure(
 
     report = answers.reports[i]
     phases = report.mixture.phases if report.mixture is not None and library is not None else ()
-    figure = new_figure(7.0, 3.2 + 0.25 * len(phases))
+    cell = report.cell
+    rows = len(phases) + (cell is not None)
+    figure = new_figure(7.0, 3.2 + 0.25 * rows)
     axes = figure.add_subplot()
     y = np.sqrt(np.maximum(scan.intensity, 0))
     top = float(y.max())
@@ -59,6 +63,14 @@ def answer_figure(
             places[inside], base, base + heights, color=COLORS[k % len(COLORS)], linewidth=0.9,
             label=f"{library.title(phase.entry)} ({library.space_group[phase.entry]}){share}",
         )  # fmt: skip
+    if cell is not None:
+        places = _on_axis(scan, cell.angle)
+        inside = (places > scan.two_theta[0]) & (places < scan.two_theta[-1])
+        base = -rows * row
+        axes.vlines(
+            places[inside], base + 0.15 * row, base + 0.6 * row, color=CELL, linewidth=0.7,
+            label=f"{cell.lattice} cell by indexing, M{cell.indexed} = {cell.m:.0f}",
+        )  # fmt: skip
     marked = False
     if report.mixture is not None:
         open_lines = on_axis(scan, report.mixture.unidentified)
@@ -69,11 +81,11 @@ def answer_figure(
                 clip_on=False,
             )  # fmt: skip
             marked = True
-    if phases or marked:
+    if rows or marked:
         axes.legend(frameon=False, fontsize=7, loc="upper right")
     axes.set(
         xlim=(scan.two_theta[0], scan.two_theta[-1]),
-        ylim=(-(len(phases) + 0.5) * row, 1.15 * top),
+        ylim=(-(rows + 0.5) * row, 1.15 * top),
         xlabel=f"2\u03b8 (degrees), {scan.wavelength:g} \u00c5",
         ylabel="square root of the intensity",
     )

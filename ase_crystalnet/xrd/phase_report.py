@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ase_crystalnet.xrd.indexing.indexer import IndexedCell
 from ase_crystalnet.xrd.phases.cell import Cell
 from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.phases.mixture import Phase
@@ -21,6 +23,9 @@ REPORT_COLUMNS = (
     "phases",
     "phase_weight",
     "cell",
+    "indexed_lattice",
+    "indexed_cell",
+    "figure_of_merit",
     "unidentified_lines",
     "prediction_set",
 )
@@ -43,7 +48,11 @@ def _with_error(value: float, error: float) -> str:
 
 def cell_in_words(cell: Cell) -> str:
     """The lattice parameters that differ from each other and from right angles."""
-    p, e = cell.parameters, cell.errors
+    words = _parameters_in_words(cell.parameters, cell.errors)
+    return words if cell.refined else f"{words}, not refined"
+
+
+def _parameters_in_words(p: NDArray[np.float64], e: NDArray[np.float64]) -> str:
     said = [f"a = {_with_error(p[0], e[0])}"]
     if abs(p[1] / p[0] - 1) > 1e-5:
         said.append(f"b = {_with_error(p[1], e[1])}")
@@ -53,7 +62,22 @@ def cell_in_words(cell: Cell) -> str:
     for k in (3, 4, 5):
         if abs(p[k] - 90) > 1e-3 and abs(p[k] - 120) > 1e-3:
             words += f", {_NAMES[k]} = {_with_error(p[k], e[k])}\u00b0"
-    return words if cell.refined else f"{words}, not refined"
+    return words
+
+
+def _indexed_in_words(report: ScanReport) -> list[str]:
+    """The cell that explains the lines, by indexing; nothing where none was asked for."""
+    if report.cells is None:
+        return []
+    cell = report.cell
+    if cell is None:
+        return ["  cell            none explains the lines: more than one phase, or a large cell"]
+    words = _parameters_in_words(cell.parameters, cell.errors)
+    return [
+        f"  cell            {cell.lattice} by indexing, {words}; it explains {cell.indexed} of the "
+        f"first {cell.indexed + cell.spurious} lines, M{cell.indexed} = {cell.m:.0f}, "
+        f"F{cell.indexed} = {cell.f:.0f}"
+    ]
 
 
 def report_lines(report: ScanReport, library: PhaseLibrary | None) -> list[str]:
@@ -62,6 +86,7 @@ def report_lines(report: ScanReport, library: PhaseLibrary | None) -> list[str]:
     more = f" and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
     listed = ", ".join(map(str, groups[:_LISTED]))
     lines = [f"  nine in ten     {listed}{more} (hold the right group in 90 % of patterns)"]
+    lines += _indexed_in_words(report)
     mixture = report.mixture
     if mixture is None or library is None:
         return lines
@@ -101,6 +126,7 @@ def report_entry(report: ScanReport, library: PhaseLibrary | None) -> dict[str, 
         if mixture is None
         else [round(float(angle), 3) for angle in mixture.unidentified],
         "phase_weight": round(report.trust, 4),
+        "indexed": None if report.cells is None else [_indexed(c) for c in report.cells[:5]],
     }
 
 
@@ -135,15 +161,36 @@ def _phase(phase: Phase, library: PhaseLibrary) -> dict[str, Any]:
     }
 
 
+def _indexed(cell: IndexedCell) -> dict[str, Any]:
+    return {
+        "lattice": cell.lattice,
+        "cell": [round(float(value), 5) for value in cell.parameters],
+        "cell_errors": [round(float(value), 6) for value in cell.errors],
+        "volume": round(cell.volume, 3),
+        "displacement_degrees": round(cell.displacement, 4),
+        "lines_indexed": cell.indexed,
+        "lines_left_out": cell.spurious,
+        "de_wolff": round(cell.m, 2),
+        "smith_snyder": round(cell.f, 2),
+        "merit": round(cell.merit, 2),
+        "more_than_chance": cell.convincing,
+    }
+
+
 def report_row(entry: dict[str, Any]) -> list[Any]:
     """Cells of `REPORT_COLUMNS` for an entry of the JSON."""
     phases = entry.get("phases", [])
     first = phases[0] if phases else None
+    cells = [cell for cell in entry.get("indexed") or [] if cell["more_than_chance"]]
+    cell = cells[0] if cells else None
     return [
         entry.get("verdict", ""),
         "; ".join(f"{p['name'] or p['formula']} {100 * p['weight_share']:.0f} %" for p in phases),
         entry.get("phase_weight", ""),
         "" if first is None else " ".join(f"{value:g}" for value in first["cell"]),
+        "" if cell is None else cell["lattice"],
+        "" if cell is None else " ".join(f"{value:g}" for value in cell["cell"]),
+        "" if cell is None else cell["de_wolff"],
         len(entry.get("unidentified", [])),
         " ".join(map(str, entry.get("prediction_set", []))),
     ]

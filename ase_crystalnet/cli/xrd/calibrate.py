@@ -38,8 +38,8 @@ def calibrate(
         bool,
         typer.Option(
             "--phases",
-            help="Fit instead how far a phase of the library that was found decides the answer, "
-            "and how many space groups a prediction set takes.",
+            help="Fit instead how far a phase that was found, and a cell by indexing, "
+            "decide the answer, and how many space groups a prediction set takes.",
         ),
     ] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Fit how far a phase that was found is trusted, and how many groups a prediction set takes.
+"""Fit how far phases and cells are trusted, and how many groups a prediction set takes.
 
 Three kinds of patterns count: measured ones (even id); simulated ones of entries of the library;
 and the same with every entry of the sample's elements left out, so that what is found is another's.
@@ -17,6 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.xrd.answer.cells import (
+    DECIDED,
+    CellEvidence,
+    Pool,
+    cell_evidence,
+    fit_pool,
+    pooled,
+    with_cells,
+)
 from ase_crystalnet.xrd.answer.classifier import PowderClassifier
 from ase_crystalnet.xrd.answer.network import default_network
 from ase_crystalnet.xrd.answer.scan_report import ScanReport
@@ -35,6 +44,10 @@ __all__ = ["calibrate_phases", "elements_of", "simulated_scan"]
 SIMULATED = 170
 MEASURED_SHARE = 0.5
 DOUBLET = 0.002484
+#: Patterns of samples that the library has not whose lines are indexed, besides measured ones.
+INDEXED = 40
+#: Fewer patterns without a phase that decides fit no weights of cells.
+FEWEST_POOLED = 30
 #: Share of the right ones that a prediction set holds.
 HELD = 0.9
 
@@ -130,15 +143,37 @@ def calibrate_phases(
         np.array([scan.on_grid() for scan in scans]), covered=[scan.covered for scan in scans]
     )
     weight = trust.of(x)
-    mixed = weight[:, None] * np.array(near) + (1 - weight[:, None]) * said.probabilities
+    # Indexing takes a second each: of the simulated ones a part is enough.
+    asked = np.flatnonzero(weight < DECIDED)
+    unknown = np.array([out is not None for out in without])
+    measured = asked < int(even.sum())
+    others = ~measured & unknown[asked]
+    asked = asked[measured | (others & (np.cumsum(others) <= INDEXED))]
+    evidence: dict[int, CellEvidence] = {}
+    for number, i in enumerate(asked.tolist()):
+        report = with_cells(scans[i], reports[i], float(weight[i]))
+        evidence[i] = cell_evidence(scans[i], report)
+        if number % 20 == 19:
+            log(f"{number + 1} of {len(asked)} patterns indexed")
+    pool = Pool()
+    network = np.asarray(said.probabilities, np.float64)
+    if len(asked) >= FEWEST_POOLED:
+        cells = [evidence[i] for i in asked.tolist()]
+        pool = fit_pool(network[asked], cells, np.array(truth)[asked], np.array(weights)[asked])
+        network[asked] = [pooled(network[i], evidence[i], pool) for i in asked.tolist()]
+    mixed = weight[:, None] * np.array(near) + (1 - weight[:, None]) * network
+    # Where no phase decides, sets are those of answers with cells.
+    counted = weight >= DECIDED
+    counted[asked] = True
     masses = {
         name: _mass(mixed[part], np.array(truth)[part], np.array(weights)[part])
-        for name, part in (("match", weight >= 0.5), ("network", weight < 0.5))
+        for name, part in (("match", weight >= 0.5), ("network", (weight < 0.5) & counted))
     }
-    trust = replace(trust, set_mass=masses)
+    note += f"; cells by indexing on {len(asked)} of them that no phase decides"
+    trust = replace(trust, set_mass=masses, pool=pool, fitted_on=note)
     place = Path(str(files("ase_crystalnet.xrd").joinpath("data/trust.json")))
     trust.save(place)
-    return f"wrote {place}: weights {fitted}, masses {masses} from {note}"
+    return f"wrote {place}: weights {fitted}, masses {masses}, {pool} from {note}"
 
 
 def _mass(

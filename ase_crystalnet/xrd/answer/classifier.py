@@ -146,7 +146,7 @@ class PowderClassifier:
         said = self._on_grids(
             [scan for scan, use in zip(scans, usable, strict=True) if use], usable
         )
-        whole = with_phases(said, reports, self.phases, Trust.load())
+        whole = with_phases(said, scans, reports, self.phases, Trust.load())
         kept = np.where(whole.answered, whole.certainty, -1.0)
         keep = answered(kept, min_certainty=min_certainty, coverage=coverage)
         return replace(whole, answered=keep & whole.answered)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet.xrd.indexing.indexer import IndexedCell
 from ase_crystalnet.xrd.measured.lines import Findings
 from ase_crystalnet.xrd.phases.mixture import Mixture
 
@@ -32,6 +33,9 @@ class ScanReport:
         where the scan is refused.
     notes : tuple of str
         What else the user should know.
+    cells : tuple of IndexedCell or None
+        Cells that explain the lines, best first, by indexing; None where a phase decides the answer
+        and nothing was indexed.
     """
 
     findings: Findings
@@ -40,3 +44,9 @@ class ScanReport:
     refusal: str
     prediction_set: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    cells: tuple[IndexedCell, ...] | None = None
+
+    @property
+    def cell(self) -> IndexedCell | None:
+        """The cell that indexing found, if it is more than chance."""
+        return self.cells[0] if self.cells and self.cells[0].convincing else None

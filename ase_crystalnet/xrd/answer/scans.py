@@ -13,6 +13,7 @@ import numpy as np
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.answer.answers import PowderAnswers
+from ase_crystalnet.xrd.answer.cells import DECIDED, cell_evidence, pooled, with_cells
 from ase_crystalnet.xrd.answer.library import Matches
 from ase_crystalnet.xrd.answer.scan_report import ScanReport
 from ase_crystalnet.xrd.answer.trust import Trust, features_of, mirrored, near_groups
@@ -105,16 +106,29 @@ def no_matches(number: int) -> Matches:
 
 
 def with_phases(
-    answers: PowderAnswers, reports: Sequence[ScanReport], index: PhaseIndex | None, trust: Trust
+    answers: PowderAnswers,
+    scans: Sequence[Scan],
+    reports: Sequence[ScanReport],
+    index: PhaseIndex | None,
+    trust: Trust,
 ) -> PowderAnswers:
-    """The answers with what phases say mixed in, by their trust; refusals are kept."""
+    """The answers with what phases say mixed in, by their trust; refusals are kept.
+
+    Where no phase decides, the lines are indexed, and cells and network are pooled.
+    """
     probabilities = np.asarray(answers.probabilities, np.float64).copy()
     weights = np.zeros(len(reports))
     complete = []
-    for i, report in enumerate(reports):
+    for i, (scan, found) in enumerate(zip(scans, reports, strict=True)):
+        report = found
         if report.mixture is not None and index is not None:
             features = features_of(report.mixture, index.library)
             weights[i] = float(trust.of(features)[0])
+        if not report.refusal and weights[i] < DECIDED:
+            report = with_cells(scan, report, weights[i])
+            evidence = cell_evidence(scan, report)
+            probabilities[i] = pooled(probabilities[i], evidence, trust.pool)
+        if report.mixture is not None and index is not None:
             near = near_groups(report.mixture, index.library)
             probabilities[i] = weights[i] * near + (1 - weights[i]) * probabilities[i]
         groups = np.empty(0, np.int64)

@@ -10,7 +10,7 @@ by `crystalnet xrd calibrate --phases`; on what, is in the file and in xrd/data/
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ase_crystalnet.errors import InputError, ModelError
 from ase_crystalnet.inputs import read_plain, reason_of
 from ase_crystalnet.io.whole_files import write_whole
+from ase_crystalnet.xrd.answer.cells import Pool
 from ase_crystalnet.xrd.pattern import system_of
 from ase_crystalnet.xrd.phases.comparison import FREE_PARAMETERS
 from ase_crystalnet.xrd.phases.library import PhaseLibrary
@@ -42,6 +43,7 @@ MOST = 0.998
 #: The fit's weights are drawn to zero by this, per pattern.
 _WEIGHT = 0.01
 _LARGEST = 1_000_000
+_NO_CELLS = Pool()
 
 
 def mirrored(space_group: int) -> int | None:
@@ -107,11 +109,14 @@ class Trust:
         Probability that the groups of a set of 90 % hold together: by "match" where the match is
         trusted with at least a half, and by "network" where it is not.
     fitted_on : str
+    pool : Pool
+        How cells by indexing count beside the network.
     """
 
     weights: tuple[float, ...]
     set_mass: dict[str, float]
     fitted_on: str
+    pool: Pool = _NO_CELLS
 
     def of(self, features: ArrayLike) -> NDArray[np.float64]:
         """Trust in matches with these features (B, 8); 0 where there is no phase."""
@@ -175,12 +180,15 @@ class Trust:
             data = json.loads(read_plain(path, _LARGEST, "weights of a match"))
             weights = tuple(float(v) for v in data["weights"])
             masses = {key: float(data["set_mass"][key]) for key in ("match", "network")}
-            found = cls(weights, masses, str(data["fitted_on"]))
+            powers = {key: float(value) for key, value in data.get("pool", {}).items()}
+            pool = Pool(**powers)
+            found = cls(weights, masses, str(data["fitted_on"]), pool)
         except FileNotFoundError:
             raise ModelError(f"{path} is missing: install the package again") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{path} is damaged ({reason_of(error)})") from None
-        if len(weights) != len(FEATURES) or not np.isfinite([*weights, *masses.values()]).all():
+        numbers = [*weights, *masses.values(), *astuple(found.pool)]
+        if len(weights) != len(FEATURES) or not np.isfinite(numbers).all():
             raise ModelError(f"{path} is damaged: {len(weights)} weights of {len(FEATURES)}")
         return found
 

@@ -1,0 +1,1 @@
+"""Inner loops of indexing: boxes that are halved, trial cells, least squares."""
