@@ -25,7 +25,7 @@ ORDER = (
     ("local", "whole"),
     ("atom_probe", "grains"),
     ("analyzer",),
-    ("explain", "training"),
+    ("explain", "training", "live", "melting"),
     ("reproduce",),
     ("cli",),
 )

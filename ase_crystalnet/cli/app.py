@@ -19,6 +19,7 @@ from ase_crystalnet.cli.crystals import crystals
 from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
 from ase_crystalnet.cli.fingerprint import fingerprint
+from ase_crystalnet.cli.live import live
 from ase_crystalnet.cli.models import models
 from ase_crystalnet.cli.plot import plot
 from ase_crystalnet.cli.reproduce import reproduce_app
@@ -43,7 +44,9 @@ app = typer.Typer(
         "crystalnet plot run.h5\n```"
     ),
 )
-for command in (analyze, crystals, compare, plot, fingerprint, explain, apt, models, evaluate):
+for command in (
+    analyze, live, crystals, compare, plot, fingerprint, explain, apt, models, evaluate
+):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
