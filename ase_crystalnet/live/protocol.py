@@ -85,9 +85,12 @@ class ImdConnection:
             # A client that waits for its name on the network for days must notice that it is gone.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._greet()
-        except (TimeoutError, ConnectionError) as error:
+        except TimeoutError as error:
             self.socket.close()
             raise ImdError(f"no handshake came within {timeout:.0f} s") from error
+        except (EOFError, ConnectionError) as error:
+            self.socket.close()
+            raise ImdError("no handshake came, the connection was closed") from error
         except BaseException:
             self.socket.close()
             raise
