@@ -20,6 +20,7 @@ from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
 from ase_crystalnet.cli.fingerprint import fingerprint
 from ase_crystalnet.cli.live import live
+from ase_crystalnet.cli.melt import melt
 from ase_crystalnet.cli.models import models
 from ase_crystalnet.cli.plot import plot
 from ase_crystalnet.cli.reproduce import reproduce_app
@@ -45,7 +46,7 @@ app = typer.Typer(
     ),
 )
 for command in (
-    analyze, live, crystals, compare, plot, fingerprint, explain, apt, models, evaluate
+    analyze, live, melt, crystals, compare, plot, fingerprint, explain, apt, models, evaluate
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")
