@@ -1,9 +1,10 @@
 """Planar interfaces between solid and liquid: two of them in a periodic cell.
 
 Across an interface the share f of a window that is crystal falls from 1 to 0 over the width of a
-window. The amplitude of a Bragg peak grows with f and its intensity, the Bragg order, with f^2; so
-the root of the order is the profile of the crystal seen through the window, and the place where it
-is half way between its two levels is the interface, whatever the size of the window.
+window. The amplitude of a Bragg peak grows with f and its intensity, the Bragg order, with f^2,
+beside the order that a liquid has by chance. So the root of the order above that of the liquid is
+the profile of the crystal seen through the window, and the place where it is half way between its
+two levels is the interface, whatever the size of the window.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ __all__ = ["Interfaces", "find_interfaces", "fit_interfaces"]
 CONTRAST = 3.0
 #: Bins of a profile for each radius of a window.
 BINS = 5
+#: Quantile of the order of the bins that is taken for the liquid's.
+LIQUID = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Interfaces:
     reason : str
         Why there are none; empty if there are.
     profile : (2, B) array
-        Place along the normal (Angstrom) and root of the order that were fitted.
+        Place along the normal (Angstrom) and root of the order above the liquid's, as fitted.
     """
 
     axis: int
@@ -154,7 +157,7 @@ def fit_interfaces(frame: FrameAnalysis, atoms: Atoms, *, axis: int | None = Non
     solid = solid_probability(frame.atom_probabilities, frame.classes)
     share = float(np.nanmean(solid)) if np.isfinite(solid).any() else float("nan")
     fractional = np.linalg.solve(cell.T, frame.centers.T).T % 1.0
-    values = np.sqrt(np.clip(frame.order, 0, None)).astype(np.float64)
+    values = frame.order.astype(np.float64)
     known = np.isfinite(values) & ~frame.sparse
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     radius = float(np.median(frame.radius[known])) if known.any() else float("nan")
@@ -198,7 +201,8 @@ def _of_axis(
     if not len(places):
         return empty, 0.0
     bins = max(int(BINS * length / radius), 1)
-    middle, mean = _binned(places, values, length, bins)
+    middle, order = _binned(places, values, length, bins)
+    mean = np.sqrt(np.maximum(order - np.quantile(order, LIQUID), 0.0))
     profile = np.array([middle, mean])
     if length < 4 * radius:
         reason = f"the cell is {length:.0f} Angstrom long, windows are {2 * radius:.0f} wide"
