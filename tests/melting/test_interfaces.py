@@ -62,7 +62,7 @@ def test_the_error_is_no_smaller_than_the_scatter():
     scatter = np.std([each.low for each in found])
     error = np.mean([each.error for each in found])
     assert scatter < error < 10 * scatter
-    assert np.mean([each.low for each in found]) == pytest.approx(31.0, abs=3 * scatter / 6)
+    assert np.mean([each.low for each in found]) == pytest.approx(31.0, abs=error)
 
 
 def test_where_there_is_no_slab_it_is_said():
