@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    net = CrystalNet(divide=False, faults=False)
+    net = CrystalNet(window_atoms=128, divide=False, faults=False)
     motions = []
     for temperature in given.temperatures:
         dump = two_phase(given.runs / f"{temperature:g}", temperature, given)

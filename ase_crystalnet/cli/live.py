@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["live"]
 
 _COMPARE = {"<": operator.lt, ">": operator.gt}
+_QUANTITIES = ("order", "certainty", "lindemann")
 
 
 class TimeUnit(StrEnum):
@@ -187,7 +189,7 @@ def live(
     with Monitor(
         analyzer,
         output,
-        on=None if until is None else condition(until),
+        on=None if until is None else condition(until, getattr(analyzer, "classes", None)),
         lindemann=latest,
         centers=centers.value,
         spacing=spacing,
@@ -267,13 +269,13 @@ def _view(quiet: bool) -> Iterator[Callable[[Monitor, str], None]]:
             )
 
 
-def condition(text: str) -> Callback:
-    """What `--until` asks of each frame.
+def condition(text: str, classes: Sequence[str] | None = None) -> Callback:
+    """What `--until` asks of each frame, whose classes may be known beforehand.
 
     Raises
     ------
     InputError
-        It is not a name, < or >, and a number.
+        It is not a name, < or >, and a number, or the name is no class and no quantity.
     """
     found = re.fullmatch(r"\s*([\w/-]+)\s*([<>])\s*([\d.]+(?:[eE][-+]?\d+)?)\s*", text)
     if found is None:
@@ -281,14 +283,18 @@ def condition(text: str) -> Callback:
             f"--until: expected a name, < or > and a number, such as 'disordered>0.5', got {text!r}"
         )
     name, compare, limit = found[1], _COMPARE[found[2]], float(found[3])
+    if classes is not None and name not in (*classes, *_QUANTITIES):
+        known = ", ".join([*classes, *_QUANTITIES])
+        raise InputError(f"--until: expected one of {known}, got {name!r}")
 
     def holds(frame: FrameAnalysis) -> bool:
-        values = dict(zip(frame.classes, frame.class_fractions, strict=True))
         over = frame.lindemann_index
-        values["lindemann"] = over if over == over else frame.mean_snapshot_lindemann
-        values["order"], values["certainty"] = frame.mean_order, frame.mean_certainty
-        if name not in values:
-            raise InputError(f"--until: expected one of {', '.join(values)}, got {name!r}")
+        values = {
+            **dict(zip(frame.classes, frame.class_fractions, strict=True)),
+            "order": frame.mean_order,
+            "certainty": frame.mean_certainty,
+            "lindemann": frame.mean_snapshot_lindemann if math.isnan(over) else over,
+        }
         return bool(compare(values[name], limit))
 
     return holds

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["melt"]
 
+#: Of a window by default: half of what is usual, since cells of two phases are small.
+WINDOW_ATOMS = 128
+
 
 @one_line_errors
 def melt(
@@ -70,6 +73,13 @@ def melt(
             metavar="ANGSTROM", help="Of the windows; default: 1.5 cube roots of an atom's volume."
         ),
     ] = None,
+    window_atoms: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Atoms in a window, 64 to 512: each phase must be as thick as a window is wide.",
+        ),
+    ] = WINDOW_ATOMS,
     model: Model = None,
     format: Format = None,
     reader: ReaderOptions = None,
@@ -110,7 +120,9 @@ def melt(
     known = [len(range(*slice(*which).indices(n))) for n in total if n is not None]
     planned = sum(known) if len(known) == len(wanted) else None
     # Windows that were divided at boundaries would shift the profile; faults are not asked for.
-    analyzer = CrystalNet(model, divide=False, faults=False, engine=engine)
+    analyzer = CrystalNet(
+        model, window_atoms=window_atoms, divide=False, faults=False, engine=engine
+    )
     quiet_engine(analyzer.classifier.engine)
     motions: list[FrontMotion] = []
     done = 0

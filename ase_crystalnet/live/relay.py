@@ -175,9 +175,10 @@ def relay(host: str, port: int, place: str) -> None:
             middle.serving += 1
             threading.Thread(target=middle.serve, args=(analysis,), daemon=True).start()
     finally:
-        door.close()
+        # In this order: once the door is closed, the name may be that of the next relay's.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(place)
+        door.close()
         connection.close()
 
 

@@ -185,8 +185,14 @@ class LiveSource:
         place = socket_of(self.host, self.port)
         until = time.monotonic() + patience
         while True:
-            said = "" if (found := _knock(place)) else _start(self.host, self.port, place)
-            if found or (not said and (found := _knock(place))):
+            found, said = _knock(place), ""
+            if found is None:
+                with _alone(place):
+                    found = _knock(place)
+                    if found is None:
+                        said = _start(self.host, self.port, place)
+                        found = None if said else _knock(place)
+            if found is not None:
                 return found
             if time.monotonic() > until:
                 raise InputError(
@@ -226,6 +232,16 @@ def socket_of(host: str, port: int) -> str:
         raise InputError(f"{folder}: expected a folder of yours alone; remove it or set TMPDIR")
     # The name of a socket is 100 bytes long at most.
     return str(folder / hashlib.blake2b(f"{host}:{port}".encode(), digest_size=10).hexdigest())
+
+
+@contextlib.contextmanager
+def _alone(place: str) -> Iterator[None]:
+    """One analysis at a time starts the process that keeps a connection."""
+    import fcntl
+
+    with open(f"{place}.lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _knock(place: str) -> socket.socket | None:

@@ -154,11 +154,12 @@ def fit_interfaces(frame: FrameAnalysis, atoms: Atoms, *, axis: int | None = Non
         raise InputError(f"axis: expected a periodic direction (0 to 2), got {axis}")
     if not atoms.pbc.any():
         raise InputError("interfaces: expected a periodic direction, got none; set pbc")
-    solid = solid_probability(frame.atom_probabilities, frame.classes)
-    share = float(np.nanmean(solid)) if np.isfinite(solid).any() else float("nan")
+    of_atoms = solid_probability(frame.atom_probabilities, frame.classes)
+    share = float(np.nanmean(of_atoms)) if np.isfinite(of_atoms).any() else float("nan")
+    solid = solid_probability(frame.probabilities, frame.classes).astype(np.float64)
     fractional = np.linalg.solve(cell.T, frame.centers.T).T % 1.0
     values = frame.order.astype(np.float64)
-    known = np.isfinite(values) & ~frame.sparse
+    known = np.isfinite(values) & np.isfinite(solid) & ~frame.sparse
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     radius = float(np.median(frame.radius[known])) if known.any() else float("nan")
     best: Interfaces | None = None
@@ -178,7 +179,7 @@ def fit_interfaces(frame: FrameAnalysis, atoms: Atoms, *, axis: int | None = Non
             profile=np.empty((2, 0)),
         )
         found, contrast = _of_axis(
-            fractional[known, each] * length, values[known], length, radius, empty
+            fractional[known, each] * length, values[known], solid[known], length, radius, empty
         )
         if contrast > most:
             best, most = found, contrast
@@ -189,6 +190,7 @@ def fit_interfaces(frame: FrameAnalysis, atoms: Atoms, *, axis: int | None = Non
 def _of_axis(
     places: NDArray[np.float64],
     values: NDArray[np.float64],
+    solid: NDArray[np.float64],
     length: float,
     radius: float,
     empty: Interfaces,
@@ -208,6 +210,10 @@ def _of_axis(
         reason = f"the cell is {length:.0f} Angstrom long, windows are {2 * radius:.0f} wide"
         return none(reason, profile), 0.0
     contrast = float(np.ptp(mean))
+    likely = _binned(places, solid, length, bins)[1]
+    if not likely.min() < 0.5 < likely.max():
+        kind = "solid" if likely.min() >= 0.5 else "liquid"
+        return none(f"one phase: it is {kind} all along", profile), contrast
     try:
         start = _guess(middle, mean, length, radius)
         fitted, covariance = curve_fit(
@@ -220,12 +226,14 @@ def _of_axis(
     scatter = float(np.std(mean - _slab(middle, length, *fitted)))
     if not (top - bottom > CONTRAST * max(scatter, 0.01) and top - bottom > 0.1):
         return none("one phase: the order is the same all along", profile), contrast
-    gap = min(2 * half, length - 2 * half)
-    if gap < max(radius, 2 * width):
+    # In a phase that no window fits into, its level is not seen, and the fit saturates.
+    if min(2 * half, length - 2 * half) < 2 * radius:
         return none("one phase is thinner than a window", profile), contrast
     # Neighbouring bins are seen through the same windows: so many of them count as one.
     shared = max(1.0, 2 * radius * bins / length)
     error = float(np.sqrt(shared * (covariance[0, 0] + covariance[1, 1])))
+    if not error < radius:
+        return none("the profile does not tell where they are", profile), contrast
     found = replace(
         empty,
         low=float((center - half) % length),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tests.kills.trials import TRIALS, trial
+from tests.support.lammps_runs import needs_lammps
 
 
+@needs_lammps
 @pytest.mark.slow
 @pytest.mark.parametrize("side", TRIALS)
 def test_a_side_is_killed_three_times(side: str, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from ase_crystalnet.io.results.hdf5_reader import ResultFile
 from tests.support import REPOSITORY
-from tests.support.lammps_runs import PRELOAD, argon
+from tests.support.lammps_runs import PRELOAD, argon, needs_lammps
+
+pytestmark = needs_lammps
 
 PROGRAM = (
     PRELOAD

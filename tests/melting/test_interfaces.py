@@ -35,7 +35,7 @@ def profiled(
     frame = fake_frame(atoms)
     solid = np.zeros((len(z), len(CLASSES)))
     solid[:, 4], solid[:, 7] = away < half, away >= half
-    return atoms, replace(frame, order=order, atom_probabilities=solid)
+    return atoms, replace(frame, order=order, probabilities=solid, atom_probabilities=solid)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -69,9 +69,16 @@ def test_where_there_is_no_slab_it_is_said():
     atoms, frame = profiled(31.0, 87.0)
     crystal = 0.6 + np.random.default_rng(1).normal(scale=0.02, size=len(atoms))
     found = fit_interfaces(replace(frame, order=crystal), atoms)
+    assert not found.found
+    # The order of a crystal varies from place to place; its classes do not.
+    certain = np.zeros((len(atoms), len(CLASSES)))
+    certain[:, 4] = 1.0
+    found = fit_interfaces(replace(frame, probabilities=certain), atoms)
+    assert "solid all along" in found.reason
     assert not found.found and np.isnan(found.thickness) and "none" in repr(found)
-    atoms, frame = profiled(50.0, 56.0)
-    assert not fit_interfaces(frame, atoms).found
+    for low, high in ((50.0, 63.0), (63.0, 50.0 + 120.0)):  # windows are 18 A wide
+        atoms, frame = profiled(low, high)
+        assert "thinner" in fit_interfaces(frame, atoms).reason
     atoms, frame = profiled(31.0, 87.0)
     wide = replace(frame, radius=np.full(len(atoms), 35.0))
     assert "windows are 70 wide" in fit_interfaces(wide, atoms).reason

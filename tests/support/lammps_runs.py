@@ -10,7 +10,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ase_crystalnet.errors import InputError
 from ase_crystalnet.training.md.lammps import find_lammps
+
+
+def _has_lammps() -> bool:
+    try:
+        find_lammps()
+    except InputError:
+        return False
+    return True
+
+
+needs_lammps = pytest.mark.skipif(not _has_lammps(), reason="LAMMPS (lmp) is not installed")
 
 #: 256 atoms of argon: a step takes a tenth of a millisecond.
 ARGON = """units metal
