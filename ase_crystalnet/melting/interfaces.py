@@ -227,7 +227,7 @@ def _of_axis(
     if not (top - bottom > CONTRAST * max(scatter, 0.01) and top - bottom > 0.1):
         return none("one phase: the order is the same all along", profile), contrast
     # In a phase that no window fits into, its level is not seen, and the fit saturates.
-    if min(2 * half, length - 2 * half) < 2 * radius:
+    if min(2 * half, length - 2 * half) < 2 * radius + width:
         return none("one phase is thinner than a window", profile), contrast
     # Neighbouring bins are seen through the same windows: so many of them count as one.
     shared = max(1.0, 2 * radius * bins / length)
