@@ -158,7 +158,7 @@ def relay(host: str, port: int, place: str) -> None:
     door.settimeout(POLL)
     middle = Relay(connection)
     threading.Thread(target=middle.drain, daemon=True).start()
-    print("ready", flush=True)
+    _tell("ready")
     # Whoever reads this is gone one day; a write to its pipe must not end us.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     try:
@@ -182,6 +182,12 @@ def relay(host: str, port: int, place: str) -> None:
         connection.close()
 
 
+def _tell(line: str) -> None:
+    """Say how it went to whoever started this process."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(arguments: list[str]) -> int:
     """The program; see the head of this file."""
     host, port, place = arguments
@@ -189,7 +195,7 @@ def main(arguments: list[str]) -> int:
         relay(host, int(port), place)
     except (OSError, ImdError) as error:
         said = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-        print(said, flush=True)
+        _tell(said)
         return 1
     return 0
 
