@@ -230,7 +230,7 @@ def _of_axis(
     if min(2 * half, length - 2 * half) < 2 * radius + width:
         return none("one phase is thinner than a window", profile), contrast
     # Neighbouring bins are seen through the same windows: so many of them count as one.
-    shared = max(1.0, 2 * radius * bins / length)
+    shared = max(1.0, 2 * radius * len(mean) / length)
     error = float(np.sqrt(shared * (covariance[0, 0] + covariance[1, 1])))
     if not error < radius:
         return none("the profile does not tell where they are", profile), contrast
