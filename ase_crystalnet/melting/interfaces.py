@@ -9,12 +9,13 @@ two levels is the interface, whatever the size of the window.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.melting.verdict import solid_probability
@@ -31,6 +32,8 @@ __all__ = ["Interfaces", "find_interfaces", "fit_interfaces"]
 CONTRAST = 3.0
 #: Bins of a profile for each radius of a window.
 BINS = 5
+#: Least width of an interface, in radii of a window.
+SHARPEST = 0.2
 #: Quantile of the order of the bins that is taken for the liquid's.
 LIQUID = 0.1
 
@@ -216,9 +219,20 @@ def _of_axis(
         return none(f"one phase: it is {kind} all along", profile), contrast
     try:
         start = _guess(middle, mean, length, radius)
-        fitted, covariance = curve_fit(
-            lambda z, *p: _slab(z, length, *p), middle, mean, start, maxfev=4000
-        )
+        with warnings.catch_warnings():
+            # No covariance: it is infinite, and refused below.
+            warnings.simplefilter("ignore", OptimizeWarning)
+            fitted, covariance = curve_fit(
+                lambda z, *p: _slab(z, length, *p),
+                middle,
+                mean,
+                start,
+                # Nothing is sharper than a window sees it: a step between two bins has no place.
+                bounds=(
+                    [-np.inf, 0.0, SHARPEST * radius, -1.0, 0.0],
+                    [np.inf, length / 2, length, 1.0, 2.0],
+                ),
+            )
     except (RuntimeError, ValueError):
         return none("the profile is none of a slab", profile), contrast
     center, half, width, bottom, top = fitted
@@ -269,7 +283,7 @@ def _guess(
     bottom, top = np.quantile(mean, [0.1, 0.9])
     wave = np.exp(2j * np.pi * middle / length)
     center = float(np.angle(np.sum((mean - mean.mean()) * wave)) / (2 * np.pi) * length)
-    share = float(np.mean(mean > (bottom + top) / 2))
+    share = float(np.clip(np.mean(mean > (bottom + top) / 2), 0.01, 0.99))
     return [center, share * length / 2, radius / 2, float(bottom), float(top)]
 
 

@@ -39,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_melting_point_between_two_runs(runs: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / "melt.csv", tmp_path / "melt.png"]
     found = run(
-        runs / "grows.extxyz", f"{runs / 'melts.extxyz'}@960", "--spacing", 7,
+        runs / "grows.extxyz", f"{runs / 'melts.extxyz'}@960", "--spacing", 5,
         "-o", outputs[0], "-o", outputs[1],
     )  # fmt: skip
     assert found.exit_code == 0, found.output
@@ -54,7 +54,7 @@ def test_a_melting_point_between_two_runs(runs: Path, tmp_path: Path) -> None:
 
 
 def test_a_single_run_has_a_velocity_and_no_melting_point(runs: Path) -> None:
-    found = run(runs / "grows.extxyz", "--spacing", 8, "--axis", "c")
+    found = run(runs / "grows.extxyz", "--spacing", 5, "--axis", "c")
     assert found.exit_code == 0, found.output
     assert "melting point " not in found.output
     velocity, _, error = found.output.split()[-3:]
