@@ -71,6 +71,29 @@ def grains() -> None:
         find_crystals(atoms)
 
 
+def references() -> None:
+    """A known crystal as a class."""
+    from ase.build import bulk
+
+    from ase_crystalnet import CrystalNet
+
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(5)
+    atoms.rattle(0.1, seed=5)
+    CrystalNet(references=[salt]).analyze(atoms, centers="grid")
+
+
+def cells() -> None:
+    """Lines of a monoclinic powder, indexed."""
+    from ase_crystalnet.xrd.indexing import Budget, IndexLines, index_lines
+
+    metric = np.linalg.inv(np.array([[7.1, 0, 0], [0, 9.3, 0], [-1.7, 0, 6.2]])).T
+    hkl = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), axis=-1).reshape(-1, 3)
+    q = np.unique(np.round(np.square(hkl @ metric).sum(axis=1), 9))[1:26]
+    angle = 2 * np.degrees(np.arcsin(1.5406 / 2 * np.sqrt(q)))
+    index_lines(IndexLines.from_angles(angle), Budget(20_000, 20_000, 20_000))
+
+
 def powder() -> None:
     """A pattern that is simulated, and named again by network and library."""
     from ase.build import bulk
@@ -108,7 +131,9 @@ def atom_probe() -> None:
     classify_windows(analyze_windows(windows, AtomProbeOptions()), windows, AtomProbeClassifier())
 
 
-WAYS: tuple[Callable[[], None], ...] = (frames, whole, grains, powder, atom_probe)
+WAYS: tuple[Callable[[], None], ...] = (
+    frames, whole, references, grains, powder, cells, atom_probe,
+)  # fmt: skip
 
 
 def recorded() -> set[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from ovito.traits import OvitoObject
 from traits import api
 
 from ase_crystalnet import CrystalNet, FrameAnalysis
-from ase_crystalnet.classifier import ModelCard, find_model
+from ase_crystalnet.classifier import ModelCard, find_model, list_models
 from ase_crystalnet.errors import InputError
 from ovito_modifier.convert import selected, to_atoms
 from ovito_modifier.grains import CORRESPONDENCES
@@ -27,6 +27,8 @@ from ovito_modifier.structures import KNOWN, OTHER, PTM_IDS, StructureType, stru
 __all__ = ["CrystalNetModifier"]
 
 traits: Any = api  # its annotations do not cover how it is used
+#: Groups of the parameters in OVITO Pro's panel.
+ANALYSIS, OUTPUT = "Analysis", "Output"
 Steps = Generator[str | float, None, Any]
 
 
@@ -53,6 +55,11 @@ def _with_references(net: CrystalNet, references: str) -> CrystalNet:
     """An analyzer that knows crystals from files, too."""
     files = [name.strip() for name in references.split(";") if name.strip()]
     return net.with_references(files) if files else net
+
+
+def _models() -> list[str]:
+    """Names of the shipped models that name structures."""
+    return [card.name for card in list_models() if card.mode in ("local", "global")]
 
 
 def _type(name: str) -> OvitoObject:
@@ -99,6 +106,8 @@ class CrystalNetModifier(ModifierInterface):
         Treat particles that are not selected as absent, and label them "Other".
     color_by_type : bool
         Colour the particles by their structure type.
+    only_present_types : bool
+        List only the types that some particle has, in legends and tables.
     lindemann_frames : int
         Frames over which the Lindemann parameter is averaged, at least 2; 0 is off.
     references : str
@@ -125,24 +134,137 @@ class CrystalNetModifier(ModifierInterface):
         A parameter is unknown or out of range.
     """
 
-    model = traits.Str("", label="Model (empty: by classes)")
-    centers = traits.Enum("atoms", "grid", "adaptive", label="Windows at")
-    spacing = traits.Range(0.0, None, 0.0, label="Grid spacing (0: automatic)", ovito_unit="world")
-    window_atoms = traits.Range(64, 512, 250, label="Particles in a window")
-    names = traits.Enum("structure", "symmetry", label="Classes are")
-    references = traits.Str("", label="Reference files (; between)")
-    faults = traits.Bool(True, label="Twin planes and stacking faults")
-    reuse = traits.Enum("grid", "always", "never", label="Take over answers of windows nearby")
-    min_certainty = traits.Range(0.0, 1.0, 0.0, label="Smallest certainty")
-    only_selected = traits.Bool(False, label="Use only selected particles")
-    color_by_type = traits.Bool(True, label="Color particles by type")
-    lindemann_frames = traits.Range(0, None, 0, label="Lindemann: frames (0: off)")
-    write_probability = traits.Bool(True, label="Output probabilities")
-    write_certainty = traits.Bool(True, label="Output certainty")
-    write_order = traits.Bool(True, label="Output Bragg order")
-    write_orientation = traits.Bool(True, label="Output orientations")
-    write_lattice = traits.Bool(False, label="Output lattice constants and strain")
-    grain_segmentation = traits.Bool(False, label="Prepare for grain segmentation")
+    model = traits.Str(
+        "",
+        label="Model",
+        ovito_group=ANALYSIS,
+        ovito_placeholder="by classes",
+        desc=f"one of {', '.join(_models())}, or a folder; empty for the one that fits",
+    )
+    names = traits.Enum(
+        "structure",
+        "symmetry",
+        label="Classes are",
+        ovito_group=ANALYSIS,
+        desc="structures, strain taken out first; or the symmetry of a window as it is",
+    )
+    centers = traits.Enum(
+        "atoms",
+        "grid",
+        "adaptive",
+        label="Windows at",
+        ovito_group=ANALYSIS,
+        desc="every particle; a grid, which is quicker; a grid, and particles where it disagrees",
+    )
+    spacing = traits.Range(
+        0.0,
+        None,
+        0.0,
+        label="Grid spacing (0: automatic)",
+        ovito_unit="world",
+        ovito_group=ANALYSIS,
+        desc="distance of the windows of a grid; 0: 2.75 cube roots of a particle's volume",
+    )
+    window_atoms = traits.Range(
+        64,
+        512,
+        250,
+        label="Particles in a window",
+        ovito_group=ANALYSIS,
+        desc="fewer see finer, more are surer",
+    )
+    min_certainty = traits.Range(
+        0.0,
+        1.0,
+        0.0,
+        label="Smallest certainty",
+        ovito_unit="percent",
+        ovito_group=ANALYSIS,
+        desc="particles with a smaller certainty are 'Other'; nothing is computed again",
+    )
+    references = traits.Str(
+        "",
+        label="Reference files",
+        ovito_group=ANALYSIS,
+        ovito_placeholder="none",
+        desc="CIF, POSCAR, ... of known crystals, semicolons between: each is a further type",
+    )
+    reuse = traits.Enum(
+        "grid",
+        "always",
+        "never",
+        label="Take over answers of windows nearby",
+        ovito_group=ANALYSIS,
+        desc="where they are found to show the same crystal: of a grid, of particles too, never",
+    )
+    faults = traits.Bool(
+        True,
+        label="Twin planes and stacking faults",
+        ovito_group=ANALYSIS,
+        desc="and the stacking of every particle of close-packed crystals and diamond",
+    )
+    only_selected = traits.Bool(
+        False,
+        label="Use only selected particles",
+        ovito_group=ANALYSIS,
+        desc="the others are treated as absent",
+    )
+    lindemann_frames = traits.Range(
+        0,
+        None,
+        0,
+        label="Lindemann: frames (0: off)",
+        ovito_group=ANALYSIS,
+        desc="frames that the Lindemann parameter is averaged over, at least 2",
+    )
+    color_by_type = traits.Bool(
+        True,
+        label="Color particles by type",
+        ovito_group=OUTPUT,
+        desc="the colours can be changed below",
+    )
+    only_present_types = traits.Bool(
+        False,
+        label="List only types that occur",
+        ovito_group=OUTPUT,
+        desc="keeps colour legends and tables short",
+    )
+    write_probability = traits.Bool(
+        True,
+        label="Output probabilities",
+        ovito_group=OUTPUT,
+        desc="'CrystalNet Probability', a component a class",
+    )
+    write_certainty = traits.Bool(
+        True,
+        label="Output certainty",
+        ovito_group=OUTPUT,
+        desc="'CrystalNet Certainty', the largest probability",
+    )
+    write_order = traits.Bool(
+        True,
+        label="Output Bragg order",
+        ovito_group=OUTPUT,
+        desc="'CrystalNet Order', 1 in a perfect crystal, below 0.1 in a liquid",
+    )
+    write_orientation = traits.Bool(
+        True,
+        label="Output orientations",
+        ovito_group=OUTPUT,
+        desc="'Orientation', as polyhedral template matching does",
+    )
+    write_lattice = traits.Bool(
+        False,
+        label="Output lattice constants and strain",
+        ovito_group=OUTPUT,
+        desc="'CrystalNet Lattice Constant' (Angstrom), 'CrystalNet Strain' and its parts",
+    )
+    grain_segmentation = traits.Bool(
+        False,
+        label="Prepare for grain segmentation",
+        ovito_group=OUTPUT,
+        desc="writes what OVITO's modifier of that name reads; it knows the types of PTM only",
+    )
 
     type_other = _entry(OTHER)
     type_fcc = _type("fcc")
@@ -265,6 +387,10 @@ class CrystalNetModifier(ModifierInterface):
         listed = sorted([_copy(self.type_other), *elements], key=lambda element: element.id)
         shown = [e for e in listed if e.id <= PTM_IDS or not self.grain_segmentation]
         labels = out.labels()
+        if self.only_present_types:
+            listed = [e for e in listed if e.id in out.present(labels, ptm_only=False)]
+            present = out.present(labels, ptm_only=self.grain_segmentation)
+            shown = [e for e in shown if e.id in present]
         values = out.structure_type(labels, shown, ptm_only=self.grain_segmentation)
         if self.color_by_type:
             out.color(values, shown)

@@ -95,6 +95,17 @@ class Output:
             labels[self.indices] = np.where(on[found], found, -1)
         return labels
 
+    def _ids(self, ptm_only: bool) -> NDArray[np.int32]:
+        """Id of the type of each class, and of no class."""
+        ids = np.array([entry.id for entry in self.types] + [OTHER.id], dtype=np.int32)
+        if ptm_only:
+            ids[ids > PTM_IDS] = OTHER.id
+        return ids
+
+    def present(self, labels: NDArray[np.int16], *, ptm_only: bool) -> set[int]:
+        """Ids of the types that some particle has."""
+        return set(np.unique(self._ids(ptm_only)[labels]).tolist())
+
     def structure_type(
         self, labels: NDArray[np.int16], elements: Sequence[Any], *, ptm_only: bool
     ) -> NDArray[np.int32]:
@@ -102,10 +113,7 @@ class Output:
 
         `ptm_only` makes classes that PTM does not know "Other".
         """
-        ids = np.array([entry.id for entry in self.types] + [OTHER.id], dtype=np.int32)
-        if ptm_only:
-            ids[ids > PTM_IDS] = OTHER.id
-        values = ids[labels]
+        values = self._ids(ptm_only)[labels]
         prop = self.data.particles_.create_property("Structure Type", data=values)
         # An upstream modifier's types would stay, and ours be added to them.
         prop.types.clear()
@@ -241,7 +249,7 @@ class Output:
         number_of = {entry.id: number for number, entry in enumerate(self.types)}
         # One row for each id up to the largest: OVITO takes the row number for the id, draws and
         # exports the rows that have a type.
-        counts = np.zeros(max(element.id for element in elements) + 1, dtype=np.int32)
+        counts = np.zeros(max((e.id for e in elements), default=0) + 1, dtype=np.int32)
         for element in elements:
             counts[element.id] = int((labels == number_of.get(element.id, -1)).sum())
         # Not "structures": that is PTM's table, and would be handed back.

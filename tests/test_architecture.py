@@ -25,7 +25,7 @@ ORDER = (
     ("local", "whole"),
     ("atom_probe", "grains"),
     ("analyzer",),
-    ("explain", "training", "report"),
+    ("explain", "training", "live", "melting", "report"),
     ("reproduce",),
     ("cli",),
 )

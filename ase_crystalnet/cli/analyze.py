@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ase_crystalnet.results.method import Method
     from ase_crystalnet.results.trajectory import TrajectoryAnalysis, TrajectoryBuilder
 
-__all__ = ["Settings", "analyze", "dask_cluster", "make_analyzer"]
+__all__ = ["Settings", "analyze", "dask_cluster", "make_analyzer", "table_of"]
 
 _ROWS_SHOWN = 24  # rows of the table of frames; a long trajectory is shown by its two ends
 
@@ -352,7 +352,7 @@ def analyze(
     detail(
         f"{atoms} atoms in {seconds:.1f} s with loading, {atoms / max(seconds, 1e-3):.0f} a second"
     )
-    typer.echo(_table(summary, last))
+    typer.echo(table_of(summary, last))
     for path in outputs_wanted:
         say_unless(quiet)(f"wrote {path}")
     for note in outputs.notes():
@@ -402,7 +402,8 @@ def make_analyzer(settings: Settings, *, engine: str | None = None, in_workers: 
     return analyzer
 
 
-def _table(summary: TrajectoryAnalysis, last: FrameAnalysis | None) -> str:
+def table_of(summary: TrajectoryAnalysis, last: FrameAnalysis | None = None) -> str:
+    """The table of frames, or of the only frame; a long one by its two ends."""
     if len(summary) == 1 and last is not None:
         return repr(last)
     lines = summary.table().splitlines()

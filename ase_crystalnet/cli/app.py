@@ -19,6 +19,8 @@ from ase_crystalnet.cli.crystals import crystals
 from ase_crystalnet.cli.evaluate import evaluate
 from ase_crystalnet.cli.explain import explain
 from ase_crystalnet.cli.fingerprint import fingerprint
+from ase_crystalnet.cli.live import live
+from ase_crystalnet.cli.melt import melt
 from ase_crystalnet.cli.models import models
 from ase_crystalnet.cli.plot import plot
 from ase_crystalnet.cli.report import report
@@ -46,7 +48,8 @@ app = typer.Typer(
     ),
 )
 for command in (
-    analyze, crystals, compare, plot, report, fingerprint, explain, apt, tip, models, evaluate,
+    analyze, live, melt, crystals, compare, plot, report, fingerprint, explain, apt, tip, models,
+    evaluate,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(train_app, name="train")

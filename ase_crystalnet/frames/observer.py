@@ -6,6 +6,8 @@ import hashlib
 import os
 import sys
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,11 +20,13 @@ from ase_crystalnet.frames.lindemann import (
     tracker_of,
     with_lindemann,
 )
+from ase_crystalnet.io.trajectories.conditions import conditions_of
 from ase_crystalnet.results.method import Method
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
     from ase_crystalnet.results.frame import FrameAnalysis
 
 __all__ = ["Observer"]
@@ -39,8 +43,8 @@ class Observer:
     ----------
     analyzer : CrystalNet
         Or anything with its method `analyze`.
-    path : path
-        Result file to make.
+    path : path or None
+        Result file to make; None for none.
     atoms : ase.Atoms, optional
         The system. Without it the observer must be called with atoms, or by ASE dynamics that it
         is attached to.
@@ -54,6 +58,10 @@ class Observer:
         Go on after the last frame of an existing file, if there is one, of a simulation that goes
         on from where it was. The Lindemann parameter goes on to the last bit: what it needs of the
         frames before is in the file.
+    source : str
+        Where the frames come from, for the file.
+    settings : mapping, optional
+        More that must be the same with `resume`: numbers, strings, lists.
 
     Raises
     ------
@@ -73,7 +81,7 @@ class Observer:
     def __init__(
         self,
         analyzer: Method,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None,
         atoms: Atoms | None = None,
         *,
         lindemann: LindemannWindow = None,
@@ -81,24 +89,32 @@ class Observer:
         spacing: float | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        source: str = "observer",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         from ase_crystalnet.io.results.hdf5_writer import HDF5Writer
 
-        self.analyzer, self.atoms = analyzer, atoms
+        self.analyzer, self.atoms, self.source = analyzer, atoms, source
         self.centers, self.spacing = centers, spacing
         self._tracker = tracker_of(lindemann)
-        settings = {"centers": _words(centers), "spacing": spacing, "lindemann": lindemann}
+        asked = {"centers": _words(centers), "spacing": spacing, "lindemann": lindemann}
         look_back = None if self._tracker is None else self._tracker.window or 0
-        self._writer = HDF5Writer(
-            path, settings=settings, overwrite=overwrite, resume=resume, look_back=look_back
-        )
-        if self._tracker is not None and self._writer.frames:
-            self._go_on(self._tracker)
+        self._writer: HDF5Writer | None = None
+        if path is not None:
+            self._writer = HDF5Writer(
+                path,
+                settings={**(settings or {}), **asked},
+                overwrite=overwrite,
+                resume=resume,
+                look_back=look_back,
+            )
+            if self._tracker is not None and self._writer.frames:
+                self._go_on(self._tracker, self._writer)
 
     @property
     def frames(self) -> int:
-        """Number of frames in the file."""
-        return self._writer.frames
+        """Number of frames in the file; 0 without one."""
+        return 0 if self._writer is None else self._writer.frames
 
     def __call__(self, atoms: Atoms | None = None) -> FrameAnalysis:
         """Analyse the present state and write it."""
@@ -114,33 +130,37 @@ class Observer:
                 "with atoms=..."
             )
         analysis = self.analyzer.analyze(atoms, centers=self.centers, spacing=self.spacing)
+        origin = {"source": self.source, **conditions_of(atoms)}
+        analysis = replace(analysis, metadata={**analysis.metadata, **origin})
         if self._tracker is not None:
             analysis = with_lindemann(analysis, self._tracker, atoms)
-        memory = None if self._tracker is None else self._tracker.memory()
-        self._writer.append(analysis, source="observer", memory=memory)
+        if self._writer is not None:
+            memory = None if self._tracker is None else self._tracker.memory()
+            self._writer.append(analysis, source=self.source, memory=memory)
         return analysis
 
-    def _go_on(self, tracker: LindemannTracker) -> None:
+    def _go_on(self, tracker: LindemannTracker, writer: HDF5Writer) -> None:
         """Have the tracker go on from what the file holds of it."""
         try:
-            if self._writer.memory is None:
+            if writer.memory is None:
                 warnings.warn(
-                    f"{self._writer.path}: holds nothing to go on from with the Lindemann "
+                    f"{writer.path}: holds nothing to go on from with the Lindemann "
                     "parameter; it begins anew",
                     stacklevel=3,
                 )
             else:
-                tracker.remember(self._writer.memory)
+                tracker.remember(writer.memory)
         except InputError as error:
-            self._writer.abandon()
-            raise InputError(f"{self._writer.path}: damaged ({error})") from error
+            writer.abandon()
+            raise InputError(f"{writer.path}: damaged ({error})") from error
         except BaseException:  # a warning that was made an error
-            self._writer.abandon()
+            writer.abandon()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +171,8 @@ class Observer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.__exit__(kind, error, trace)
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
 
 
 def _words(centers: Any) -> str:

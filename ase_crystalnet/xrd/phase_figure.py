@@ -64,7 +64,7 @@ def answer_figure(
             label=f"{library.title(phase.entry)} ({library.space_group[phase.entry]}){share}",
         )  # fmt: skip
     if cell is not None:
-        places = _on_axis(scan, cell.angle)
+        places = on_axis(scan, cell.angle)
         inside = (places > scan.two_theta[0]) & (places < scan.two_theta[-1])
         base = -rows * row
         axes.vlines(

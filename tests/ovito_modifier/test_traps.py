@@ -154,3 +154,36 @@ def test_data_of_the_source_is_not_changed(data):
     pipeline.modifiers.append(CrystalNetModifier())
     pipeline.compute()
     assert "Structure Type" not in data.particles and not data.tables
+
+
+def test_only_types_that_occur_are_listed_if_asked_for(data):
+    data.apply(CrystalNetModifier(only_present_types=True))
+    values = np.asarray(data.particles["Structure Type"])
+    assert types(data) == sorted(set(values.tolist())) == [1, 12]
+    table = data.tables["crystalnet-counts"]
+    assert [entry.id for entry in table.x.types] == [1, 12]
+    assert int(table.y[1]) == (values == 1).sum() and int(table.y[12]) == (values == 12).sum()
+    # Types that PTM does not know become Other, which then occurs.
+    again = CrystalNetModifier(only_present_types=True, grain_segmentation=True)
+    data.apply(again)
+    assert types(data) == [0, 1]
+
+
+def test_nothing_to_list(data):
+    data.particles_.create_property("Selection", data=np.zeros(data.particles.count, int))
+    data.apply(CrystalNetModifier(only_present_types=True, only_selected=True))
+    assert types(data) == [0]
+
+
+def test_every_parameter_has_its_group_and_its_words():
+    parameters = CrystalNetModifier.class_editable_traits()
+    ours = [name for name in parameters if not name.startswith(("type_", "_"))]
+    seen = set()
+    for name in ours:
+        trait = CrystalNetModifier.class_traits()[name]
+        if trait.label is None:
+            continue  # OVITO's own
+        assert trait.ovito_group in ("Analysis", "Output") and trait.desc, name
+        seen.add(name)
+    assert {"model", "centers", "min_certainty", "write_order"} <= seen
+    assert "structure" in CrystalNetModifier.class_traits()["model"].desc
