@@ -16,7 +16,7 @@ ONE_SITE = 0.6
 AT_SITE = 0.5
 #: One crystal has so large a share of its atoms at its sites, spread about them by no more than so
 #: many times what the fall of its peaks says, and this: the sites of two twins are none's.
-LEAST_SHARE, MOST_SPREAD, SPREAD = 0.78, 1.5, 0.004
+LEAST_SHARE, MOST_SPREAD, SPREAD = 0.9, 1.2, 0.003
 #: Least atoms of a site against the fullest: fewer are atoms of another crystal, or of none.
 LEAST_FILLED = 0.6
 
