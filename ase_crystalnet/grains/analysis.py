@@ -60,6 +60,9 @@ UNEVEN, SHARED = 2.2, 0.05
 SIMPLE, CELL_PROBABILITY = 4, (0.97, 0.45)
 #: Share of the neighbours of an atom that are in one grain, if it is shut in by it.
 SHUT_IN = 0.8
+#: The same of an atom whose species is counted. At the border of a grain atoms of its neighbour lie
+#: near sites by chance, more on some than on others.
+INNER = 0.9
 #: Neighbours within this many nearest-neighbour distances are bonded.
 BOND = 1.15
 
@@ -106,9 +109,10 @@ def find_crystals(
     if elastic_strain is None and len(found.grains) > 1:
         elastic_strain = ELASTIC_STRAIN
     enclosed = _enclosed(grains, found.neighbors)
+    inner = (grains[found.neighbors] == grains[:, None]).mean(axis=1) >= INNER
     for number, grain in enumerate(found.grains, start=1):
         on_sites = len(grain.atoms) / (len(grain.atoms) + enclosed.get(number, 0))
-        crystal = _crystal(number, grain, numbers, elastic_strain, known, on_sites)
+        crystal = _crystal(number, grain, numbers, elastic_strain, known, on_sites, inner)
         if crystal is None:
             grains[grain.atoms] = 0
         else:
@@ -194,8 +198,9 @@ def _crystal(
     elastic_strain: float | None,
     references: Sequence[Reference],
     on_sites: float,
+    inner: NDArray[np.bool_],
 ) -> Crystal | None:
-    """The crystal of a grain, unbent."""
+    """The crystal of a grain, unbent; `inner` (N,) tells atoms of the frame inside their grains."""
     given = grain.assignment
     used, site = np.unique(given.site, return_inverse=True)
     middle = grain.positions.mean(axis=0)
@@ -214,8 +219,9 @@ def _crystal(
     spread = _spread(gradients)
     known = numbers[grain.atoms]
     return _described(
-        number, grain.atoms, motif, positions, known, spread, elastic_strain, references, on_sites
-    )
+        number, grain.atoms, motif, positions, known, spread, elastic_strain, references, on_sites,
+        inner[grain.atoms],
+    )  # fmt: skip
 
 
 def _enclosed(grains: NDArray[np.int32], neighbors: NDArray[np.int64]) -> dict[int, int]:
@@ -247,6 +253,7 @@ def _described(
     elastic_strain: float | None,
     references: Sequence[Reference],
     on_sites: float = 1.0,
+    inside: NDArray[np.bool_] | None = None,
 ) -> Crystal | None:
     near = np.argsort((positions**2).sum(axis=1), kind="stable")[:SUPERLATTICE_ATOMS]
     inner, known = positions[near], numbers[near]
@@ -267,7 +274,7 @@ def _described(
     # Atoms of one layer or one chain leave a vector of the lattice open.
     if abs(np.linalg.det(lattice)) < FLAT * abs(np.linalg.det(motif.lattice)):
         return None
-    average = average_crystal(motif, found, positions, numbers)
+    average = average_crystal(motif, found, positions, numbers, inner=inside)
     group = find_space_group(average, elastic_strain)
     if group is None:
         return None

@@ -66,7 +66,8 @@ class AverageCrystal:
     species : (S,) integer array
         Atomic numbers, ascending.
     counts : (K, S) integer array
-        Atoms of each species on each site.
+        Atoms of each species on each site, of those that are well inside the region if that is
+        known: atoms of a neighbour that lie near sites by chance are no antisites.
     displacement : (K, 3, 3) float64 array
         Mean square displacement tensor U of each site, Angstrom^2, in the axes of the sample.
     displacement_error : (K, 3, 3) float64 array
@@ -93,7 +94,7 @@ class AverageCrystal:
 
     @property
     def number_of_atoms(self) -> int:
-        """Atoms the average is over."""
+        """Atoms whose species are counted."""
         return int(self.counts.sum())
 
     @property
@@ -134,6 +135,7 @@ def average_crystal(
     numbers: NDArray[np.int64],
     *,
     fluctuations: Fluctuations | None = None,
+    inner: NDArray[np.bool_] | None = None,
 ) -> AverageCrystal:
     """Average crystal of a region whose atoms have sites.
 
@@ -149,6 +151,9 @@ def average_crystal(
         Atomic numbers.
     fluctuations : Fluctuations, optional
         By default from the region itself where it is large enough.
+    inner : (N,) bool array, optional
+        Atoms well inside the region, whose species are counted; by default all. If a site has none
+        of them, all are.
     """
     near = found.near
     cells, site = found.cells[near], found.site[near]
@@ -195,7 +200,10 @@ def average_crystal(
     own = np.maximum(diagonal.mean(axis=1), floor)
     species, kind = np.unique(numbers[near], return_inverse=True)
     counts = np.zeros((count, len(species)), np.int64)
-    np.add.at(counts, (site, kind), 1)
+    counted = np.ones(total, bool) if inner is None else inner[near]
+    if np.bincount(site[counted], minlength=count).min() == 0:
+        counted[:] = True
+    np.add.at(counts, (site[counted], kind[counted]), 1)
     return AverageCrystal(
         lattice=lattice,
         lattice_error=lattice_error,

@@ -169,4 +169,23 @@ def test_a_grain_of_one_layer_is_no_crystal():
         cells, np.zeros(count, np.int64), np.zeros((count, 3)), np.ones(count, bool)
     )
     grain = Grain(np.arange(count), motif, assignment, block.positions, motif.lattice[None])
-    assert _crystal(1, grain, block.numbers, None, (), 1.0) is None
+    assert _crystal(1, grain, block.numbers, None, (), 1.0, np.ones(len(block), bool)) is None
+
+
+def test_atoms_at_the_border_of_a_region_are_no_antisites():
+    block = crystals.supercell(CELLS["NaCl"][0], 1000)
+    numbers = block.numbers.copy()
+    inner = (block.positions[:, 0] > 4) & (block.positions[:, 0] < block.positions[:, 0].max() - 4)
+    # Of a neighbour: sodium on sites of chlorine, on one side only.
+    numbers[(block.positions[:, 0] < 3) & (numbers == 17)] = 11
+    motif = seed_motif(block.positions - block.positions.mean(axis=0), block.numbers)
+    assert motif is not None
+    positions = block.positions - block.positions.mean(axis=0)
+    found = motif.assign(positions)
+    assert average_crystal(motif, found, positions, numbers).composition.max(axis=1).min() < 0.98
+    clean = average_crystal(motif, found, positions, numbers, inner=inner)
+    assert (clean.composition.max(axis=1) == 1).all()
+    assert clean.number_of_atoms == np.count_nonzero(inner & found.near)
+    # Sites need atoms.
+    none = average_crystal(motif, found, positions, numbers, inner=np.zeros(len(block), bool))
+    assert none.number_of_atoms == np.count_nonzero(found.near)
