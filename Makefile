@@ -4,9 +4,8 @@
 # make docs    the documentation site, every warning an error (make docs-links: addresses elsewhere)
 # make dist    source distribution and wheel
 # make test-lowest   a part of the tests with the oldest versions that pyproject.toml allows
-# All of them set up .venv first (the demo without what only tests need), with any Python of 3.11
-# to 3.13 (PYTHON=... chooses one), and
-# again when pyproject.toml changes.
+# All of them set up .venv first (the demo without what only tests need), again when pyproject.toml
+# changes, with any Python of 3.11 to 3.13 (PYTHON=... chooses one).
 
 VENV ?= .venv
 BIN := $(VENV)/bin

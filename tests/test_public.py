@@ -105,6 +105,9 @@ def test_version_is_that_of_the_project():
 
 #: Between processes of one run pickles are the way; in a file of weights they are not.
 PARALLEL = {PACKAGE / "frames" / name for name in ("worker.py", "processes.py", "dask.py")}
+#: Compiled loops are kept by numba as pickles; those of a wheel are code of the package as its
+#: sources are.
+COMPILED = {PACKAGE / "_compute" / name for name in ("ahead.py", "shipped.py")}
 #: The edge of the house: what may speak to a terminal.
 EDGE = (PACKAGE / "cli", PACKAGE / "training" / "md")
 
@@ -126,7 +129,9 @@ def test_modules_state_what_they_export_and_keep_to_the_rules(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            forbidden = {"joblib", "ovito"} | ({"pickle"} if path not in PARALLEL else set())
+            forbidden = {"joblib", "ovito"} | (
+                {"pickle"} if path not in PARALLEL | COMPILED else set()
+            )
             assert not forbidden & {n.split(".")[0] for n in names}
         if isinstance(node, ast.Attribute) and node.attr == "seed":
             assert not ast.unparse(node).endswith("random.seed"), "global random state"

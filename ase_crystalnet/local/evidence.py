@@ -139,10 +139,12 @@ def look_at_sites(
     positions, mask = seen.given[rows], seen.mask[rows]
     found = seen.found.some(rows)
     misfit, noise = site_misfit(positions, mask, found, parent, labels[rows], classes)
-    allowed = np.sqrt(MISFIT**2 + BY_CHANCE * noise**2)
-    doubt = 0.5 + 0.5 * np.tanh((np.nan_to_num(misfit) - allowed) / (2 * MISFIT_DOUBT))
+    known = np.isfinite(misfit)
+    allowed = np.sqrt(MISFIT**2 + BY_CHANCE * noise[known] ** 2)
+    doubt = np.zeros(len(rows))
+    doubt[known] = 0.5 + 0.5 * np.tanh((misfit[known] - allowed) / (2 * MISFIT_DOUBT))
     with np.errstate(invalid="ignore"):
-        sparse = (atoms[rows] < (1 - VACANT) * most[rows]) & np.isfinite(misfit)
+        sparse = (atoms[rows] < (1 - VACANT) * most[rows]) & known
     lack = vacancy_avoidance(
         positions[sparse],
         mask[sparse],

@@ -24,6 +24,7 @@ from ase_crystalnet.lattice.orientation import Setting
 from ase_crystalnet.xrd import PowderAnswers, PowderClassifier
 from ase_crystalnet.xrd.answer.library import Matches
 from ase_crystalnet.xrd.answer.scan_report import ScanReport
+from ase_crystalnet.xrd.indexing import IndexedCell
 from ase_crystalnet.xrd.measured.lines import Findings
 from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.phases.mixture import Mixture, Phase
@@ -45,7 +46,7 @@ RESULTS = (
     Matches,
 )
 #: Parts of results, whose most telling fields are defined beside them.
-PARTS = (ScanReport, Findings, Mixture, Phase, PhaseLibrary)
+PARTS = (ScanReport, Findings, Mixture, Phase, PhaseLibrary, IndexedCell)
 #: What takes the parameters that stand in the glossary beside the results.
 TAKERS = (
     CrystalNet.__init__,

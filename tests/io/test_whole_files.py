@@ -151,6 +151,8 @@ RENAMES = {
     # A run's other outputs: `rename` of a held file, called when the run is finished.
     "io/results/table_files.py",
     "io/results/structure_files.py",
+    # Compiled loops, when a wheel is built: beside numba alone, and nobody waits for the file.
+    "_compute/ahead.py",
     # In the temporary folder: the library has chosen the name.
     "atom_probe/output/files.py",
 }

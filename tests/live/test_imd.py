@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -120,16 +121,19 @@ def test_leaving_and_coming_back_without_the_simulation_noticing(
 
 
 def test_version_2_sends_no_box(tmp_path: Path, fake: None) -> None:
-    port = free_port()
-    script = argon(f"write_data ar.data\n{watched(port, 'run 200', version=2)}")
-    lammps = start_lammps(tmp_path, script)
+    def start() -> tuple[int, subprocess.Popen[bytes]]:
+        port = free_port()  # one that was in use is refused for a minute
+        script = argon(f"write_data ar.data\n{watched(port, 'run 200', version=2)}")
+        return port, start_lammps(tmp_path, script)
+
+    port, lammps = start()
     found = live(port, "--wait", 20)
     assert found.exit_code == 2 and "sends no box" in found.output
     assert lammps.wait(30) == 0
-    lammps = start_lammps(tmp_path, script)
+    port, lammps = start()
     found = live(port, "--topology", tmp_path / "ar.data", "--wait", 20)
     assert found.exit_code == 0, found.output
-    assert lammps.wait(30) == 0
+    assert lammps.wait(30) == 0, (tmp_path / "lammps.out").read_text()
 
 
 def test_two_analyses_share_a_simulation(tmp_path: Path) -> None:

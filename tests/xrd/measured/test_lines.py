@@ -137,3 +137,27 @@ def test_any_array_of_numbers_has_a_verdict() -> None:
     rng = np.random.default_rng(4)
     for y in (rng.normal(size=60), np.r_[np.zeros(59), 1.0], rng.exponential(size=500)):
         findings(Scan(np.linspace(10, 60, len(y)), y))
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("decimals", [None, 3])
+def test_a_computed_pattern_shows_its_weak_lines(scale: float, decimals: int | None) -> None:
+    """Without noise: what varies is the lines, and rounding to a share of the strongest."""
+    x = np.arange(5.0, 90.0, 0.01)
+    places = np.array([11.3, 18.4, 22.1, 27.9, 31.2, 36.6, 44.8, 51.3, 62.7, 71.1])
+    heights = np.array([1.0, 0.3, 0.02, 0.6, 0.05, 0.2, 0.03, 0.4, 0.1, 0.02])
+    y = sum(h * gaussian(x, p) for p, h in zip(places, heights, strict=True))
+    y = scale * y / y.max()
+    if decimals is not None:
+        y = scale * np.round(y / scale, decimals)
+    found = findings(Scan(x, y))
+    assert [line.angle for line in found.lines] == pytest.approx(list(places), abs=0.02)
+
+
+def test_counts_of_which_most_are_none_keep_their_noise() -> None:
+    rng = np.random.default_rng(8)
+    x = np.arange(5.0, 90.0, 0.02)
+    for level in (0.02, 0.2):
+        y = rng.poisson(level + 30 * gaussian(x, 40.0)).astype(float)
+        angles = np.array([line.angle for line in findings(Scan(x, y)).lines])
+        assert len(angles) <= 2 and np.abs(angles - 40.0).min() < 0.05
