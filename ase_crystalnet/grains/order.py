@@ -51,7 +51,9 @@ class ChemicalOrder:
     species: NDArray[np.int64]
 
     def __repr__(self) -> str:
-        return f"S = {self.parameter:.2f} +- {self.error:.2f} (p = {self.p_value:.1g})"
+        # Farther out the law of the statistic is not known.
+        chance = f"p = {self.p_value:.1g}" if self.p_value >= 1e-12 else "p < 1e-12"
+        return f"S = {self.parameter:.2f} +- {self.error:.2f} ({chance})"
 
 
 def chemical_order(crystal: AverageCrystal, orbits: NDArray[np.integer]) -> ChemicalOrder | None:

@@ -257,7 +257,7 @@ def test_an_installed_wheel_compiles_nothing(tmp_path: Path) -> None:
     answers = []
     for level in levels:
         lines = said(level, str(REPOSITORY / "benchmarks" / "loops.py")).splitlines()
-        assert len(lines) == 5 and all(": 0 loops" in line for line in lines), lines
+        assert len(lines) >= 5 and all(": 0 loops" in line for line in lines), lines
         answers.append(json.loads(said(level, "-c", FRAME)))
     assert not list((tmp_path / "kept").rglob("*.nbc"))
     labels, order, probabilities = zip(*answers, strict=True)
