@@ -18,6 +18,7 @@ from ase.build import bulk
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.crystals.prototypes import MARGIN, PROTOTYPES, Prototype
 from ase_crystalnet.crystals.stackings import stackings
@@ -167,11 +168,11 @@ def _confirmed(group: int, z: int, cell: Array, sites: Array) -> Atoms | None:
     given: Any = (cell, sites, numbers)
     tolerances = TOLERANCES_HEXAGONAL if group in (166, 194) else TOLERANCES
     for tolerance in tolerances:
-        found = spglib.get_symmetry_dataset(given, symprec=tolerance)
+        found = answer_of(spglib.get_symmetry_dataset, given, symprec=tolerance)
         if found is None or found.number != group:
             return None
-    primitive: Any = spglib.standardize_cell(
-        given, to_primitive=True, no_idealize=True, symprec=tolerances[0]
+    primitive: Any = answer_of(
+        spglib.standardize_cell, given, to_primitive=True, no_idealize=True, symprec=tolerances[0]
     )
     lattice, fractional, species = primitive
     return Atoms(species, cell=lattice, scaled_positions=fractional, pbc=True)
@@ -192,7 +193,7 @@ def apart(group: int, cell: Array, sites: Array) -> bool:
     import spglib
 
     given: Any = (cell, sites, np.ones(len(sites)))
-    found = spglib.get_symmetry_dataset(given, symprec=MARGIN * _shortest(cell, sites))
+    found = answer_of(spglib.get_symmetry_dataset, given, symprec=MARGIN * _shortest(cell, sites))
     return found is not None and LABELS.get(found.number) == LABELS[group]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 
 __all__ = ["close_packed", "graphite", "letters_of", "stackings", "words"]
@@ -48,7 +49,7 @@ def words(group: int) -> tuple[tuple[int, ...], ...]:
             cell, sites = close_packed(word, (2 / 3) ** 0.5 * 1.02)
             # A multiple of a shorter word shows itself by a smaller primitive cell.
             given: Any = (cell, sites, np.ones(len(sites)))
-            data: Any = spglib.get_symmetry_dataset(given, symprec=1e-3)
+            data: Any = answer_of(spglib.get_symmetry_dataset, given, symprec=1e-3)
             primitive = np.bincount(data.mapping_to_primitive).max()
             whole = 3 if data.number == 166 and len(sites) == 3 * period else 1
             if data.number == group and primitive == whole:

@@ -14,6 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.geometry.periodic import PeriodicSpace
 from ase_crystalnet.geometry.spacing import StructureWarning
@@ -146,7 +147,7 @@ def remark_large_cell(atoms: Atoms, window_atoms: int) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+            found = answer_of(spglib.get_symmetry_dataset, cell, symprec=SYMPREC)
         except Exception:  # its errors differ from version to version
             found = None
     if found is None or found.number == 1:

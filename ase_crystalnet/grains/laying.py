@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.threads import share
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.grains.references import REFERENCE_SCALING, Reference
@@ -74,7 +75,7 @@ def prepare(reference: Reference) -> Prepared:
     lattice = minkowski_reduce(reference.cell[None])[0]
     sites = reference.positions @ reference.cell @ np.linalg.inv(lattice) % 1.0
     given: Any = (lattice, sites, reference.numbers)
-    operations = spglib.get_symmetry(given, symprec=1e-2)
+    operations = answer_of(spglib.get_symmetry, given, symprec=1e-2)
     orbits, turns = np.arange(len(sites)), np.eye(3)[None]
     if operations is not None:
         orbits = np.unique(operations["equivalent_atoms"], return_inverse=True)[1]

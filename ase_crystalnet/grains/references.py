@@ -23,6 +23,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.average_crystal import AverageCrystal
@@ -138,10 +139,10 @@ def _reference(atoms: Atoms, name: str, source: str) -> Reference:
         )
     numbers = np.asarray(atoms.numbers, np.int64)
     given: Any = (atoms.cell.array, atoms.get_scaled_positions(), numbers)
-    primitive = spglib.find_primitive(given, symprec=1e-2)
+    primitive = answer_of(spglib.find_primitive, given, symprec=1e-2)
     if primitive is not None:
         given = (primitive[0], primitive[1], np.asarray(primitive[2], np.int64))
-    dataset = spglib.get_symmetry_dataset(given, symprec=1e-2)
+    dataset = answer_of(spglib.get_symmetry_dataset, given, symprec=1e-2)
     if len(given[2]) > MOST_SITES:
         raise InputError(
             f"reference {name}: its primitive cell has {len(given[2])} atoms; expected a crystal "

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.grains.average_crystal import AverageCrystal
@@ -345,7 +346,7 @@ def _described(crystal: AverageCrystal, best: _Candidate) -> dict[str, Any] | No
     orientation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
     stretch = orientation.T @ rows.T
     standard: Any = (cell, np.asarray(found.std_positions), np.asarray(found.std_types))
-    primitive = spglib.find_primitive(standard, symprec=EXACT * crystal.spacing)
+    primitive = answer_of(spglib.find_primitive, standard, symprec=EXACT * crystal.spacing)
     if primitive is None:
         return None
     frame, places = (np.asarray(each, np.float64) for each in primitive[:2])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.errors import InputError
 
@@ -60,7 +61,7 @@ class KnownCrystal:
         if not atoms.pbc.all() or abs(atoms.cell.volume) < 1.0:
             raise InputError(f"{name or 'crystal'}: expected a cell, periodic in three directions")
         given = (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers)
-        found = spglib.standardize_cell(given, to_primitive=False, symprec=1e-2)
+        found = answer_of(spglib.standardize_cell, given, to_primitive=False, symprec=1e-2)
         if found is None:
             raise InputError(f"{name or 'crystal'}: its symmetry cannot be found; are atoms apart?")
         cell, sites, numbers = (np.asarray(part) for part in found)
@@ -77,7 +78,7 @@ class KnownCrystal:
         import spglib
 
         given: Any = (self.cell, self.sites, self.numbers)
-        data = spglib.get_symmetry(given, symprec=1e-2)
+        data = answer_of(spglib.get_symmetry, given, symprec=1e-2)
         assert data is not None
         turns = np.unique(data["rotations"], axis=0)
         on_planes = np.rint(np.linalg.inv(turns).transpose(0, 2, 1)).astype(np.int64)

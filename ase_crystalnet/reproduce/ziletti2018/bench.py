@@ -15,6 +15,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
+
 if TYPE_CHECKING:
     from ase_crystalnet.analyzer import CrystalNet
     from ase_crystalnet.classifier.classifier import Classifier
@@ -133,7 +135,7 @@ def axial_ratio(atoms: Atoms) -> float:
     import spglib
 
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
+    found = answer_of(spglib.get_symmetry_dataset, cell, symprec=1e-3)
     return (
         float("nan") if found is None else float(found.std_lattice[2, 2] / found.std_lattice[0, 0])
     )

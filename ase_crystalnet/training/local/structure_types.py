@@ -17,6 +17,7 @@ import numpy as np
 from ase.geometry import cellpar_to_cell
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet._compute.types import Array
 from ase_crystalnet.classes import STRUCTURES
 from ase_crystalnet.crystals.prototypes import operations_of
@@ -229,7 +230,7 @@ def type_of(cell: Array, sites: Array) -> tuple[str, int]:
 
     given: Any = (cell, sites, np.ones(len(sites)))
     for tolerance in (0.06, 0.01):
-        data: Any = spglib.get_symmetry_dataset(given, symprec=tolerance)
+        data: Any = answer_of(spglib.get_symmetry_dataset, given, symprec=tolerance)
         if data is None:
             return "", 0
         primitive = len(np.unique(data.mapping_to_primitive))
@@ -241,7 +242,7 @@ def type_of(cell: Array, sites: Array) -> tuple[str, int]:
     if name is None:
         return _near_a_type(given, primitive), primitive
     if primitive == 1:
-        lattice: Any = spglib.find_primitive(given, symprec=tolerance)
+        lattice: Any = answer_of(spglib.find_primitive, given, symprec=tolerance)
         parent = cubic_parent(lattice[0])
         if parent is not None:
             return parent, 1
@@ -255,7 +256,7 @@ def _near_a_type(given: Any, primitive: int) -> str:
 
     if primitive > 4:
         return "other"
-    coarse: Any = spglib.get_symmetry_dataset(given, symprec=0.12)
+    coarse: Any = answer_of(spglib.get_symmetry_dataset, given, symprec=0.12)
     if coarse is None:
         return ""
     atoms = len(np.unique(coarse.mapping_to_primitive))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.pattern import CRYSTAL_SYSTEMS, system_of
 from ase_crystalnet.xrd.simulated.sources import SYMPREC
@@ -151,7 +152,7 @@ def random_crystal(
         if atoms is None:
             continue
         cell = (atoms.cell.array.tolist(), atoms.get_scaled_positions().tolist(), atoms.numbers)
-        found = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+        found = answer_of(spglib.get_symmetry_dataset, cell, symprec=SYMPREC)
         if found is not None and found.number == group:
             return atoms
     raise InputError(

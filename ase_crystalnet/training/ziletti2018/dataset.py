@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet.crystals.defects import with_vacancies
 from ase_crystalnet.crystals.elements import Element, elemental_structures, prototype_of
 from ase_crystalnet.fingerprint.exact import exact_fingerprints
@@ -137,7 +138,9 @@ def _conventional(atoms: Atoms) -> AverageCell:
     import spglib
 
     given: Any = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    cell: Any = spglib.standardize_cell(given, to_primitive=False, no_idealize=True, symprec=1e-3)
+    cell: Any = answer_of(
+        spglib.standardize_cell, given, to_primitive=False, no_idealize=True, symprec=1e-3
+    )
     return average_cell(Atoms(cell[2], cell=cell[0], scaled_positions=cell[1], pbc=True), cell[0])
 
 

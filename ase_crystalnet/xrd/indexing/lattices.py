@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet.xrd.pattern import WAVELENGTH
 
 __all__ = [
@@ -125,7 +126,7 @@ def conventional(metric: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         reduced = lattice if niggli is None else niggli
         for tolerance in _TOLERANCES:
             empty = (reduced, [[0.0, 0.0, 0.0]], [1])
-            data = spglib.get_symmetry_dataset(empty, symprec=tolerance)
+            data = answer_of(spglib.get_symmetry_dataset, empty, symprec=tolerance)
             name = None if data is None else _EMPTY.get(int(data.number))
             if data is not None and name is not None and name not in found:
                 found[name] = metric_of(np.asarray(data.std_lattice))

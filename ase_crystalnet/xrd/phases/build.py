@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.xrd.phases.library import PhaseLibrary
 from ase_crystalnet.xrd.simulated.reflections import peaks, reflections
@@ -171,7 +172,7 @@ def _conventional(crystal: Crystal) -> NDArray[np.float64] | None:
     if len(np.unique(whole, axis=0)) != len(whole):
         return None
     cell = (crystal.lattice.tolist(), crystal.fractional.tolist(), crystal.numbers.tolist())
-    found = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    found = answer_of(spglib.get_symmetry_dataset, cell, symprec=SYMPREC)
     return None if found is None else np.asarray(cell_to_cellpar(found.std_lattice))
 
 

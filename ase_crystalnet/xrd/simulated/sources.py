@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crystalnet._compute.symmetry import answer_of
 from ase_crystalnet.errors import InputError
 from ase_crystalnet.inputs import bounded_lines, open_plain, reason_of
 from ase_crystalnet.xrd.simulated.reflections import sites_of
@@ -186,7 +187,7 @@ def _symmetry(
     import spglib
 
     cell = (lattice.tolist(), fractional.tolist(), kinds.tolist())
-    found = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    found = answer_of(spglib.get_symmetry_dataset, cell, symprec=SYMPREC)
     if found is None:
         raise InputError(f"{identifier}: spglib finds no symmetry")
     sizes = np.unique(found.equivalent_atoms, return_counts=True)[1]
