@@ -31,9 +31,8 @@ SUPERSTRUCTURES = ("dhcp", "graphite", "hexdiam", "rh")
 #: Certainty above which the lattice with weak peaks is listened to.
 SAID = 0.5
 #: Misfit of the sites, in spacings, at which a structure is as likely as not, in a crystal without
-#: displacements, and the width of the doubt. Strain shifts sites against each other by less than
-#: 0.02 up to 8 %; alpha oxygen, which is near to rhombohedral, has 0.04, alpha uranium, near to
-#: hcp, 0.13.
+#: displacements, and the width of the doubt. Below it lie shifts of sites that strain brings; alpha
+#: oxygen, near to rhombohedral, has 0.04, alpha uranium, near to hcp, 0.13.
 MISFIT, MISFIT_DOUBT = 0.027, 0.002
 #: Variance of the misfit of two sites over its mean that chance does not reach.
 BY_CHANCE = 7.0

@@ -40,9 +40,9 @@ AMORPHOUS = 0.3
 FINENESS = 6.0
 #: Points of the pieces in which noise is measured.
 PIECE = 41
-#: Pieces are still if they vary by no more than rounding, or by this share of the highest point; of
-#: a pattern that was computed so many are.
-STILL, SHARE_STILL = 3e-5, 0.3
+#: Pieces are still if they vary by no more than this share of the highest point; of a pattern that
+#: was computed so many are. Its noise is taken for no less than the last share.
+STILL, SHARE_STILL, LEAST_NOISE = 1e-5, 0.3, 1e-4
 #: Lags of the noise's correlation that count, points: what smoothing or an interpolation makes.
 LAGS = 12
 #: 1/d of lines of one family of planes are multiples of the first to this share.
@@ -167,15 +167,16 @@ def _levels(y: NDArray[np.float64], piece: int) -> tuple[float, float, NDArray[n
     if quiet.any():
         factor = max(factor, float((spread[quiet] / level[quiet]).mean()))
         white = _correlation(rest[quiet])
-    rounding = _rounding(y)
-    still = spread <= max(rounding / 2, STILL * float(np.ptp(y))) ** 2
+    still = spread <= (STILL * float(np.ptp(y))) ** 2
     if still.mean() < SHARE_STILL:
         return factor, floor, white
+    rounding = _rounding(y)
     # A computed pattern has no noise but rounding: what varies in the other pieces are its lines.
     # Counts, of which many are none, have theirs in differences of neighbouring points as well.
     rough = np.diff(pieces, 4, axis=1)
     factor = float(np.median((rough[positive] ** 2).mean(axis=1) / 70 / level[positive]))
-    return factor, rounding**2 / 12, np.eye(1, LAGS + 1)[0]
+    floor = max(rounding**2 / 12, (LEAST_NOISE * float(np.ptp(y))) ** 2)
+    return factor, floor, np.eye(1, LAGS + 1)[0]
 
 
 def _rounding(y: NDArray[np.float64]) -> float:

@@ -161,3 +161,19 @@ def test_counts_of_which_most_are_none_keep_their_noise() -> None:
         y = rng.poisson(level + 30 * gaussian(x, 40.0)).astype(float)
         angles = np.array([line.angle for line in findings(Scan(x, y)).lines])
         assert len(angles) <= 2 and np.abs(angles - 40.0).min() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["lorentzian", "two decimals", "slope in whole numbers"])
+def test_other_computed_patterns_show_just_their_lines(kind: str) -> None:
+    x = np.arange(5.0, 90.0, 0.02)
+    places = np.array([11.3, 18.4, 22.1, 27.9, 31.2, 36.6, 44.8, 51.3, 62.7, 71.1])
+    heights = np.array([1.0, 0.3, 0.02, 0.6, 0.05, 0.2, 0.03, 0.4, 0.1, 0.02])
+    wide = sum(h / (1 + ((x - p) / 0.05) ** 2) for p, h in zip(places, heights, strict=True))
+    sharp = sum(h * gaussian(x, p, 0.2) for p, h in zip(places, heights, strict=True))
+    y = {
+        "lorentzian": 100 * wide,
+        "two decimals": np.round(50 * wide + 50 * sharp, 2),
+        "slope in whole numbers": np.round(1e4 * sharp + 200 - x),
+    }[kind]
+    found = findings(Scan(x, y))
+    assert [line.angle for line in found.lines] == pytest.approx(list(places), abs=0.03)
